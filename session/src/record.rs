@@ -1,0 +1,296 @@
+//! The form in which a session lies in storage.
+//!
+//! ```text
+//! record = 0xC1 format(=1) field*
+//! field  = tag:varint length:varint content
+//! ```
+//!
+//! Two builds share one storage while a cluster is upgraded, so each must bear the other's records:
+//! - a field with an *even* tag that a build does not know is kept and written back as it was;
+//! - a field with an *odd* tag changes the meaning of the rest: a build that does not know it refuses the record with
+//!   [`Malformed::Newer`] instead of guessing, and never writes it;
+//! - `format` grows only if the rules above do not suffice.
+//!
+//! Integers are LEB128 varints, texts are UTF-8 with their length before them. Decoding is total and bounded: it
+//! allocates no more than a small multiple of the bytes that are there.
+
+mod wire;
+
+use std::fmt;
+
+use self::wire::{Reader, Writer};
+use crate::{
+    Authentication, Entries, Entry, Handle, MAX_DEPTH, MAX_ENTRIES, Millis, Previous, Principal, Removal,
+    Revision, SecretHash, Session, Value,
+};
+
+const MAGIC: u8 = 0xC1;
+const FORMAT: u8 = 1;
+
+const HANDLE: u64 = 1;
+const REALM: u64 = 3;
+const BEGUN: u64 = 5;
+const SECRET: u64 = 7;
+const REVISION: u64 = 9;
+const PRINCIPAL: u64 = 11;
+const AUTHENTICATION: u64 = 13;
+const ENDS: u64 = 15;
+const PREVIOUS: u64 = 17;
+const ENTRY: u64 = 19;
+const REMOVAL: u64 = 21;
+const FLOOR: u64 = 23;
+const CONFLICT: u64 = 25;
+
+const TEXT: u64 = 0;
+const BYTES: u64 = 1;
+const LIST: u64 = 2;
+const MAP: u64 = 3;
+
+/// A field that this build does not know and need not understand.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Field {
+    tag: u64,
+    content: Box<[u8]>,
+}
+
+impl fmt::Debug for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Field").field("tag", &self.tag).field("bytes", &self.content.len()).finish()
+    }
+}
+
+/// Why bytes are no session for this build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// A newer build wrote it in a way that this one must not guess at.
+    #[error("the record was written by a newer Cloakroom (it has {what} {number}); upgrade this node")]
+    Newer {
+        /// What is new: the format or a field.
+        what: &'static str,
+        /// Its number.
+        number: u64,
+    },
+    /// It is damaged, or no session record at all.
+    #[error("the record is no session: {0}")]
+    Damaged(&'static str),
+}
+
+/// The bytes of `session`.
+#[must_use]
+pub fn encode(session: &Session) -> Vec<u8> {
+    let mut writer = Writer::new(&[MAGIC, FORMAT]);
+    writer.field(HANDLE, |field| field.raw(session.handle.as_bytes()));
+    writer.field(REALM, |field| field.raw(session.realm.as_bytes()));
+    writer.field(BEGUN, |field| field.number(session.begun.0));
+    writer.field(SECRET, |field| field.raw(session.secret.as_bytes()));
+    writer.field(REVISION, |field| field.number(session.revision.0));
+    if let Some(principal) = &session.principal {
+        writer.field(PRINCIPAL, |field| write_principal(field, principal));
+    }
+    if let Some(authentication) = &session.authentication {
+        writer.field(AUTHENTICATION, |field| {
+            field.number(authentication.at.0);
+            field.text(&authentication.level);
+        });
+    }
+    if let Some(ends) = session.ends {
+        writer.field(ENDS, |field| field.number(ends.0));
+    }
+    if let Some(previous) = &session.previous {
+        writer.field(PREVIOUS, |field| {
+            field.raw(previous.secret.as_bytes());
+            field.number(previous.until.0);
+            field.raw(&previous.successor);
+        });
+    }
+    for entry in session.entries.live() {
+        writer.field(ENTRY, |field| {
+            field.number(entry.written.0);
+            field.text(&entry.name);
+            write_value(field, &entry.value);
+        });
+    }
+    for removal in session.entries.removals() {
+        writer.field(REMOVAL, |field| {
+            field.number(removal.removed.0);
+            field.text(&removal.name);
+        });
+    }
+    if session.entries.floor() != Revision::default() {
+        writer.field(FLOOR, |field| field.number(session.entries.floor().0));
+    }
+    for name in &session.conflicts {
+        writer.field(CONFLICT, |field| field.raw(name.as_bytes()));
+    }
+    for unknown in &session.unknown {
+        writer.field(unknown.tag, |field| field.raw(&unknown.content));
+    }
+    writer.into_bytes()
+}
+
+/// The session that `bytes` hold.
+pub fn decode(bytes: &[u8]) -> Result<Session, Malformed> {
+    let mut reader = Reader::new(bytes);
+    if reader.byte()? != MAGIC {
+        return Err(Malformed::Damaged("it does not begin as one"));
+    }
+    match reader.byte()? {
+        FORMAT => {}
+        newer => return Err(Malformed::Newer { what: "format", number: newer.into() }),
+    }
+    let mut parts = Parts::default();
+    while !reader.is_empty() {
+        let tag = reader.number()?;
+        let length = reader.number()?;
+        parts.read(tag, Reader::new(reader.take(length)?))?;
+    }
+    parts.into_session()
+}
+
+/// What was read so far.
+#[derive(Default)]
+struct Parts {
+    handle: Option<Handle>,
+    realm: Option<Box<str>>,
+    begun: Option<Millis>,
+    secret: Option<SecretHash>,
+    revision: Option<Revision>,
+    principal: Option<Principal>,
+    authentication: Option<Authentication>,
+    ends: Option<Millis>,
+    previous: Option<Previous>,
+    entries: Vec<Entry>,
+    removals: Vec<Removal>,
+    floor: Revision,
+    conflicts: Vec<Box<str>>,
+    unknown: Vec<Field>,
+}
+
+impl Parts {
+    fn read(&mut self, tag: u64, mut field: Reader<'_>) -> Result<(), Malformed> {
+        match tag {
+            HANDLE => self.handle = Some(Handle::from_bytes(field.array()?)),
+            REALM => self.realm = Some(field.rest_as_text()?),
+            BEGUN => self.begun = Some(Millis(field.number()?)),
+            SECRET => self.secret = Some(SecretHash::from_bytes(field.array()?)),
+            REVISION => self.revision = Some(Revision(field.number()?)),
+            PRINCIPAL => self.principal = Some(read_principal(&mut field)?),
+            AUTHENTICATION => {
+                self.authentication =
+                    Some(Authentication { at: Millis(field.number()?), level: field.text()? });
+            }
+            ENDS => self.ends = Some(Millis(field.number()?)),
+            PREVIOUS => {
+                self.previous = Some(Previous {
+                    secret: SecretHash::from_bytes(field.array()?),
+                    until: Millis(field.number()?),
+                    successor: field.rest().into(),
+                });
+            }
+            ENTRY if self.entries.len() >= MAX_ENTRIES => return Err(Malformed::Damaged("too many entries")),
+            ENTRY => {
+                let written = Revision(field.number()?);
+                let name = field.text()?;
+                self.entries.push(Entry { name, value: read_value(&mut field, MAX_DEPTH)?, written });
+            }
+            REMOVAL => {
+                let removed = Revision(field.number()?);
+                self.removals.push(Removal { name: field.text()?, removed });
+            }
+            FLOOR => self.floor = Revision(field.number()?),
+            CONFLICT => self.conflicts.push(field.rest_as_text()?),
+            odd if odd % 2 == 1 => return Err(Malformed::Newer { what: "field", number: odd }),
+            even => self.unknown.push(Field { tag: even, content: field.rest().into() }),
+        }
+        if field.is_empty() { Ok(()) } else { Err(Malformed::Damaged("a field is longer than its content")) }
+    }
+
+    fn into_session(self) -> Result<Session, Malformed> {
+        Ok(Session {
+            handle: self.handle.ok_or(Malformed::Damaged("it has no handle"))?,
+            realm: self.realm.ok_or(Malformed::Damaged("it has no realm"))?,
+            principal: self.principal,
+            authentication: self.authentication,
+            begun: self.begun.ok_or(Malformed::Damaged("it has no beginning"))?,
+            ends: self.ends,
+            secret: self.secret.ok_or(Malformed::Damaged("it has no secret"))?,
+            previous: self.previous,
+            revision: self.revision.ok_or(Malformed::Damaged("it has no revision"))?,
+            entries: Entries::restore(self.entries, self.removals, self.floor),
+            conflicts: self.conflicts,
+            unknown: self.unknown,
+        })
+    }
+}
+
+fn write_principal(field: &mut Writer, principal: &Principal) {
+    field.text(&principal.issuer);
+    field.text(&principal.name);
+    field.text(&principal.format);
+    field.text(&principal.name_qualifier);
+    field.text(&principal.sp_name_qualifier);
+    if let Some(index) = &principal.session_index {
+        field.text(index);
+    }
+}
+
+fn read_principal(field: &mut Reader<'_>) -> Result<Principal, Malformed> {
+    Ok(Principal {
+        issuer: field.text()?,
+        name: field.text()?,
+        format: field.text()?,
+        name_qualifier: field.text()?,
+        sp_name_qualifier: field.text()?,
+        session_index: if field.is_empty() { None } else { Some(field.text()?) },
+    })
+}
+
+fn write_value(field: &mut Writer, value: &Value) {
+    match value {
+        Value::Text(text) => {
+            field.number(TEXT);
+            field.text(text);
+        }
+        Value::Bytes(bytes) => {
+            field.number(BYTES);
+            field.bytes(bytes);
+        }
+        Value::List(values) => {
+            field.number(LIST);
+            field.number(values.len() as u64);
+            values.iter().for_each(|value| write_value(field, value));
+        }
+        Value::Map(values) => {
+            field.number(MAP);
+            field.number(values.len() as u64);
+            for (name, value) in values {
+                field.text(name);
+                write_value(field, value);
+            }
+        }
+    }
+}
+
+fn read_value(field: &mut Reader<'_>, levels: usize) -> Result<Value, Malformed> {
+    let kind = field.number()?;
+    if kind == TEXT {
+        return field.text().map(Value::Text);
+    }
+    if kind == BYTES {
+        return Ok(Value::Bytes(field.bytes()?.into()));
+    }
+    let levels = levels.checked_sub(1).ok_or(Malformed::Damaged("a value is nested too deeply"))?;
+    // Nothing is reserved by the count that the record claims: each element must bring its own bytes.
+    let count = field.number()?;
+    match kind {
+        LIST => (0..count).map(|_| read_value(field, levels)).collect::<Result<_, _>>().map(Value::List),
+        MAP => (0..count)
+            .map(|_| Ok((field.text()?, read_value(field, levels)?)))
+            .collect::<Result<_, _>>()
+            .map(Value::Map),
+        newer => Err(Malformed::Newer { what: "value kind", number: newer }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

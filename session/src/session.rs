@@ -1,0 +1,114 @@
+//! A session.
+
+use std::fmt;
+
+use crate::record::Field;
+use crate::{Entries, Handle, Merge, Millis, OnConflict, Patch, Principal, Revision, Secret, SecretHash};
+
+/// Who it belongs to, when it began and ends, and what applications keep in it.
+///
+/// When it was last used is not here: that changes without the session changing, and lies beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Its public name.
+    pub handle: Handle,
+    /// Which applications share it.
+    pub realm: Box<str>,
+    /// Who it belongs to; nobody before a login.
+    pub principal: Option<Principal>,
+    /// When and how the person proved who they are.
+    pub authentication: Option<Authentication>,
+    /// When it began.
+    pub begun: Millis,
+    /// An end of its own, before what the time-outs allow.
+    pub ends: Option<Millis>,
+    /// The hash of the secret of its ticket.
+    pub secret: SecretHash,
+    /// The ticket before this one, while requests with it may still be under way.
+    pub previous: Option<Previous>,
+    /// How often it changed.
+    pub revision: Revision,
+    /// What applications keep in it.
+    pub entries: Entries,
+    /// Names whose change somebody lost to somebody else, and has not been told of yet.
+    pub conflicts: Vec<Box<str>>,
+    /// Fields of a newer build, kept as they are.
+    pub unknown: Vec<Field>,
+}
+
+/// When and how a person proved who they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authentication {
+    /// When (OIDC `auth_time`).
+    pub at: Millis,
+    /// How strongly (OIDC `acr`, SAML AuthnContextClassRef); empty if nobody says.
+    pub level: Box<str>,
+}
+
+/// The ticket that a renewal replaced.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Previous {
+    /// The hash of its secret.
+    pub secret: SecretHash,
+    /// Until when it is good.
+    pub until: Millis,
+    /// The secret that followed, sealed under the previous secret: only who holds that one can be told the new one.
+    pub successor: Box<[u8]>,
+}
+
+impl Session {
+    /// A new session of nobody, without entries.
+    #[must_use]
+    pub fn new(handle: Handle, secret: &Secret, realm: &str, begun: Millis) -> Self {
+        Self {
+            handle,
+            realm: realm.into(),
+            principal: None,
+            authentication: None,
+            begun,
+            ends: None,
+            secret: secret.hash(),
+            previous: None,
+            revision: Revision(1),
+            entries: Entries::default(),
+            conflicts: Vec::new(),
+            unknown: Vec::new(),
+        }
+    }
+
+    /// Applies `patch` and says what it did. The revision grows only if something changed.
+    pub fn apply(&mut self, patch: &Patch, on_conflict: OnConflict) -> Merge {
+        let revision = self.revision.next();
+        let mut merge = self.entries.merge(patch, revision, on_conflict);
+        let is_refused = on_conflict == OnConflict::Refuse && !merge.conflicts.is_empty();
+        if let Some(ends) = patch.ends
+            && !is_refused
+            && self.ends.is_none_or(|known| ends < known)
+        {
+            self.ends = Some(ends);
+            merge.changed = true;
+        }
+        for name in &merge.conflicts {
+            if !self.conflicts.contains(name) {
+                self.conflicts.push(name.clone());
+                merge.changed = true;
+            }
+        }
+        if merge.changed {
+            self.revision = revision;
+        }
+        merge
+    }
+
+    /// Whether it holds nothing and belongs to nobody.
+    #[must_use]
+    pub const fn is_void(&self) -> bool {
+        self.entries.is_empty() && self.principal.is_none()
+    }
+}
+
+impl fmt::Debug for Previous {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Previous").field("until", &self.until).finish_non_exhaustive()
+    }
+}

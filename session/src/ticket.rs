@@ -1,0 +1,265 @@
+//! What a visitor holds: `handle.secret`.
+//!
+//! The handle names the session everywhere (storage, API, logs, audit) and proves nothing. The secret proves
+//! possession; storage knows only its SHA-256, so that a stolen database opens no session. The handle is written as
+//! 32 hexadecimal digits, because people copy it from logs; the secret as 43 characters of URL-safe base64, because
+//! it travels with every request.
+
+use std::fmt;
+use std::str::FromStr;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+const HANDLE_DIGITS: usize = 32;
+const SECRET_CHARS: usize = 43;
+
+/// The public name of a session: 128 random bits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Handle([u8; 16]);
+
+impl Handle {
+    /// A new handle from the system's generator.
+    pub fn random() -> Result<Self, NoRandomness> {
+        random_bytes().map(Self)
+    }
+
+    /// The handle of these bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes of the handle.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Handle {
+    type Err = MalformedTicket;
+
+    /// Reads 32 lower-case hexadecimal digits; a handle has one spelling.
+    fn from_str(text: &str) -> Result<Self, MalformedTicket> {
+        if text.len() != HANDLE_DIGITS {
+            return Err(MalformedTicket);
+        }
+        let mut bytes = [0; 16];
+        for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            for digit in digits {
+                *byte = *byte << 4 | hex_digit(*digit)?;
+            }
+        }
+        Ok(Self(bytes))
+    }
+}
+
+/// The half of a ticket that proves possession: 256 random bits. Wiped when dropped, and shown by nothing.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct Secret([u8; 32]);
+
+impl Secret {
+    /// A new secret from the system's generator.
+    pub fn random() -> Result<Self, NoRandomness> {
+        random_bytes().map(Self)
+    }
+
+    /// The secret of these bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, for deriving keys. They must not be stored or shown.
+    #[must_use]
+    pub const fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// What storage may know of this secret.
+    #[must_use]
+    pub fn hash(&self) -> SecretHash {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest(&SHA256, &self.0).as_ref());
+        SecretHash(hash)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// SHA-256 of a [`Secret`]. Compared in constant time; it opens nothing, but is not shown either.
+#[derive(Clone, Copy)]
+pub struct SecretHash([u8; 32]);
+
+impl SecretHash {
+    /// The hash of these bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes of the hash.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl PartialEq for SecretHash {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for SecretHash {}
+
+impl fmt::Debug for SecretHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretHash(..)")
+    }
+}
+
+/// What a visitor presents: the name of a session and the proof that it is theirs.
+#[derive(Debug, Clone)]
+pub struct Ticket {
+    /// Which session.
+    pub handle: Handle,
+    /// The proof.
+    pub secret: Secret,
+}
+
+impl Ticket {
+    /// The length of every ticket as text, in bytes.
+    pub const TEXT_BYTES: usize = HANDLE_DIGITS + 1 + SECRET_CHARS;
+
+    /// A ticket for a new session.
+    pub fn random() -> Result<Self, NoRandomness> {
+        Ok(Self { handle: Handle::random()?, secret: Secret::random()? })
+    }
+
+    /// The text that goes into the cookie, and nowhere else.
+    #[must_use]
+    pub fn expose(&self) -> String {
+        format!("{}.{}", self.handle, URL_SAFE_NO_PAD.encode(self.secret.0))
+    }
+}
+
+impl FromStr for Ticket {
+    type Err = MalformedTicket;
+
+    fn from_str(text: &str) -> Result<Self, MalformedTicket> {
+        // The length first: what a stranger sends is not worth more work than this.
+        if text.len() != Self::TEXT_BYTES {
+            return Err(MalformedTicket);
+        }
+        let (handle, secret) = text.split_once('.').ok_or(MalformedTicket)?;
+        let handle = handle.parse()?;
+        let mut bytes = [0; 32];
+        // Unused bits that are not zero are refused by the decoder, so a ticket has one spelling.
+        match URL_SAFE_NO_PAD.decode_slice(secret, &mut bytes) {
+            Ok(32) => Ok(Self { handle, secret: Secret(bytes) }),
+            _ => Err(MalformedTicket),
+        }
+    }
+}
+
+/// The text is no ticket. It is not repeated here: it might be a secret in the wrong place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a ticket: expected 32 hexadecimal digits, a dot, and 43 characters of URL-safe base64")]
+pub struct MalformedTicket;
+
+/// The system's random generator failed. No session can be opened until it works.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the system's random generator failed: {0}")]
+pub struct NoRandomness(getrandom::Error);
+
+fn random_bytes<const N: usize>() -> Result<[u8; N], NoRandomness> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(NoRandomness)?;
+    Ok(bytes)
+}
+
+const fn hex_digit(digit: u8) -> Result<u8, MalformedTicket> {
+    match digit {
+        b'0'..=b'9' => Ok(digit - b'0'),
+        b'a'..=b'f' => Ok(digit - b'a' + 10),
+        _ => Err(MalformedTicket),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_ticket_reads_back_what_it_wrote() {
+        let ticket = Ticket::random().unwrap();
+        let text = ticket.expose();
+        assert_eq!(text.len(), Ticket::TEXT_BYTES);
+        let read: Ticket = text.parse().unwrap();
+        assert_eq!(read.handle, ticket.handle);
+        assert_eq!(read.secret.hash(), ticket.secret.hash());
+    }
+
+    #[test]
+    fn a_ticket_has_one_spelling() {
+        let text = Ticket::random().unwrap().expose();
+        for other in [
+            text.to_uppercase(),
+            format!("{text}="),
+            format!(" {text}"),
+            text.replace('.', ":"),
+            text.get(1..).unwrap().to_owned(),
+        ] {
+            if other != text {
+                assert_eq!(other.parse::<Ticket>().unwrap_err(), MalformedTicket, "{other}");
+            }
+        }
+        // 43 characters carry 258 bits; the two that are too many must be zero.
+        let zeros = format!("{}.{}", "0".repeat(32), "A".repeat(43));
+        assert!(zeros.parse::<Ticket>().is_ok());
+        let padded = format!("{}.{}B", "0".repeat(32), "A".repeat(42));
+        assert!(padded.parse::<Ticket>().is_err());
+    }
+
+    #[test]
+    fn nothing_shows_a_secret() {
+        let ticket = Ticket::random().unwrap();
+        let shown = format!("{ticket:?} {:?}", ticket.secret.hash());
+        let text = ticket.expose();
+        let (_, secret) = text.split_once('.').unwrap();
+        assert!(!shown.contains(secret));
+        assert!(shown.contains("Secret(..)") && shown.contains("SecretHash(..)"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_ticket_or_refused(text in ".{0,100}") {
+            if let Ok(ticket) = text.parse::<Ticket>() {
+                prop_assert_eq!(ticket.expose(), text);
+            }
+        }
+    }
+}
