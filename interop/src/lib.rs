@@ -1,1 +1,32 @@
-//! Placeholder.
+//! Real servers and browsers for the tests: found, started, stopped.
+//!
+//! Each server has a file here and a type of the same name. Starting one claims a free port, writes its
+//! configuration into a temporary directory, and waits until it answers; dropping it stops it and removes the
+//! directory. Nothing outside that directory is read or written, and no service of the machine is touched.
+//! A program that is not installed is told apart from one that fails: see [`available`].
+//!
+//! [`raw`] talks to servers by the byte, and [`Capture`] is an upstream that keeps every byte it was sent.
+
+mod apache;
+mod capture;
+mod chromium;
+mod cloakroom;
+mod django;
+mod error;
+mod haproxy;
+mod nginx;
+mod port;
+mod process;
+pub mod raw;
+mod scratch;
+
+pub use apache::Apache;
+pub use capture::{Answer, Capture, Request};
+pub use chromium::Chromium;
+pub use cloakroom::Cloakroom;
+pub use django::Django;
+pub use error::{Error, Result, available};
+pub use haproxy::Haproxy;
+pub use nginx::Nginx;
+pub use port::Port;
+pub use process::{Process, find};

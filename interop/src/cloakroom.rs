@@ -1,0 +1,157 @@
+//! The program under test: the binary of this workspace.
+//!
+//! It is taken from `CLOAKROOM_BIN`, or else built by cargo into the directory in which the running test lies, so
+//! that a test never meets an older build than itself. Its configuration is a text in which the ports and
+//! directories are left open; its data stays over restarts, as long as the value lives.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::error::{Error, Result};
+use crate::port::Port;
+use crate::process::Process;
+use crate::raw;
+use crate::scratch;
+
+/// A running Cloakroom.
+#[derive(Debug)]
+pub struct Cloakroom {
+    process: Process,
+    gateway: Port,
+    server: Port,
+    directory: TempDir,
+}
+
+impl Cloakroom {
+    /// Starts Cloakroom with that configuration and waits until it says that it is healthy.
+    ///
+    /// `{gateway}` and `{server}` stand for where to listen, `{directory}` for a directory of its own, which is
+    /// also where it runs, so that relative paths lead there.
+    pub fn start(configuration: &str) -> Result<Self> {
+        Self::start_with(configuration, &[])
+    }
+
+    /// The same, with files in the directory: (name, text).
+    pub fn start_with(configuration: &str, files: &[(&str, &str)]) -> Result<Self> {
+        let (gateway, server) = (Port::claim()?, Port::claim()?);
+        let directory = scratch::directory()?;
+        let place = directory.path();
+        let text = configuration
+            .replace("{gateway}", &gateway.address().to_string())
+            .replace("{server}", &server.address().to_string())
+            .replace("{directory}", &place.display().to_string());
+        scratch::write(place, "cloakroom.toml", &text)?;
+        for (name, text) in files {
+            let path = place.join(name);
+            let parent = path.parent().unwrap_or(place);
+            fs::create_dir_all(parent).map_err(Error::system(format!("creating {}", parent.display())))?;
+            scratch::write(place, name, text)?;
+        }
+        let process = launch(place, server.address())?;
+        Ok(Self { process, gateway, server, directory })
+    }
+
+    /// Where visitors come in.
+    pub fn gateway(&self) -> SocketAddr {
+        self.gateway.address()
+    }
+
+    /// Where the session server listens.
+    pub fn server(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// The directory that the configuration knows as `{directory}`.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The process.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Everything that it printed, over all its lives.
+    pub fn log(&self) -> String {
+        self.process.whole_log()
+    }
+
+    /// Asks it to end, as an operator does.
+    pub fn terminate(&self) -> Result<()> {
+        self.process.terminate()
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(&mut self, at_most: Duration) -> Result<ExitStatus> {
+        self.process.wait(at_most)
+    }
+
+    /// Ends it at once, as a crash does.
+    pub fn kill(&mut self) -> Result<ExitStatus> {
+        self.process.kill()
+    }
+
+    /// Starts it again, on the same ports, with the same data. Ends it the gentle way first if it still runs.
+    pub fn restart(&mut self) -> Result<()> {
+        // An ended process cannot be signalled, and that is just as well.
+        let _ = self.terminate();
+        self.wait(Duration::from_secs(60))?;
+        self.process = launch(self.directory.path(), self.server.address())?;
+        Ok(())
+    }
+}
+
+fn launch(place: &Path, server: SocketAddr) -> Result<Process> {
+    let mut command = Command::new(binary()?);
+    command.args(["run", "--config"]).arg(place.join("cloakroom.toml"));
+    command.current_dir(place).env("RUST_BACKTRACE", "1");
+    let mut process = Process::spawn(command, place.join("log"))?;
+    process.wait_until(|| raw::get(server, "/health", "").is_ok_and(|it| it.status == 200))?;
+    Ok(process)
+}
+
+/// The binary to test.
+fn binary() -> Result<&'static Path> {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(path) = BINARY.get() {
+        return Ok(path);
+    }
+    let path = match std::env::var_os("CLOAKROOM_BIN") {
+        Some(path) => PathBuf::from(path),
+        None => build()?,
+    };
+    if !path.is_file() {
+        return Err(Error::Binary { path, cause: "there is no such file".to_owned() });
+    }
+    Ok(BINARY.get_or_init(|| path))
+}
+
+/// Has cargo bring the binary up to date in the profile of this very test.
+fn build() -> Result<PathBuf> {
+    let own = std::env::current_exe().map_err(Error::system("finding the running test"))?;
+    let directory = own.parent().unwrap_or(Path::new("."));
+    // Tests lie one directory deeper than programs.
+    let directory = match directory.parent() {
+        Some(parent) if directory.ends_with("deps") => parent,
+        _ => directory,
+    };
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    cargo.args(["build", "--quiet", "--package", "cloakroom"]);
+    if !cfg!(debug_assertions) {
+        cargo.arg("--release");
+    }
+    let built = cargo.output().map_err(Error::system("starting cargo"))?;
+    let path = directory.join("cloakroom");
+    if built.status.success() {
+        Ok(path)
+    } else {
+        Err(Error::Binary { path, cause: String::from_utf8_lossy(&built.stderr).into_owned() })
+    }
+}
