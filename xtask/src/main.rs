@@ -1,2 +1,64 @@
-//! Placeholder.
-fn main() {}
+//! What developers run: `cargo xtask help`.
+//!
+//! Only the standard library is used, so that the first command on a fresh machine starts within seconds.
+
+mod packages;
+mod steps;
+mod test;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use steps::{Failed, cargo};
+
+const HELP: &str = "\
+What developers of Cloakroom run.
+
+  cargo xtask test           install what the tests need, if it may (Debian packages, as root),
+                             build the program, run every test and every example in the documentation
+  cargo xtask bench gateway  measure the gateway beside nginx, HAProxy and Apache on this machine
+  cargo xtask screenshots    take the pictures of the demonstration and the login page
+                             into docs/src/images
+  cargo xtask help           this text
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    // The workspace is the directory above this crate, wherever the command was given.
+    let workspace = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    if let Err(error) = std::env::set_current_dir(workspace) {
+        eprintln!("cannot enter {}: {error}", workspace.display());
+        return ExitCode::FAILURE;
+    }
+    let done = match words.as_slice() {
+        ["test"] => test::run(),
+        ["bench", rest @ ..] => bench(rest),
+        ["screenshots"] => screenshots(),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => {
+            eprintln!("there is no `cargo xtask {}`\n\n{HELP}", other.join(" "));
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => {
+            eprintln!("{failed}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn bench(rest: &[&str]) -> Result<(), Failed> {
+    let bench = ["run", "--release", "--package", "cloakroom-bench", "--"];
+    cargo(&[&bench, rest].concat()).run()
+}
+
+fn screenshots() -> Result<(), Failed> {
+    packages::install()?;
+    cargo(&["run", "--package", "cloakroom-interop", "--bin", "screenshots"]).run()
+}

@@ -1,0 +1,97 @@
+//! The programs that the tests start, and the Debian packages that bring them.
+//!
+//! Installing a server on Debian also starts it, on the machine's own ports and directories. The tests start
+//! their own and want none of that, so for the time of the installation a policy forbids it.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::steps::{Failed, program};
+
+/// What the tests start, by a file that tells that it is there.
+const NEEDED: [(&str, &str); 8] = [
+    ("nginx-light", "nginx"),
+    ("apache2", "apache2"),
+    ("haproxy", "haproxy"),
+    ("wrk", "wrk"),
+    ("chromium", "chromium"),
+    ("chromium-driver", "chromedriver"),
+    ("python3-django", "/usr/lib/python3/dist-packages/django"),
+    ("curl", "curl"),
+];
+
+/// Whoever installs a service asks this program first; 101 means no.
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// Installs what is missing, where that is allowed; says what is missing, where it is not.
+pub(crate) fn install() -> Result<(), Failed> {
+    let missing = missing();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names = missing.join(" ");
+    if !Path::new("/usr/bin/apt-get").is_file() || !is_root() {
+        eprintln!(
+            "not installed: {names}\n\
+             Tests that need them are skipped. On Debian: apt-get install --no-install-recommends {names}"
+        );
+        return Ok(());
+    }
+    let _no_services = NoServices::start()?;
+    let apt =
+        |arguments: &[&str]| program("apt-get", arguments).with("DEBIAN_FRONTEND", "noninteractive").run();
+    apt(&["update", "-q"])?;
+    let install = ["install", "-q", "-y", "--no-install-recommends"];
+    apt(&[&install[..], &missing].concat())
+}
+
+/// The packages whose program is not there.
+pub(crate) fn missing() -> Vec<&'static str> {
+    NEEDED.into_iter().filter(|(_, program)| !is_there(program)).map(|(package, _)| package).collect()
+}
+
+fn is_there(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        // Where Debian keeps servers, which is not in everybody's search path.
+        .chain([PathBuf::from("/usr/sbin")])
+        .any(|directory| directory.join(program).exists())
+}
+
+/// The owner of this very process, as the kernel shows it.
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+}
+
+/// While it lives, no package starts a service. A policy that the machine already has is left alone.
+struct NoServices {
+    ours: bool,
+}
+
+impl NoServices {
+    fn start() -> Result<Self, Failed> {
+        let created = fs::File::options().write(true).create_new(true).mode(0o755).open(POLICY);
+        match created {
+            Ok(mut file) => {
+                let policy = Self { ours: true };
+                std::io::Write::write_all(&mut file, b"#!/bin/sh\nexit 101\n")
+                    .and_then(|()| file.set_permissions(fs::Permissions::from_mode(0o755)))
+                    .map_err(|error| Failed::because(format!("writing {POLICY}"), error))?;
+                Ok(policy)
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Self { ours: false }),
+            Err(error) => Err(Failed::because(format!("creating {POLICY}"), error)),
+        }
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        if self.ours {
+            let _ = fs::remove_file(POLICY);
+        }
+    }
+}
