@@ -1,3 +1,4 @@
 //! Placeholder.
 
+pub mod hygiene;
 pub mod path;
