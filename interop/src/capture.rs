@@ -45,11 +45,13 @@ pub struct Capture {
     state: Arc<State>,
 }
 
+type Pending = Arc<Mutex<Vec<u8>>>;
+
 #[derive(Debug, Default)]
 struct State {
     requests: Mutex<Vec<Request>>,
-    /// What came and is not, or not yet, a whole request.
-    fragments: Mutex<Vec<Vec<u8>>>,
+    /// For each connection what came and is not, or not yet, a whole request.
+    pending: Mutex<Vec<Pending>>,
     over: AtomicBool,
 }
 
@@ -94,9 +96,13 @@ impl Capture {
         std::mem::take(&mut *lock(&self.state.requests))
     }
 
-    /// What came, on any connection that is closed by now, and was no whole request.
-    pub fn fragments(&self) -> Vec<Vec<u8>> {
-        std::mem::take(&mut *lock(&self.state.fragments))
+    /// Takes what came on each connection, open or closed, and is no whole request, where that is anything.
+    pub fn take_fragments(&self) -> Vec<Vec<u8>> {
+        lock(&self.state.pending)
+            .iter()
+            .map(|pending| std::mem::take(&mut *lock(pending)))
+            .filter(|bytes| !bytes.is_empty())
+            .collect()
     }
 }
 
@@ -110,23 +116,22 @@ impl Drop for Capture {
 
 impl State {
     fn serve(&self, mut stream: TcpStream, script: &Script) {
-        let mut pending = Vec::new();
+        let pending = Pending::default();
+        lock(&self.pending).push(Arc::clone(&pending));
         loop {
-            if let Some(request) = Request::split_from(&mut pending) {
+            let request = Request::split_from(&mut *lock(&pending));
+            if let Some(request) = request {
                 let answer = script(&request);
                 // Before the answer leaves, so that whoever has the answer finds the request.
                 lock(&self.requests).push(request);
-                if !answer.send(&mut stream, &mut pending) {
+                if !answer.send(&mut stream, &pending) {
                     break;
                 }
-            } else if !read_more(&mut stream, &mut pending) {
+            } else if !read_more(&mut stream, &pending) {
                 break;
             }
         }
         let _ = stream.shutdown(Shutdown::Both);
-        if !pending.is_empty() {
-            lock(&self.fragments).push(pending);
-        }
     }
 }
 
@@ -187,7 +192,7 @@ impl Answer {
     }
 
     /// Whether the connection goes on to the next request.
-    fn send(self, stream: &mut TcpStream, pending: &mut Vec<u8>) -> bool {
+    fn send(self, stream: &mut TcpStream, pending: &Pending) -> bool {
         match self {
             Self::Bytes(bytes) => stream.write_all(&bytes).is_ok(),
             Self::Later(delay, bytes) => {
@@ -201,8 +206,8 @@ impl Answer {
             Self::Echo(bytes) => {
                 let mut goes_on = stream.write_all(&bytes).is_ok();
                 while goes_on {
-                    goes_on =
-                        stream.write_all(&std::mem::take(pending)).is_ok() && read_more(stream, pending);
+                    let bytes = std::mem::take(&mut *lock(pending));
+                    goes_on = stream.write_all(&bytes).is_ok() && read_more(stream, pending);
                 }
                 false
             }
@@ -210,11 +215,11 @@ impl Answer {
     }
 }
 
-fn read_more(stream: &mut TcpStream, pending: &mut Vec<u8>) -> bool {
+fn read_more(stream: &mut TcpStream, pending: &Pending) -> bool {
     let mut buffer = [0; 16 << 10];
     match stream.read(&mut buffer) {
         Ok(read) if read > 0 => {
-            pending.extend(buffer.iter().take(read));
+            lock(pending).extend(buffer.iter().take(read));
             true
         }
         _ => false,
@@ -279,6 +284,6 @@ mod tests {
         connection.finish().unwrap();
         assert!(connection.rest().unwrap().is_empty());
         assert!(capture.take().is_empty());
-        assert_eq!(capture.fragments().len(), 1);
+        assert_eq!(capture.take_fragments().len(), 1);
     }
 }

@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::sync::OnceLock;
@@ -51,7 +52,10 @@ impl Cloakroom {
             let path = place.join(name);
             let parent = path.parent().unwrap_or(place);
             fs::create_dir_all(parent).map_err(Error::system(format!("creating {}", parent.display())))?;
-            scratch::write(place, name, text)?;
+            // Keys and password files are for nobody else.
+            let file = scratch::write(place, name, text)?;
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o600))
+                .map_err(Error::system(format!("closing {}", file.display())))?;
         }
         let process = launch(place, server.address())?;
         Ok(Self { process, gateway, server, directory })
