@@ -1,4 +1,9 @@
 //! Placeholder.
 
+pub mod forwarded;
 pub mod hygiene;
 pub mod path;
+pub mod login;
+pub mod pages;
+
+mod list;
