@@ -1,5 +1,6 @@
 //! Placeholder.
 
+pub mod cookies;
 pub mod forwarded;
 pub mod hygiene;
 pub mod path;

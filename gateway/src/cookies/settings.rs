@@ -1,0 +1,356 @@
+//! What a cookie of ours looks like, and whether browsers take it.
+//!
+//! A browser drops a cookie that breaks its rules without a word, and then nobody stays logged in. So each such
+//! combination is an error of the configuration, with the reason and the cure.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Browsers keep no cookie longer (section 5.5).
+pub const MAX_AGE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+
+/// Browsers drop longer attributes (section 5.6).
+const MAX_ATTRIBUTE: usize = 1024;
+
+/// A cookie of ours, as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CookieSettings {
+    /// The name. `__Host-`, `__Secure-`, `__Http-` and `__Host-Http-` in front of it are promises that browsers
+    /// hold us to.
+    pub name: String,
+    /// The path below which browsers send it.
+    pub path: String,
+    /// The domain that may see it with all its hosts; none means only the host that set it.
+    pub domain: Option<String>,
+    /// Whether other sites' requests carry it.
+    pub same_site: SameSite,
+    /// Sent over TLS only (or to a loopback address).
+    pub secure: bool,
+    /// Not for scripts.
+    pub http_only: bool,
+    /// Kept apart for each site that embeds us (draft-cutler-httpbis-partitioned-cookies).
+    pub partitioned: bool,
+    /// How long browsers keep it; none means until they are closed.
+    pub max_age: Option<Duration>,
+}
+
+/// Whether a browser sends a cookie with requests that other sites cause (section 4.1.2.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SameSite {
+    /// With none.
+    Strict,
+    /// Only when somebody follows a link.
+    #[default]
+    Lax,
+    /// With all.
+    None,
+}
+
+/// Why browsers, or this gateway, would not take a cookie.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CookieError {
+    /// The name is no token (section 4.1.1).
+    #[error("the cookie name {0:?} is not possible: use letters, digits, `-`, `_` and `.`")]
+    Name(String),
+    /// A prefix promises `Secure` (sections 4.1.3 and 5.4).
+    #[error(
+        "browsers drop a cookie called {0:?} that is not secure: say `secure = true`, or choose a name without the prefix"
+    )]
+    PrefixNeedsSecure(String),
+    /// `__Host-` promises the path `/` (section 4.1.3.2).
+    #[error(
+        "browsers drop a cookie called {0:?} whose path is not `/`: say `path = \"/\"`, or choose a name without the prefix"
+    )]
+    PrefixNeedsRootPath(String),
+    /// `__Host-` promises that there is no domain (section 4.1.3.2).
+    #[error(
+        "browsers drop a cookie called {0:?} that has a domain: leave `domain` out, or choose a name without the prefix"
+    )]
+    PrefixForbidsDomain(String),
+    /// `__Http-` promises `HttpOnly` (draft-ietf-httpbis-layered-cookies).
+    #[error(
+        "browsers drop a cookie called {0:?} that scripts can read: say `http_only = true`, or choose a name without the prefix"
+    )]
+    PrefixNeedsHttpOnly(String),
+    /// `SameSite=None` needs `Secure` (section 5.7).
+    #[error(
+        "browsers drop a cookie with `same_site = \"None\"` that is not secure: say `secure = true`, or \"Lax\""
+    )]
+    SameSiteNoneNeedsSecure,
+    /// `Partitioned` needs `Secure`.
+    #[error(
+        "browsers drop a cookie with `partitioned = true` that is not secure: say `secure = true` as well"
+    )]
+    PartitionedNeedsSecure,
+    /// The path is no path, or too long (section 5.6.4).
+    #[error(
+        "the cookie path {0:?} is not possible: begin with `/`, at most 1024 characters, no `;` or control character"
+    )]
+    Path(String),
+    /// The domain is no domain name (section 5.6.3).
+    #[error(
+        "the cookie domain {0:?} is not possible: say a name like \"example.org\", not an address, a port or a single word"
+    )]
+    Domain(String),
+    /// Zero would delete the cookie that it sets.
+    #[error(
+        "the cookie's `max_age` is 0, which deletes it: leave it out for a cookie that goes with the browser"
+    )]
+    MaxAgeZero,
+    /// Longer than browsers keep one (section 5.5).
+    #[error(
+        "the cookie's `max_age` is more than 400 days, which browsers do not allow: say at most \"400d\""
+    )]
+    MaxAgeTooLong,
+}
+
+impl Default for CookieSettings {
+    fn default() -> Self {
+        Self {
+            name: "__Host-session".to_owned(),
+            path: "/".to_owned(),
+            domain: None,
+            same_site: SameSite::Lax,
+            secure: true,
+            http_only: true,
+            partitioned: false,
+            max_age: None,
+        }
+    }
+}
+
+impl CookieSettings {
+    /// Whether browsers would take the cookie.
+    ///
+    /// # Errors
+    /// The first reason why not.
+    pub fn check(&self) -> Result<(), CookieError> {
+        if self.name.is_empty() || !self.name.bytes().all(is_token) {
+            return Err(CookieError::Name(self.name.clone()));
+        }
+        self.check_prefix()?;
+        if self.same_site == SameSite::None && !self.secure {
+            return Err(CookieError::SameSiteNoneNeedsSecure);
+        }
+        if self.partitioned && !self.secure {
+            return Err(CookieError::PartitionedNeedsSecure);
+        }
+        if !is_path(&self.path) {
+            return Err(CookieError::Path(self.path.clone()));
+        }
+        if let Some(domain) = self.domain.as_ref().filter(|domain| !is_domain(domain)) {
+            return Err(CookieError::Domain(domain.clone()));
+        }
+        match self.max_age {
+            // Browsers count whole seconds.
+            Some(age) if age.as_secs() == 0 => Err(CookieError::MaxAgeZero),
+            Some(age) if age > MAX_AGE => Err(CookieError::MaxAgeTooLong),
+            _ => Ok(()),
+        }
+    }
+
+    /// The promises of the name, which browsers read in any case (section 5.4).
+    fn check_prefix(&self) -> Result<(), CookieError> {
+        let name = || self.name.clone();
+        let host_http = starts_with(&self.name, "__Host-Http-");
+        let host = starts_with(&self.name, "__Host-");
+        let http = starts_with(&self.name, "__Http-") || host_http;
+        if (host || http || starts_with(&self.name, "__Secure-")) && !self.secure {
+            return Err(CookieError::PrefixNeedsSecure(name()));
+        }
+        if http && !self.http_only {
+            return Err(CookieError::PrefixNeedsHttpOnly(name()));
+        }
+        if host && self.path != "/" {
+            return Err(CookieError::PrefixNeedsRootPath(name()));
+        }
+        if host && self.domain.is_some() {
+            return Err(CookieError::PrefixForbidsDomain(name()));
+        }
+        Ok(())
+    }
+}
+
+impl SameSite {
+    /// As it stands in the header.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Strict => "Strict",
+            Self::Lax => "Lax",
+            Self::None => "None",
+        }
+    }
+}
+
+fn starts_with(name: &str, prefix: &str) -> bool {
+    name.as_bytes().get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
+}
+
+/// RFC 9110, 5.6.2.
+const fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
+}
+
+fn is_path(path: &str) -> bool {
+    path.starts_with('/')
+        && path.len() <= MAX_ATTRIBUTE
+        && path.bytes().all(|byte| (byte.is_ascii_graphic() || byte == b' ') && byte != b';')
+        && !path.ends_with(' ')
+}
+
+/// A name of two labels or more; a dot in front of it means nothing today, and is accepted.
+fn is_domain(domain: &str) -> bool {
+    let name = domain.strip_prefix('.').unwrap_or(domain);
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    name.len() <= 253
+        && name.contains('.')
+        && name.parse::<IpAddr>().is_err()
+        && name.split('.').all(is_label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(change: impl FnOnce(&mut CookieSettings)) -> Result<(), CookieError> {
+        let mut settings = CookieSettings::default();
+        change(&mut settings);
+        settings.check()
+    }
+
+    #[test]
+    fn the_default_is_taken_by_browsers() {
+        assert_eq!(CookieSettings::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn a_name_is_a_token() {
+        for name in ["session", "a.b-c_d", "__Host-x"] {
+            assert_eq!(check(|settings| settings.name = name.into()), Ok(()), "{name}");
+        }
+        for name in ["", "a b", "a=b", "a;b", "a,b", "é", "a\tb", "a\"", "(a)", "a/b"] {
+            assert_eq!(check(|settings| settings.name = name.into()), Err(CookieError::Name(name.into())));
+        }
+    }
+
+    #[test]
+    fn the_promises_of_a_prefix_are_kept_in_any_case() {
+        for name in
+            ["__Host-a", "__host-a", "__HOST-a", "__Secure-a", "__secure-a", "__Http-a", "__Host-Http-a"]
+        {
+            assert_eq!(
+                check(|settings| (settings.name, settings.secure) = (name.into(), false)),
+                Err(CookieError::PrefixNeedsSecure(name.into()))
+            );
+        }
+        for (name, bound_to_host) in [
+            ("__Host-a", true),
+            ("__hOST-a", true),
+            ("__Host-Http-a", true),
+            ("__Secure-a", false),
+            ("__Http-a", false),
+        ] {
+            let path = check(|settings| (settings.name, settings.path) = (name.into(), "/app".into()));
+            let domain = check(|settings| {
+                (settings.name, settings.domain) = (name.into(), Some("example.org".into()))
+            });
+            if bound_to_host {
+                assert_eq!(path, Err(CookieError::PrefixNeedsRootPath(name.into())));
+                assert_eq!(domain, Err(CookieError::PrefixForbidsDomain(name.into())));
+            } else {
+                assert_eq!((path, domain), (Ok(()), Ok(())));
+            }
+        }
+        for (name, http_only) in [("__Http-a", true), ("__host-http-a", true), ("__Host-a", false)] {
+            assert_eq!(
+                check(|settings| (settings.name, settings.http_only) = (name.into(), false)).is_err(),
+                http_only,
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn combinations_that_browsers_drop_are_errors() {
+        let plain =
+            |settings: &mut CookieSettings| (settings.name, settings.secure) = ("session".into(), false);
+        assert_eq!(check(plain), Ok(()));
+        let none = |settings: &mut CookieSettings| {
+            plain(settings);
+            settings.same_site = SameSite::None;
+        };
+        assert_eq!(check(none), Err(CookieError::SameSiteNoneNeedsSecure));
+        let partitioned = |settings: &mut CookieSettings| {
+            plain(settings);
+            settings.partitioned = true;
+        };
+        assert_eq!(check(partitioned), Err(CookieError::PartitionedNeedsSecure));
+        assert_eq!(check(|settings| settings.max_age = Some(Duration::ZERO)), Err(CookieError::MaxAgeZero));
+        assert_eq!(
+            check(|settings| settings.max_age = Some(Duration::from_millis(999))),
+            Err(CookieError::MaxAgeZero)
+        );
+        assert_eq!(check(|settings| settings.max_age = Some(MAX_AGE)), Ok(()));
+        assert_eq!(
+            check(|settings| settings.max_age = Some(MAX_AGE + Duration::from_secs(1))),
+            Err(CookieError::MaxAgeTooLong)
+        );
+    }
+
+    #[test]
+    fn paths_and_domains_cannot_smuggle_attributes() {
+        let set = |path: Option<&str>, domain: Option<&str>| {
+            check(|settings| {
+                settings.name = "session".into();
+                settings.path = path.unwrap_or("/").into();
+                settings.domain = domain.map(Into::into);
+            })
+        };
+        let long = format!("/{}", "a".repeat(1024));
+        for path in ["", "app", "/a;Domain=evil", "/a\r\nX: y", "/\0", "/é", "/a ", &long] {
+            assert_eq!(set(Some(path), None), Err(CookieError::Path(path.into())));
+        }
+        for domain in [
+            "",
+            ".",
+            "localhost",
+            "127.0.0.1",
+            "[::1]",
+            "::1",
+            "a.b:80",
+            "a..b",
+            "a.b;Path=/",
+            "a b.c",
+            "-a.b",
+            "bücher.example",
+        ] {
+            assert_eq!(set(None, Some(domain)), Err(CookieError::Domain(domain.into())));
+        }
+        for domain in ["example.org", ".example.org", "a.xn--bcher-kva.example"] {
+            assert_eq!(set(Some("/a b/c"), Some(domain)), Ok(()));
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! What we send in `Set-Cookie`.
+
+use std::fmt::Write;
+
+use http::HeaderValue;
+
+use super::{CookieError, CookieSettings};
+
+/// Browsers drop a cookie whose name and value together are longer than this, in bytes (section 5.6).
+pub const MAX_COOKIE: usize = 4096;
+
+/// A cookie of ours, checked, with its attributes written out once. Deletion has the same attributes as setting, since
+/// browsers take another path or domain for another cookie.
+#[derive(Debug, Clone)]
+pub struct Cookie {
+    settings: CookieSettings,
+    /// All that stands behind the value.
+    attributes: String,
+    deletion: HeaderValue,
+}
+
+/// Why a value cannot travel in a cookie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ValueError {
+    /// It holds a byte that is no `cookie-octet` (section 4.1.1).
+    #[error("the cookie's value holds a byte at {at} that no cookie may hold: encode it first")]
+    Octet {
+        /// Where, counted from 0.
+        at: usize,
+    },
+    /// Browsers would drop it.
+    #[error(
+        "the cookie would have {length} bytes with its name, and browsers keep at most {MAX_COOKIE}: keep less in it"
+    )]
+    TooLong {
+        /// Bytes of name and value.
+        length: usize,
+    },
+}
+
+impl Cookie {
+    /// The cookie of these settings.
+    ///
+    /// # Errors
+    /// Browsers would not take it.
+    pub fn new(settings: CookieSettings) -> Result<Self, CookieError> {
+        settings.check()?;
+        let common = attributes(&settings);
+        let mut attributes = String::new();
+        if let Some(age) = settings.max_age {
+            // Writing to a string does not fail.
+            let _ = write!(attributes, "; Max-Age={}", age.as_secs());
+        }
+        attributes.push_str(&common);
+        // `Expires` for what does not know `Max-Age`.
+        let deletion =
+            format!("{}=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT{common}", settings.name);
+        let deletion =
+            HeaderValue::try_from(deletion).map_err(|_| CookieError::Name(settings.name.clone()))?;
+        Ok(Self { settings, attributes, deletion })
+    }
+
+    /// What it was made from.
+    #[must_use]
+    pub const fn settings(&self) -> &CookieSettings {
+        &self.settings
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    /// The `Set-Cookie` that sets it, marked as sensitive so that no log shows it. Allocates once.
+    ///
+    /// # Errors
+    /// No cookie can hold the value.
+    pub fn set(&self, value: &str) -> Result<HeaderValue, ValueError> {
+        if let Some(at) = value.bytes().position(|byte| !is_cookie_octet(byte)) {
+            return Err(ValueError::Octet { at });
+        }
+        let length = self.settings.name.len() + value.len();
+        if length > MAX_COOKIE {
+            return Err(ValueError::TooLong { length });
+        }
+        let mut line = String::with_capacity(length + 1 + self.attributes.len());
+        line.push_str(&self.settings.name);
+        line.push('=');
+        line.push_str(value);
+        line.push_str(&self.attributes);
+        let mut line = HeaderValue::try_from(line).map_err(|_| ValueError::Octet { at: 0 })?;
+        line.set_sensitive(true);
+        Ok(line)
+    }
+
+    /// The `Set-Cookie` that deletes it. Allocates nothing.
+    #[must_use]
+    pub fn delete(&self) -> HeaderValue {
+        self.deletion.clone()
+    }
+}
+
+fn attributes(settings: &CookieSettings) -> String {
+    let mut attributes = format!("; Path={}", settings.path);
+    if let Some(domain) = &settings.domain {
+        // Writing to a string does not fail.
+        let _ = write!(attributes, "; Domain={domain}");
+    }
+    if settings.secure {
+        attributes.push_str("; Secure");
+    }
+    if settings.http_only {
+        attributes.push_str("; HttpOnly");
+    }
+    let _ = write!(attributes, "; SameSite={}", settings.same_site.as_str());
+    if settings.partitioned {
+        attributes.push_str("; Partitioned");
+    }
+    attributes
+}
+
+/// Section 4.1.1.
+const fn is_cookie_octet(byte: u8) -> bool {
+    matches!(byte, 0x21 | 0x23..=0x2B | 0x2D..=0x3A | 0x3C..=0x5B | 0x5D..=0x7E)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::header::COOKIE;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::cookies::{SameSite, find};
+
+    fn full() -> Cookie {
+        Cookie::new(CookieSettings {
+            name: "sid".into(),
+            path: "/app".into(),
+            domain: Some("example.org".into()),
+            same_site: SameSite::None,
+            secure: true,
+            http_only: true,
+            partitioned: true,
+            max_age: Some(Duration::from_secs(3600)),
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn it_is_set_and_deleted_with_the_same_attributes() {
+        let cookie = Cookie::new(CookieSettings::default()).unwrap();
+        assert_eq!(cookie.set("a.b").unwrap(), "__Host-session=a.b; Path=/; Secure; HttpOnly; SameSite=Lax");
+        assert_eq!(
+            cookie.delete(),
+            "__Host-session=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Path=/; Secure; HttpOnly; SameSite=Lax"
+        );
+        let cookie = full();
+        let rest = "; Path=/app; Domain=example.org; Secure; HttpOnly; SameSite=None; Partitioned";
+        assert_eq!(cookie.set("x").unwrap(), format!("sid=x; Max-Age=3600{rest}"));
+        assert_eq!(cookie.delete(), format!("sid=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT{rest}"));
+    }
+
+    #[test]
+    fn what_browsers_would_drop_is_not_sent() {
+        let cookie = full();
+        for (value, at) in
+            [("a b", 1), ("a;b", 1), ("a,b", 1), ("a\"", 1), ("\\", 0), ("a\n", 1), ("\u{e9}", 0)]
+        {
+            assert_eq!(cookie.set(value), Err(ValueError::Octet { at }), "{value:?}");
+        }
+        assert!(cookie.set(&"a".repeat(MAX_COOKIE - 3)).is_ok());
+        assert_eq!(
+            cookie.set(&"a".repeat(MAX_COOKIE - 2)),
+            Err(ValueError::TooLong { length: MAX_COOKIE + 1 })
+        );
+    }
+
+    #[test]
+    fn a_set_cookie_is_not_shown() {
+        assert_eq!(format!("{:?}", full().set("secret").unwrap()), "Sensitive");
+    }
+
+    #[test]
+    fn settings_that_browsers_refuse_make_no_cookie() {
+        let settings = CookieSettings { secure: false, ..CookieSettings::default() };
+        assert!(matches!(Cookie::new(settings), Err(CookieError::PrefixNeedsSecure(_))));
+    }
+
+    proptest! {
+        /// What is set comes back as it was.
+        #[test]
+        fn a_value_that_can_be_set_is_found_again(value in "[ -~]{0,32}") {
+            if let Ok(line) = full().set(&value) {
+                let pair = line.to_str().unwrap().split("; ").next().unwrap().to_owned();
+                let mut headers = http::HeaderMap::new();
+                headers.insert(COOKIE, format!("a=1; {pair}").parse().unwrap());
+                prop_assert_eq!(find(&headers, "sid").values().collect::<Vec<_>>(), [value.as_bytes()]);
+            }
+        }
+    }
+}
