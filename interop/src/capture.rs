@@ -119,7 +119,7 @@ impl State {
         let pending = Pending::default();
         lock(&self.pending).push(Arc::clone(&pending));
         loop {
-            let request = Request::split_from(&mut *lock(&pending));
+            let request = Request::split_from(&mut lock(&pending));
             if let Some(request) = request {
                 let answer = script(&request);
                 // Before the answer leaves, so that whoever has the answer finds the request.

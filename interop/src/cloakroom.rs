@@ -87,7 +87,7 @@ impl Cloakroom {
     }
 
     /// Asks it to end, as an operator does.
-    pub fn terminate(&self) -> Result<()> {
+    pub fn terminate(&mut self) -> Result<()> {
         self.process.terminate()
     }
 
@@ -103,8 +103,7 @@ impl Cloakroom {
 
     /// Starts it again, on the same ports, with the same data. Ends it the gentle way first if it still runs.
     pub fn restart(&mut self) -> Result<()> {
-        // An ended process cannot be signalled, and that is just as well.
-        let _ = self.terminate();
+        self.terminate()?;
         self.wait(Duration::from_secs(60))?;
         self.process = launch(self.directory.path(), self.server.address())?;
         Ok(())

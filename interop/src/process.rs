@@ -116,9 +116,14 @@ impl Process {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
-    /// Asks the program itself to end, as an operator or an init system does, and does not wait.
-    pub fn terminate(&self) -> Result<()> {
-        self.signal(Signal::TERM)
+    /// Asks the program itself to end, as an operator or an init system does, and does not wait. Nothing
+    /// happens when it has ended already: its id may belong to somebody else by then.
+    pub fn terminate(&mut self) -> Result<()> {
+        if self.ended()?.is_some() {
+            return Ok(());
+        }
+        kill_process(Pid::from_child(&self.child), Signal::TERM)
+            .map_err(|errno| Error::system(format!("signalling {}", self.name))(errno.into()))
     }
 
     /// Ends the program and its group at once, as a crash does.
@@ -147,11 +152,6 @@ impl Process {
 
     fn did_not_start(&self, cause: String) -> Error {
         Error::Start { program: self.name.clone(), cause, log: self.log() }
-    }
-
-    fn signal(&self, signal: Signal) -> Result<()> {
-        kill_process(Pid::from_child(&self.child), signal)
-            .map_err(|errno| Error::system(format!("signalling {}", self.name))(errno.into()))
     }
 
     /// Nobody left in the group is what is wanted, so it is no error.

@@ -1,0 +1,12 @@
+//! Cloakroom from outside: the running program between real clients and real applications.
+//!
+//! One binary with a module for each subject, because each binary would link everything again.
+
+#![cfg(test)]
+
+mod example_files;
+mod form;
+mod given;
+mod real_application;
+mod shutdown;
+mod smuggling;
