@@ -5,7 +5,7 @@
 //! directories are left open; its data stays over restarts, as long as the value lives.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
@@ -24,10 +24,21 @@ use crate::scratch;
 #[derive(Debug)]
 pub struct Cloakroom {
     process: Process,
-    gateway: Port,
-    server: Port,
+    start: Start,
     directory: TempDir,
 }
+
+/// How it is started, every time.
+#[derive(Debug)]
+enum Start {
+    /// With the file that was written, on claimed ports.
+    Configured { gateway: Port, server: Port },
+    /// With nothing, on the ports that it takes then.
+    Plain,
+}
+
+const PLAIN_GATEWAY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+const PLAIN_SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8081);
 
 impl Cloakroom {
     /// Starts Cloakroom with that configuration and waits until it says that it is healthy.
@@ -57,18 +68,31 @@ impl Cloakroom {
             fs::set_permissions(&file, fs::Permissions::from_mode(0o600))
                 .map_err(Error::system(format!("closing {}", file.display())))?;
         }
-        let process = launch(place, server.address())?;
-        Ok(Self { process, gateway, server, directory })
+        let start = Start::Configured { gateway, server };
+        let process = start.launch(place)?;
+        Ok(Self { process, start, directory })
+    }
+
+    /// Starts it the way a newcomer does: without a configuration, with the demonstration behind the gateway. It
+    /// takes fixed ports then, so there can be only one at a time.
+    pub fn demonstration() -> Result<Self> {
+        for address in [PLAIN_GATEWAY, PLAIN_SERVER] {
+            TcpListener::bind(address)
+                .map_err(Error::system(format!("the demonstration listens on {address}")))?;
+        }
+        let directory = scratch::directory()?;
+        let process = Start::Plain.launch(directory.path())?;
+        Ok(Self { process, start: Start::Plain, directory })
     }
 
     /// Where visitors come in.
     pub fn gateway(&self) -> SocketAddr {
-        self.gateway.address()
+        self.start.gateway()
     }
 
     /// Where the session server listens.
     pub fn server(&self) -> SocketAddr {
-        self.server.address()
+        self.start.server()
     }
 
     /// The directory that the configuration knows as `{directory}`.
@@ -105,18 +129,37 @@ impl Cloakroom {
     pub fn restart(&mut self) -> Result<()> {
         self.terminate()?;
         self.wait(Duration::from_secs(60))?;
-        self.process = launch(self.directory.path(), self.server.address())?;
+        self.process = self.start.launch(self.directory.path())?;
         Ok(())
     }
 }
 
-fn launch(place: &Path, server: SocketAddr) -> Result<Process> {
-    let mut command = Command::new(binary()?);
-    command.args(["run", "--config"]).arg(place.join("cloakroom.toml"));
-    command.current_dir(place).env("RUST_BACKTRACE", "1");
-    let mut process = Process::spawn(command, place.join("log"))?;
-    process.wait_until(|| raw::get(server, "/health", "").is_ok_and(|it| it.status == 200))?;
-    Ok(process)
+impl Start {
+    fn gateway(&self) -> SocketAddr {
+        match self {
+            Self::Configured { gateway, .. } => gateway.address(),
+            Self::Plain => PLAIN_GATEWAY,
+        }
+    }
+
+    fn server(&self) -> SocketAddr {
+        match self {
+            Self::Configured { server, .. } => server.address(),
+            Self::Plain => PLAIN_SERVER,
+        }
+    }
+
+    fn launch(&self, place: &Path) -> Result<Process> {
+        let mut command = Command::new(binary()?);
+        if let Self::Configured { .. } = self {
+            command.args(["run", "--config"]).arg(place.join("cloakroom.toml"));
+        }
+        command.current_dir(place).env("RUST_BACKTRACE", "1");
+        let mut process = Process::spawn(command, place.join("log"))?;
+        process
+            .wait_until(|| raw::get(self.server(), "/health", "").is_ok_and(|answer| answer.status == 200))?;
+        Ok(process)
+    }
 }
 
 /// The binary to test.
