@@ -1,1 +1,35 @@
-//! Placeholder.
+//! The session cache: open, find, patch, renew, end.
+//!
+//! Two tiers: parsed, immutable sessions in this process ([`tier`]), and a storage service. Everything that the rest
+//! of Cloakroom does to a session goes through [`Cache`], and every law of the design that is about time or about
+//! two things happening at once is kept here:
+//!
+//! - *Logout wins.* An end is written to storage, then taken out of the first tier together with every copy that is
+//!   being made at that moment, and only then acknowledged.
+//! - *No update is lost.* A patch is merged with what is there and written with compare-and-swap, again until it fits.
+//! - *An outage is not a logout.* Whatever storage cannot say comes back as [`storage::Unavailable`], never as absent.
+//! - *Idle is cheap.* The last use is kept in memory, and written at most once per session and `touch_interval`.
+
+mod application;
+mod cache;
+mod counters;
+mod end;
+mod find;
+mod held;
+mod housekeeping;
+mod open;
+mod outbox;
+mod patch;
+mod renew;
+mod tier;
+
+pub use application::{Application, Realm};
+pub use cache::{Cache, Settings};
+pub use end::Ended;
+pub use find::{Absence, Find, Found};
+pub use open::{Opened, Opening};
+pub use patch::{Patched, TooLarge};
+pub use renew::{Renew, Renewal};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,53 @@
+//! By which bounds sessions are judged.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use session::{Millis, Timeouts, record_expiry};
+
+/// How much longer than the session its record stays. Nobody is told that a session is live because of it; but an
+/// outage of storage that is shorter than this cannot let the record of a session expire that memory knows to be used.
+const AFTERLIFE: Duration = Duration::from_secs(3600);
+
+/// The longest that browsers keep a cookie (RFC 6265bis section 5.5): so long a ticket without bounds could come back.
+const LONGEST_COOKIE: Duration = Duration::from_secs(400 * 86_400);
+
+/// Applications that share sessions.
+#[derive(Debug)]
+pub struct Realm {
+    /// Its name, which each session carries.
+    pub id: Box<str>,
+    /// The time-outs of all its applications: a session ends when it is over for all of them.
+    pub timeouts: Vec<Timeouts>,
+    /// The longest of its applications' `touch_interval`s: what storage says of the last use may be so old.
+    pub touch_interval: Duration,
+}
+
+impl Realm {
+    /// When a session is over for all of this realm, [`Millis::NEVER`] if it has no bound.
+    pub(crate) fn over_at(&self, begun: Millis, touched: Millis, grace: Duration) -> Millis {
+        record_expiry(&self.timeouts, begun, touched, grace)
+    }
+
+    /// When the record of a session may go.
+    pub(crate) fn record_expires(&self, begun: Millis, touched: Millis) -> Millis {
+        self.over_at(begun, touched, self.touch_interval).plus(AFTERLIFE)
+    }
+
+    /// Until when the tombstone of a session must stand: as long as its ticket could come back.
+    pub(crate) fn buried_until(&self, begun: Millis, now: Millis) -> Millis {
+        let over = self.over_at(begun, now, self.touch_interval);
+        if over == Millis::NEVER { now.plus(LONGEST_COOKIE) } else { over.plus(AFTERLIFE) }
+    }
+}
+
+/// An application as it judges sessions.
+#[derive(Debug, Clone)]
+pub struct Application {
+    /// Whose sessions it shares.
+    pub realm: Arc<Realm>,
+    /// Its own time-outs.
+    pub timeouts: Timeouts,
+    /// How often, at most, the last use of a session is written.
+    pub touch_interval: Duration,
+}

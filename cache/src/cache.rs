@@ -1,0 +1,89 @@
+//! The session cache itself: what its operations share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::registry::Registry;
+use session::{Clock, Handle, Millis, Session};
+use storage::{BoxError, Key, Storage, Times, Unavailable};
+
+use crate::application::Realm;
+use crate::counters::Counters;
+use crate::outbox::Outbox;
+use crate::tier::FirstTier;
+
+/// What the cache is told by the configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// How long a session that nobody uses is served from this process's copy.
+    pub inproc_timeout: Duration,
+    /// How many bytes the copies may take, about.
+    pub inproc_bytes: usize,
+    /// How long the ticket before a renewal is good.
+    pub renew_window: Duration,
+}
+
+/// The session cache of one process.
+#[derive(Debug)]
+pub struct Cache {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: Settings,
+    pub(crate) tier: FirstTier,
+    pub(crate) outbox: Outbox,
+    pub(crate) counters: Counters,
+}
+
+impl Cache {
+    /// A cache over `storage`, which counts in `registry`. [`Cache::keep_house`] must run beside it.
+    #[must_use]
+    pub fn new(
+        storage: Arc<dyn Storage>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+        registry: &mut Registry,
+    ) -> Self {
+        let is_needed = !storage.capabilities().is_memory;
+        Self {
+            tier: FirstTier::new(is_needed, settings.inproc_bytes),
+            outbox: Outbox::default(),
+            counters: Counters::registered(registry),
+            storage,
+            clock,
+            settings,
+        }
+    }
+
+    /// The time by which this cache judges.
+    #[must_use]
+    pub fn now(&self) -> Millis {
+        self.clock.now()
+    }
+
+    /// The storage service below.
+    #[must_use]
+    pub fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
+    }
+
+    /// Where the record of a session lies: in one of 256 contexts, by its first byte, so that an engine can spread them.
+    pub(crate) fn key(&self, handle: &Handle) -> Result<Key, Unavailable> {
+        let [first, ..] = handle.as_bytes();
+        Key::new(&format!("session.{first:02x}"), handle.to_string().as_bytes())
+            .map_err(|error| self.unavailable(error))
+    }
+
+    pub(crate) fn times(realm: &Realm, session: &Session, touched: Millis) -> Times {
+        Times { touched, expires: realm.record_expires(session.begun, touched) }
+    }
+
+    pub(crate) fn unavailable(&self, cause: impl Into<BoxError>) -> Unavailable {
+        Unavailable::failed(self.storage.id(), cause)
+    }
+}
+
+/// The session that a notice about `key` means, if it is about one.
+pub(crate) fn handle_of(key: &Key) -> Option<Handle> {
+    key.context().strip_prefix("session.")?;
+    std::str::from_utf8(key.name()).ok()?.parse().ok()
+}

@@ -1,0 +1,78 @@
+//! Ending a session.
+
+use std::sync::Arc;
+
+use session::{Ending, Handle, Session};
+use storage::{Burial, Bury, Unavailable, Was};
+
+use crate::Cache;
+use crate::application::{Application, Realm};
+
+/// A session is ended, and will not be found again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was live until now.
+    Now,
+    /// It was over before, or never was.
+    Before,
+}
+
+impl Cache {
+    /// Ends a session. When this returns `Ok`, no request finds it any more, on this node and wherever storage is
+    /// shared, as durably as storage says.
+    ///
+    /// If storage does not confirm it, this node refuses the session from now on all the same (with
+    /// [`Unavailable`], for nobody knows yet whether it is over), and repeats the end until storage confirms it.
+    pub async fn end(
+        self: &Arc<Self>,
+        session: &Session,
+        ending: Ending,
+        application: &Application,
+    ) -> Result<Ended, Unavailable> {
+        let (cache, session) = (Arc::clone(self), session.clone());
+        let (realm, why) = (Arc::clone(&application.realm), ending.why);
+        // In a task of its own: whoever logs out and closes the window meanwhile is logged out.
+        let ended = tokio::spawn(async move { cache.end_now(&session, &realm, ending).await });
+        let ended = ended.await.map_err(|error| self.unavailable(error))?;
+        if matches!(ended, Ok(Ended::Now)) {
+            tracing::debug!(why = why.as_str(), "a session was ended");
+        }
+        ended
+    }
+
+    pub(crate) async fn end_now(
+        &self,
+        session: &Session,
+        realm: &Realm,
+        ending: Ending,
+    ) -> Result<Ended, Unavailable> {
+        let why = ending.why;
+        let until = Some(realm.buried_until(session.begun, self.clock.now()));
+        let burial = Burial { until, ending, expected: None };
+        match self.bury(&session.handle, burial.clone()).await {
+            Ok(ended) => {
+                if ended == Ended::Now {
+                    self.counters.count_end(why);
+                }
+                Ok(ended)
+            }
+            Err(unavailable) => {
+                self.counters.ends_waiting.inc();
+                self.outbox.put(session.handle, burial);
+                self.tier.end(&session.handle);
+                Err(unavailable)
+            }
+        }
+    }
+
+    pub(crate) async fn bury(&self, handle: &Handle, burial: Burial) -> Result<Ended, Unavailable> {
+        let key = self.key(handle)?;
+        let buried = self.storage.bury(&key, burial).await?;
+        // After storage has it: a copy that was read before is caught here, one that is read later finds the tombstone.
+        self.tier.end(handle);
+        Ok(match buried {
+            Bury::Buried(Was::Live) => Ended::Now,
+            Bury::Buried(Was::Buried | Was::Absent) | Bury::Conflict(_) => Ended::Before,
+        })
+    }
+}

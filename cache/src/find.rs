@@ -1,0 +1,205 @@
+//! Finding the session of a ticket.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use session::{Ending, Judgement, Millis, Secret, SecretHash, Session, Ticket, Why};
+use storage::{Read, Unavailable};
+
+use crate::Cache;
+use crate::application::Application;
+use crate::counters::Reason;
+use crate::held::Held;
+use crate::renew::SUCCESSOR;
+use crate::tier::Kept;
+
+/// How often a session that changes all the time is read again before it is served as it was read.
+const MAX_READS: usize = 16;
+
+/// What a ticket is worth.
+#[derive(Debug)]
+pub enum Find {
+    /// It opens this session.
+    Found(Found),
+    /// It opens nothing here.
+    Absent(Absence),
+    /// Its session was ended, and is over everywhere.
+    Ended(Ending),
+}
+
+/// A session that was found.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The session as it is now; nothing changes it under its reader.
+    pub session: Arc<Session>,
+    /// The ticket that followed the one that was presented: tell the visitor.
+    pub successor: Option<Ticket>,
+}
+
+/// Why a ticket opens nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absence {
+    /// Nobody knows its handle, or no longer.
+    Unknown,
+    /// The handle is right and the secret is not.
+    WrongSecret,
+    /// It belongs to another realm.
+    OtherRealm,
+    /// It is over for this application, but not for another one of its realm.
+    OverHere,
+}
+
+impl Absence {
+    /// The name of the reason in metrics and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::WrongSecret => "wrong_secret",
+            Self::OtherRealm => "other_realm",
+            Self::OverHere => "over_here",
+        }
+    }
+}
+
+/// What a session that is there is worth to who asks.
+enum Verdict {
+    Found(Found),
+    Absent(Absence),
+    /// Over for all of its realm, for this reason.
+    Over(Why),
+}
+
+impl Cache {
+    /// Finds the session of `ticket` for `application`, and counts as a use of it.
+    ///
+    /// From the first tier this takes no lock of its own, allocates nothing, and does no I/O.
+    pub async fn find(&self, ticket: &Ticket, application: &Application) -> Result<Find, Unavailable> {
+        let now = self.clock.now();
+        self.outbox.check(&ticket.handle, self.storage.id())?;
+        let held = self.tier.held(&ticket.handle);
+        if let Some(held) = &held
+            && now.since(held.seen.last()) < self.settings.inproc_timeout
+            && let Verdict::Found(found) = judge(held, ticket, application, now)
+        {
+            self.counters.found_first.inc();
+            self.mark(held, application, now);
+            return Ok(Find::Found(found));
+        }
+        let answer = self.find_in_storage(ticket, application, now, held).await;
+        match &answer {
+            Ok(Find::Found(_)) => self.counters.found_storage.inc(),
+            Ok(Find::Absent(absence)) => {
+                self.counters.not_found.get_or_create(&Reason { reason: absence.as_str() }).inc()
+            }
+            Ok(Find::Ended(_)) => self.counters.not_found.get_or_create(&Reason { reason: "ended" }).inc(),
+            Err(_) => self.counters.unavailable.inc(),
+        };
+        answer
+    }
+
+    async fn find_in_storage(
+        &self,
+        ticket: &Ticket,
+        application: &Application,
+        now: Millis,
+        earlier: Option<Arc<Held>>,
+    ) -> Result<Find, Unavailable> {
+        let key = self.key(&ticket.handle)?;
+        for attempt in 1.. {
+            let registration = self.tier.register(ticket.handle);
+            let record = match self.storage.read(&key, None).await? {
+                Read::Found(record) => record,
+                Read::Buried(tombstone) => return Ok(Find::Ended(tombstone.ending)),
+                Read::Absent | Read::Unchanged(_) => return Ok(Find::Absent(Absence::Unknown)),
+            };
+            let mut held = Held::read(&record, self.storage.id())?;
+            if let Some(earlier) = &earlier {
+                // This process knows of every use, if nobody else serves the session.
+                held.is_exact = earlier.is_exact;
+                held.seen = Arc::clone(&earlier.seen);
+                held.seen.mark(record.times.touched);
+            }
+            match judge(&held, ticket, application, now) {
+                Verdict::Found(found) => {
+                    // It is used now, so from now on this process knows of every use, if nobody else serves it.
+                    held.seen.mark(now);
+                    held.is_exact = !self.storage.capabilities().is_shared;
+                    let held = Arc::new(held);
+                    // Only who proved to have the ticket brings a session into memory.
+                    match registration.keep(&held) {
+                        Kept::Yes => {}
+                        Kept::Older if attempt >= MAX_READS => {}
+                        // The next read sees what this copy did not: the newer version, or the tombstone.
+                        Kept::Older | Kept::Ended => continue,
+                    }
+                    self.outbox.check(&ticket.handle, self.storage.id())?;
+                    self.mark(&held, application, now);
+                    return Ok(Find::Found(found));
+                }
+                Verdict::Absent(absence) => return Ok(Find::Absent(absence)),
+                Verdict::Over(why) => {
+                    drop(registration);
+                    let ending = Ending { at: now, why, by: "time".into() };
+                    self.end_now(&held.session, &application.realm, ending.clone()).await?;
+                    return Ok(Find::Ended(ending));
+                }
+            }
+        }
+        // Only to end the loop for the compiler: attempts are not that many.
+        Ok(Find::Absent(Absence::Unknown))
+    }
+
+    /// Notes a use, and has it written if that is due.
+    fn mark(&self, held: &Held, application: &Application, now: Millis) {
+        held.seen.mark(now);
+        if held.seen.is_due(now, application.touch_interval) {
+            self.touch(&held.session, &held.seen, application, now);
+        }
+    }
+}
+
+fn judge(held: &Held, ticket: &Ticket, application: &Application, now: Millis) -> Verdict {
+    let session = &held.session;
+    let Some(proof) = prove(session, &ticket.secret, now) else {
+        return Verdict::Absent(Absence::WrongSecret);
+    };
+    if session.realm != application.realm.id {
+        return Verdict::Absent(Absence::OtherRealm);
+    }
+    if session.ends.is_some_and(|ends| now >= ends) {
+        return Verdict::Over(Why::Lifetime);
+    }
+    let touched = held.seen.last();
+    let grace = if held.is_exact { Duration::ZERO } else { application.realm.touch_interval };
+    let why = match application.timeouts.judge(session.begun, touched, now, grace) {
+        Judgement::Live => {
+            return Verdict::Found(Found { session: Arc::clone(session), successor: proof.successor });
+        }
+        Judgement::Idle => Why::Idle,
+        Judgement::Lifetime => Why::Lifetime,
+    };
+    if now >= application.realm.over_at(session.begun, touched, grace) {
+        Verdict::Over(why)
+    } else {
+        Verdict::Absent(Absence::OverHere)
+    }
+}
+
+/// Somebody holds a ticket of the session.
+struct Proof {
+    /// The one they should hold.
+    successor: Option<Ticket>,
+}
+
+fn prove(session: &Session, secret: &Secret, now: Millis) -> Option<Proof> {
+    let presented: SecretHash = secret.hash();
+    if presented == session.secret {
+        return Some(Proof { successor: None });
+    }
+    let previous =
+        session.previous.as_ref().filter(|previous| presented == previous.secret && now < previous.until)?;
+    let opened = seal::open_under(secret.expose(), SUCCESSOR, &previous.successor).ok()?;
+    let successor = Secret::from_bytes(opened.try_into().ok()?);
+    Some(Proof { successor: Some(Ticket { handle: session.handle, secret: successor }) })
+}

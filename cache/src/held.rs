@@ -1,0 +1,110 @@
+//! A session as this process holds it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use session::{Millis, Session};
+use storage::{Record, Unavailable, Version};
+
+/// A parsed session, the version of its record, and what this process knows of its last use.
+#[derive(Debug, Clone)]
+pub(crate) struct Held {
+    pub(crate) session: Arc<Session>,
+    pub(crate) version: Version,
+    /// Shared by all versions of the session in this process, so that no use is forgotten when it changes.
+    pub(crate) seen: Arc<Seen>,
+    /// What it takes in the first tier, in bytes, about.
+    pub(crate) bytes: usize,
+    /// Whether `seen` knows every use: then idleness is judged to the millisecond.
+    pub(crate) is_exact: bool,
+}
+
+/// When a session was last used.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    last: AtomicU64,
+    written: AtomicU64,
+}
+
+impl Held {
+    /// What `record` holds. A record that cannot be read is an outage, not an absence: somebody must look at it.
+    pub(crate) fn read(record: &Record, storage: &Arc<str>) -> Result<Self, Unavailable> {
+        let session = session::record::decode(&record.value).map_err(|malformed| Unavailable {
+            retry_after: None,
+            ..Unavailable::failed(storage, malformed)
+        })?;
+        Ok(Self::new(session, record.version, record.value.len(), Arc::new(Seen::at(record.times.touched))))
+    }
+
+    pub(crate) fn new(session: Session, version: Version, encoded: usize, seen: Arc<Seen>) -> Self {
+        // A parsed session takes a few times its record: an allocation for each name and value.
+        let bytes = 512 + encoded + 64 * session.entries.len();
+        Self { session: Arc::new(session), version, seen, bytes, is_exact: false }
+    }
+}
+
+impl Seen {
+    pub(crate) const fn at(touched: Millis) -> Self {
+        Self { last: AtomicU64::new(touched.0), written: AtomicU64::new(touched.0) }
+    }
+
+    /// When it was last used, as far as this process knows.
+    pub(crate) fn last(&self) -> Millis {
+        Millis(self.last.load(Ordering::Acquire))
+    }
+
+    /// It is used now.
+    pub(crate) fn mark(&self, now: Millis) {
+        // Most requests come within the same millisecond or later; the plain load spares the others the write.
+        if self.last.load(Ordering::Relaxed) < now.0 {
+            self.last.fetch_max(now.0, Ordering::AcqRel);
+        }
+    }
+
+    /// Whether the last use must be written now. Of those who ask at once one is told so.
+    pub(crate) fn is_due(&self, now: Millis, interval: Duration) -> bool {
+        let written = self.written.load(Ordering::Acquire);
+        now.since(Millis(written)) >= interval
+            && now.0 > written
+            && self.written.compare_exchange(written, now.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// Whether there is a use that storage does not know.
+    pub(crate) fn is_unwritten(&self) -> bool {
+        self.last.load(Ordering::Acquire) > self.written.load(Ordering::Acquire)
+    }
+
+    /// Storage knows of this use.
+    pub(crate) fn wrote(&self, touched: Millis) {
+        self.written.fetch_max(touched.0, Ordering::AcqRel);
+    }
+
+    /// The write failed; it is due again at `again`.
+    pub(crate) fn failed(&self, again: Millis, interval: Duration) {
+        let interval = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
+        self.written.store(again.0.saturating_sub(interval), Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_use_is_written_once_an_interval() {
+        let seen = Seen::at(Millis(1_000));
+        let interval = Duration::from_millis(100);
+        let due: Vec<u64> =
+            (1_000..1_350).step_by(10).filter(|now| seen.is_due(Millis(*now), interval)).collect();
+        assert_eq!(due, [1_100, 1_200, 1_300]);
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_writes_nothing() {
+        let seen = Seen::at(Millis(1_000));
+        seen.mark(Millis(900));
+        assert_eq!(seen.last(), Millis(1_000));
+        assert!(!seen.is_due(Millis(900), Duration::ZERO));
+    }
+}

@@ -1,0 +1,64 @@
+//! Opening a session.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use session::{Authentication, OnConflict, Patch, Principal, Session, Ticket};
+use storage::{Create, NewRecord, Unavailable, WriteId};
+
+use crate::Cache;
+use crate::application::Application;
+use crate::held::{Held, Seen};
+
+/// What a new session begins with.
+#[derive(Debug, Clone)]
+pub struct Opening {
+    /// Who it belongs to.
+    pub principal: Option<Principal>,
+    /// How they proved it.
+    pub authentication: Option<Authentication>,
+    /// Its first entries.
+    pub entries: Patch,
+}
+
+/// A session that was opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// The session.
+    pub session: Arc<Session>,
+    /// What the visitor gets.
+    pub ticket: Ticket,
+}
+
+impl Cache {
+    /// Opens a session. When this returns it is as durable as storage is.
+    pub async fn open(&self, opening: Opening, application: &Application) -> Result<Opened, Unavailable> {
+        let now = self.clock.now();
+        // A second round is for the day on which two of 2^128 random handles are equal.
+        for _ in 0..2 {
+            let ticket = Ticket::random().map_err(|error| self.unavailable(error))?;
+            let mut session = Session::new(ticket.handle, &ticket.secret, &application.realm.id, now);
+            session.apply(&opening.entries, OnConflict::Overwrite);
+            session.principal.clone_from(&opening.principal);
+            session.authentication.clone_from(&opening.authentication);
+            let value = Bytes::from(session::record::encode(&session));
+            let encoded = value.len();
+            let write = WriteId::random().map_err(|error| self.unavailable(error))?;
+            let times = Self::times(&application.realm, &session, now);
+            let registration = self.tier.register(ticket.handle);
+            let key = self.key(&ticket.handle)?;
+            match self.storage.create(&key, NewRecord { value, times, write }).await? {
+                Create::Created(version) => {
+                    let mut held = Held::new(session, version, encoded, Arc::new(Seen::at(now)));
+                    held.is_exact = !self.storage.capabilities().is_shared;
+                    let held = Arc::new(held);
+                    registration.keep(&held);
+                    self.counters.opened.inc();
+                    return Ok(Opened { session: Arc::clone(&held.session), ticket });
+                }
+                Create::Exists | Create::Buried(_) => {}
+            }
+        }
+        Err(self.unavailable("two new random handles were both taken: the random generator is broken"))
+    }
+}

@@ -1,0 +1,181 @@
+//! Changing what a session holds.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use session::{Ending, Handle, Merge, OnConflict, Patch, Session, Why};
+use storage::{Burial, Bury, NewValue, Read, Unavailable, Update, WriteId};
+
+use crate::Cache;
+use crate::application::Application;
+use crate::held::Held;
+
+/// How often a write is tried against others. In each round one of them wins, so that many writers are served.
+const MAX_ROUNDS: usize = 256;
+
+/// What a patch did.
+#[derive(Debug)]
+pub enum Patched {
+    /// It was merged; the session is now this. What was not taken is in the merge, and is told to the application
+    /// with its next request.
+    Merged(Arc<Session>, Merge),
+    /// It left nothing of a session that belonged to nobody: the session was ended.
+    Emptied,
+    /// The session is not there, or no longer.
+    Absent,
+    /// The session was ended meanwhile. Late writes bring nothing back (law 1).
+    Ended(Ending),
+    /// The session would be larger than storage takes.
+    TooLarge(TooLarge),
+}
+
+/// A session would be larger than storage takes.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the session would have {bytes} bytes, and its storage takes {max}")]
+pub struct TooLarge {
+    bytes: usize,
+    max: usize,
+}
+
+/// What to do with a session that was read in order to change it.
+pub(crate) enum Step<T> {
+    /// Write it, and answer this.
+    Write(Box<Session>, T),
+    /// End this version of it, and answer this.
+    End(Ending, T),
+    /// Leave it, and answer this.
+    Leave(T),
+}
+
+/// What became of a change.
+pub(crate) enum Changed<T> {
+    Done(Arc<Session>, T),
+    Absent,
+    Ended(Ending),
+    TooLarge(TooLarge),
+}
+
+impl Cache {
+    /// Applies `patch` to a session that was found for `application`.
+    pub async fn patch(
+        &self,
+        handle: &Handle,
+        patch: &Patch,
+        on_conflict: OnConflict,
+        application: &Application,
+    ) -> Result<Patched, Unavailable> {
+        let by = "the application";
+        let changed = self
+            .change(handle, application, |current| {
+                let mut next = Session::clone(current);
+                let merge = next.apply(patch, on_conflict);
+                if !merge.changed {
+                    Step::Leave((merge, false))
+                } else if next.is_void() && !current.is_void() {
+                    Step::End(
+                        Ending { at: self.clock.now(), why: Why::Emptied, by: by.into() },
+                        (merge, true),
+                    )
+                } else {
+                    Step::Write(Box::new(next), (merge, false))
+                }
+            })
+            .await?;
+        Ok(match changed {
+            Changed::Done(_, (_, true)) => {
+                self.counters.count_end(Why::Emptied);
+                Patched::Emptied
+            }
+            Changed::Done(session, (merge, false)) => {
+                self.counters.patched.inc();
+                self.counters.conflicts.inc_by(merge.conflicts.len() as u64);
+                Patched::Merged(session, merge)
+            }
+            Changed::Absent => Patched::Absent,
+            Changed::Ended(ending) => Patched::Ended(ending),
+            Changed::TooLarge(too_large) => Patched::TooLarge(too_large),
+        })
+    }
+
+    /// The application was told of the conflicts in `told`: they need not be told again.
+    pub async fn settle(&self, told: &Session, application: &Application) -> Result<(), Unavailable> {
+        self.change(&told.handle, application, |current| {
+            let mut next = Session::clone(current);
+            next.conflicts.retain(|name| !told.conflicts.contains(name));
+            if next.conflicts.len() == current.conflicts.len() {
+                return Step::Leave(());
+            }
+            next.revision = next.revision.next();
+            Step::Write(Box::new(next), ())
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Reads a session, has `step` say what it becomes, and writes that; again if somebody else was faster.
+    pub(crate) async fn change<T>(
+        &self,
+        handle: &Handle,
+        application: &Application,
+        mut step: impl FnMut(&Session) -> Step<T>,
+    ) -> Result<Changed<T>, Unavailable> {
+        self.outbox.check(handle, self.storage.id())?;
+        let key = self.key(handle)?;
+        let registration = self.tier.register(*handle);
+        let earlier = self.tier.held(handle);
+        let mut current = earlier.clone();
+        for _ in 0..MAX_ROUNDS {
+            let held = match current.take() {
+                Some(held) => held,
+                None => match self.storage.read(&key, None).await? {
+                    Read::Found(record) => Arc::new(Held::read(&record, self.storage.id())?),
+                    Read::Buried(tombstone) => return Ok(Changed::Ended(tombstone.ending)),
+                    Read::Absent | Read::Unchanged(_) => return Ok(Changed::Absent),
+                },
+            };
+            let (next, answer) = match step(&held.session) {
+                Step::Leave(answer) => return Ok(Changed::Done(Arc::clone(&held.session), answer)),
+                Step::Write(next, answer) => (*next, answer),
+                Step::End(ending, answer) => {
+                    let now = self.clock.now();
+                    let until = Some(application.realm.buried_until(held.session.begun, now));
+                    let burial = Burial { until, ending, expected: Some(held.version) };
+                    match self.storage.bury(&key, burial).await? {
+                        Bury::Buried(_) => {
+                            self.tier.end(handle);
+                            return Ok(Changed::Done(Arc::clone(&held.session), answer));
+                        }
+                        Bury::Conflict(_) => continue,
+                    }
+                }
+            };
+            let now = self.clock.now();
+            let value = Bytes::from(session::record::encode(&next));
+            let (bytes, max) = (value.len(), self.storage.capabilities().max_value);
+            if bytes > max {
+                return Ok(Changed::TooLarge(TooLarge { bytes, max }));
+            }
+            let times = Some(Self::times(&application.realm, &next, now));
+            let write = WriteId::random().map_err(|error| self.unavailable(error))?;
+            match self.storage.update(&key, NewValue { expected: held.version, value, times, write }).await? {
+                Update::Updated(version) => {
+                    let seen = earlier
+                        .as_ref()
+                        .map_or_else(|| Arc::clone(&held.seen), |held| Arc::clone(&held.seen));
+                    seen.mark(now);
+                    seen.wrote(now);
+                    let mut written = Held::new(next, version, bytes, seen);
+                    // Who writes a session uses it: from now on every use is known, if nobody else serves it.
+                    written.is_exact = !self.storage.capabilities().is_shared;
+                    let written = Arc::new(written);
+                    registration.keep(&written);
+                    return Ok(Changed::Done(Arc::clone(&written.session), answer));
+                }
+                Update::Conflict(record) => current = Some(Arc::new(Held::read(&record, self.storage.id())?)),
+                Update::Absent => return Ok(Changed::Absent),
+                Update::Buried(tombstone) => return Ok(Changed::Ended(tombstone.ending)),
+            }
+        }
+        Err(self.unavailable(format!("{MAX_ROUNDS} other writers of this session were faster")))
+    }
+}

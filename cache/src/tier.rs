@@ -1,0 +1,268 @@
+//! The first tier: parsed sessions in this process, bounded in bytes.
+//!
+//! The danger of every cache is the copy that is put in after it was declared wrong. Here whoever will put a copy in
+//! registers *before* reading or writing storage. An end or a notice from elsewhere marks what is registered for the
+//! session at that moment, under the same lock that puts copies in; a marked copy is not put in. So once
+//! [`FirstTier::end`] has returned, no copy is there and none can come that was read before it.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use session::Handle;
+use storage::Version;
+
+use crate::held::Held;
+
+const STRIPES: usize = 64;
+const AVERAGE_BYTES: usize = 1024;
+
+/// Copies of sessions, and who is about to make one.
+#[derive(Debug)]
+pub(crate) struct FirstTier {
+    /// `None` where storage is this process's memory: nothing is gained by a copy of a copy.
+    copies: Option<Cache<Handle, Arc<Held>, Bytes>>,
+    registered: Vec<Mutex<HashMap<Handle, Registered>>>,
+    hasher: RandomState,
+}
+
+#[derive(Debug, Clone)]
+struct Bytes;
+
+impl Weighter<Handle, Arc<Held>> for Bytes {
+    fn weight(&self, _: &Handle, held: &Arc<Held>) -> u64 {
+        held.bytes as u64
+    }
+}
+
+/// Somebody is about to put in a copy.
+#[derive(Debug)]
+struct Registered {
+    makers: usize,
+    /// Copies of less than this version are out of date.
+    least: Version,
+    /// How often copies under way were declared wrong, whatever their version.
+    ends: u64,
+}
+
+impl FirstTier {
+    pub(crate) fn new(is_needed: bool, max_bytes: usize) -> Self {
+        Self {
+            copies: is_needed
+                .then(|| Cache::with_weighter(max_bytes / AVERAGE_BYTES, max_bytes as u64, Bytes)),
+            registered: (0..STRIPES).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// The copy of a session.
+    pub(crate) fn held(&self, handle: &Handle) -> Option<Arc<Held>> {
+        self.copies.as_ref()?.get(handle)
+    }
+
+    /// Says that a copy will be put in. Must come before whatever the copy is made from.
+    pub(crate) fn register(&self, handle: Handle) -> Registration<'_> {
+        let mut stripe = self.stripe(&handle).lock();
+        let registered = stripe.entry(handle).or_insert(Registered { makers: 0, least: Version(0), ends: 0 });
+        registered.makers += 1;
+        Registration { tier: self, handle, ends: registered.ends }
+    }
+
+    /// The session is ended: its copy goes, and those that are being made are lost.
+    pub(crate) fn end(&self, handle: &Handle) {
+        let mut stripe = self.stripe(handle).lock();
+        if let Some(registered) = stripe.get_mut(handle) {
+            registered.ends += 1;
+        }
+        self.remove(handle);
+    }
+
+    /// Storage has this version of the session: older copies are out of date.
+    pub(crate) fn outdate(&self, handle: &Handle, version: Version) {
+        let mut stripe = self.stripe(handle).lock();
+        if let Some(registered) = stripe.get_mut(handle) {
+            registered.least = registered.least.max(version);
+        }
+        if let Some(copies) = &self.copies {
+            copies.remove_if(handle, |held| held.version < version);
+        }
+    }
+
+    /// Nothing is known to be current any more.
+    pub(crate) fn clear(&self) {
+        for stripe in &self.registered {
+            let mut stripe = stripe.lock();
+            // What is being read now may be out of date as well; it is read again.
+            stripe.values_mut().for_each(|registered| registered.ends += 1);
+        }
+        if let Some(copies) = &self.copies {
+            copies.clear();
+        }
+    }
+
+    /// All copies, for writing down what they know of the last use.
+    pub(crate) fn all(&self) -> Vec<Arc<Held>> {
+        self.copies.iter().flat_map(Cache::iter).map(|(_, held)| held).collect()
+    }
+
+    /// How many bytes the copies take, about, and how many there are.
+    pub(crate) fn size(&self) -> (u64, usize) {
+        self.copies.as_ref().map_or((0, 0), |copies| (copies.weight(), copies.len()))
+    }
+
+    fn remove(&self, handle: &Handle) {
+        if let Some(copies) = &self.copies {
+            copies.remove(handle);
+        }
+    }
+
+    fn stripe(&self, handle: &Handle) -> &Mutex<HashMap<Handle, Registered>> {
+        let index = self.hasher.hash_one(handle) as usize % STRIPES;
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "there are STRIPES of them, and this is a remainder of it"
+        )]
+        &self.registered[index]
+    }
+}
+
+/// The right to put in one copy, unless something happens to the session before.
+#[derive(Debug)]
+pub(crate) struct Registration<'a> {
+    tier: &'a FirstTier,
+    handle: Handle,
+    /// What [`Registered::ends`] was at the registration.
+    ends: u64,
+}
+
+/// What became of a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// It is the one that everybody gets now, or needs none.
+    Yes,
+    /// A newer one is there.
+    Older,
+    /// The session was ended, or nothing is known any more: storage must be asked again.
+    Ended,
+}
+
+impl Registration<'_> {
+    /// Puts in a copy, unless it is known to be wrong already.
+    pub(crate) fn keep(&self, held: &Arc<Held>) -> Kept {
+        let mut stripe = self.tier.stripe(&self.handle).lock();
+        let Some(registered) = stripe.get_mut(&self.handle) else {
+            // Cannot be: this registration is counted. Not to keep the copy is the safe side.
+            return Kept::Ended;
+        };
+        if registered.ends != self.ends {
+            return Kept::Ended;
+        }
+        if held.version < registered.least {
+            return Kept::Older;
+        }
+        registered.least = held.version;
+        if let Some(copies) = &self.tier.copies {
+            if copies.peek(&self.handle).is_some_and(|there| there.version > held.version) {
+                return Kept::Older;
+            }
+            copies.insert(self.handle, Arc::clone(held));
+        }
+        Kept::Yes
+    }
+}
+
+impl Drop for Registration<'_> {
+    fn drop(&mut self) {
+        let mut stripe = self.tier.stripe(&self.handle).lock();
+        if let Some(registered) = stripe.get_mut(&self.handle) {
+            registered.makers -= 1;
+            if registered.makers == 0 {
+                stripe.remove(&self.handle);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use session::{Millis, Session, Ticket};
+
+    use super::*;
+    use crate::held::Seen;
+
+    fn held(handle: Handle, version: u64) -> Arc<Held> {
+        let session = Session::new(handle, &Ticket::random().unwrap().secret, "r", Millis(0));
+        Arc::new(Held::new(session, Version(version), 100, Arc::new(Seen::at(Millis(0)))))
+    }
+
+    #[test]
+    fn a_copy_that_was_read_before_an_end_is_not_put_in_after_it() {
+        let tier = FirstTier::new(true, 1 << 20);
+        let handle = Handle::random().unwrap();
+        let registration = tier.register(handle);
+        let copy = held(handle, 1);
+        tier.end(&handle);
+        assert_eq!(registration.keep(&copy), Kept::Ended);
+        assert!(tier.held(&handle).is_none());
+    }
+
+    #[test]
+    fn an_older_copy_does_not_replace_a_newer_one() {
+        let tier = FirstTier::new(true, 1 << 20);
+        let handle = Handle::random().unwrap();
+        let (reader, writer) = (tier.register(handle), tier.register(handle));
+        assert_eq!(writer.keep(&held(handle, 2)), Kept::Yes);
+        drop(writer);
+        // Even if the newer one was evicted meanwhile.
+        tier.remove(&handle);
+        assert_eq!(reader.keep(&held(handle, 1)), Kept::Older);
+        assert!(tier.held(&handle).is_none());
+    }
+
+    #[test]
+    fn a_notice_outdates_what_is_there_and_what_is_under_way() {
+        let tier = FirstTier::new(true, 1 << 20);
+        let handle = Handle::random().unwrap();
+        tier.register(handle).keep(&held(handle, 1));
+        let reader = tier.register(handle);
+        tier.outdate(&handle, Version(2));
+        assert!(tier.held(&handle).is_none());
+        assert_eq!(reader.keep(&held(handle, 1)), Kept::Older);
+        assert_eq!(reader.keep(&held(handle, 2)), Kept::Yes);
+        tier.outdate(&handle, Version(2));
+        assert!(tier.held(&handle).is_some());
+    }
+
+    #[test]
+    fn a_gap_forgets_everything() {
+        let tier = FirstTier::new(true, 1 << 20);
+        let (there, coming) = (Handle::random().unwrap(), Handle::random().unwrap());
+        tier.register(there).keep(&held(there, 1));
+        let registration = tier.register(coming);
+        tier.clear();
+        assert!(tier.held(&there).is_none());
+        assert_eq!(registration.keep(&held(coming, 1)), Kept::Ended);
+    }
+
+    #[test]
+    fn who_registers_leaves_nothing_behind() {
+        let tier = FirstTier::new(true, 1 << 20);
+        let handle = Handle::random().unwrap();
+        drop((tier.register(handle), tier.register(handle)));
+        assert!(tier.registered.iter().all(|stripe| stripe.lock().is_empty()));
+    }
+
+    #[test]
+    fn the_tier_is_bounded_in_bytes() {
+        let tier = FirstTier::new(true, 100_000);
+        for _ in 0..10_000 {
+            let handle = Handle::random().unwrap();
+            tier.register(handle).keep(&held(handle, 1));
+        }
+        let (bytes, count) = tier.size();
+        assert!(bytes <= 100_000 && count > 10, "{bytes} bytes, {count} sessions");
+    }
+}
