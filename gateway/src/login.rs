@@ -1,0 +1,289 @@
+//! Form login in front of an application that knows nothing of logins.
+//!
+//! What mod_auth_form does, without its faults: the password is verified once, at the login, and kept nowhere;
+//! the way back is a path of the same origin; the form cannot be sent from elsewhere; attempts are counted; an
+//! unknown user and a wrong password are told apart neither by the answer nor by its time.
+//!
+//! This module knows no sessions. It says who has logged in ([`Submission::Accepted`]), and whether a logout
+//! was really meant ([`Login::check_logout`]); what follows from that is the caller's.
+
+mod answers;
+mod form;
+mod limits;
+mod origin;
+mod passwords;
+mod return_to;
+mod settings;
+mod token;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::ALLOW;
+use http::request::Parts;
+use http::{HeaderValue, Method, Response, StatusCode};
+use seal::KeyRing;
+use session::Millis;
+
+use crate::pages::{Fault, Pages};
+use crate::path::{NormalPath, Prefixes};
+
+pub use answers::Refusal;
+pub use limits::{Allowance, LimitSettings};
+pub use passwords::{Fault as UsersFault, FileError, HashError, LineError};
+pub use settings::{LoginError, LoginSettings};
+
+use form::Form;
+use limits::Limits;
+use passwords::{MAX_PASSWORD, MAX_USER, Passwords, Verdict};
+use return_to::ReturnTo;
+use token::{Purpose, Rejected, Tokens};
+
+/// The cookie of our forms, where the connection is secure. Never the application's business: hide it from it.
+pub const NONCE_COOKIE: &str = "__Host-cloakroom-login";
+
+/// The same where [`LoginSettings::secure`] is off.
+pub const INSECURE_NONCE_COOKIE: &str = "cloakroom-login";
+
+/// The login of one application.
+#[derive(Debug)]
+pub struct Login {
+    application: Box<str>,
+    title: Box<str>,
+    demanded: Prefixes,
+    login_path: Box<str>,
+    logout_path: Box<str>,
+    home: ReturnTo,
+    user_entry: Box<str>,
+    pages: Arc<Pages>,
+    passwords: Passwords,
+    limits: Limits,
+    tokens: Tokens,
+}
+
+/// Which of our own pages a path is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnPage {
+    /// GET and HEAD: [`Login::login_page`]; all else: [`Login::submit`].
+    Login,
+    /// GET and HEAD: [`Login::logout_page`]; all else: [`Login::check_logout`].
+    Logout,
+}
+
+/// What came of a login form.
+#[derive(Debug)]
+pub enum Submission {
+    /// This is the user. Open a new session under a new ticket, then send the browser on with 303.
+    Accepted {
+        /// The name, as the users' file spells it.
+        user: Box<str>,
+        /// Where to: visible ASCII, a path of this origin, fit for `Location`.
+        return_to: String,
+    },
+    /// Nobody has logged in; this is the answer. It carries a [`Refusal`] as an extension, for log and metrics.
+    Refused(Response<Bytes>),
+}
+
+impl Login {
+    /// A login with these settings. Reads the users' file, and the templates that the settings name.
+    ///
+    /// # Errors
+    /// [`LoginError`] says which setting or file is wrong. The operator is to blame.
+    pub fn new(settings: LoginSettings, keys: Arc<KeyRing>, pages: Arc<Pages>) -> Result<Self, LoginError> {
+        settings.check()?;
+        let pages = if settings.templates.is_empty() { pages } else { Pages::load(&settings.templates)? };
+        let home = ReturnTo::parse(&settings.home)
+            .ok_or_else(|| LoginError::Home { home: settings.home.clone() })?;
+        Ok(Self {
+            passwords: Passwords::open(&settings.users, settings.parallel)?,
+            limits: Limits::new(settings.limits),
+            tokens: Tokens::new(keys, &settings.application, &settings.realm, settings.secure),
+            demanded: Prefixes::new(settings.require, settings.exempt),
+            title: settings.title.unwrap_or_else(|| settings.application.clone()),
+            application: settings.application,
+            login_path: settings.login_path,
+            logout_path: settings.logout_path,
+            user_entry: settings.user_entry,
+            home,
+            pages,
+        })
+    }
+
+    /// The entry of the session that holds the user's name.
+    #[must_use]
+    pub fn user_entry(&self) -> &str {
+        &self.user_entry
+    }
+
+    /// Whether the path is for people only who are logged in. Our own pages never are.
+    #[must_use]
+    pub fn demands(&self, path: &NormalPath<'_>) -> bool {
+        self.own_page(path).is_none() && self.demanded.hold(path)
+    }
+
+    /// Whether the path is one of our own pages, which no application gets to see.
+    #[must_use]
+    pub fn own_page(&self, path: &NormalPath<'_>) -> Option<OwnPage> {
+        match path.as_str() {
+            path if path == &*self.login_path => Some(OwnPage::Login),
+            path if path == &*self.logout_path => Some(OwnPage::Logout),
+            _ => None,
+        }
+    }
+
+    /// The answer to a request for what [is demanded](Self::demands) from nobody: a browser that goes to a page
+    /// is sent to the login page and comes back afterwards; all others get 401, and JSON that says why.
+    #[must_use]
+    pub fn challenge(&self, request: &Parts, path_and_query: &str) -> Response<Bytes> {
+        if !crate::pages::is_navigation(&request.method, &request.headers) {
+            return self.login_required();
+        }
+        let from = match request.method {
+            // What was sent is gone by then; the page that sent it is the best place to send it again.
+            Method::POST => origin::page(&request.headers),
+            _ => ReturnTo::parse(path_and_query),
+        };
+        self.to_login(&self.usable(from))
+    }
+
+    /// The page with the form. `logged_in` is who is logged in already, if anybody.
+    #[must_use]
+    pub fn login_page(&self, request: &Parts, logged_in: Option<&str>, now: Millis) -> Response<Bytes> {
+        if !is_read(&request.method) {
+            return self.not_in_this_way(request);
+        }
+        let return_to = self.usable(ReturnTo::from_query(request.uri.query()));
+        self.form(request, StatusCode::OK, &answers::LoginForm { logged_in, ..self.empty(&return_to) }, now)
+    }
+
+    /// Takes a login form: is it really the form that this browser was shown, and is it the user's password?
+    ///
+    /// `client` is the address of the visitor, after trusted proxies were taken into account. May take some
+    /// hundred milliseconds, and five seconds when many log in at once; gives up nothing when dropped but the
+    /// answer.
+    pub async fn submit(&self, request: &Parts, client: IpAddr, body: &[u8], now: Millis) -> Submission {
+        if request.method != Method::POST {
+            return Submission::Refused(self.not_in_this_way(request));
+        }
+        let form = match Form::of(&request.headers, body) {
+            Ok(form) => form,
+            Err(error) => return Submission::Refused(self.no_form(request, error)),
+        };
+        match self.attempt(request, client, &form, now).await {
+            Ok(accepted) => accepted,
+            Err((refusal, return_to)) => {
+                tracing::info!(
+                    application = &*self.application,
+                    %client,
+                    reason = refusal.name(),
+                    "a login was refused"
+                );
+                let page = answers::LoginForm { user: form.field("user").trim(), ..self.empty(&return_to) };
+                Submission::Refused(self.refused(request, refusal, &page, now))
+            }
+        }
+    }
+
+    /// The page that asks whether to log out, or, where `logged_in` is nobody, says that it is done.
+    #[must_use]
+    pub fn logout_page(&self, request: &Parts, logged_in: Option<&str>, now: Millis) -> Response<Bytes> {
+        if !is_read(&request.method) {
+            return self.not_in_this_way(request);
+        }
+        match logged_in {
+            Some(user) => self.ask(request, StatusCode::OK, Some(user), None, now),
+            None => self.logged_out_page(),
+        }
+    }
+
+    /// Whether a logout was really meant: the form carries a token of ours, or the browser shows that a page of
+    /// the same origin sent it, so that an application can have a button of its own.
+    ///
+    /// # Errors
+    /// It was not: the answer, which asks.
+    #[expect(clippy::result_large_err, reason = "it is the answer itself, passed on once")]
+    pub fn check_logout(&self, request: &Parts, body: &[u8], now: Millis) -> Result<(), Response<Bytes>> {
+        if request.method != Method::POST {
+            return Err(self.not_in_this_way(request));
+        }
+        if origin::is_same(&request.headers) {
+            return Ok(());
+        }
+        let form = Form::of(&request.headers, body).map_err(|error| self.no_form(request, error))?;
+        match self.tokens.check(Purpose::Logout, &request.headers, form.field("token"), now) {
+            Ok(_) => Ok(()),
+            Err(_) => {
+                let mut response = self.ask(request, StatusCode::FORBIDDEN, None, Some(answers::REALLY), now);
+                response.extensions_mut().insert(Refusal::Token);
+                Err(response)
+            }
+        }
+    }
+
+    /// The answer to a logout that has taken effect: on to the page that says so, by GET, so that reloading it
+    /// repeats nothing. The caller adds the deletion of the cookie.
+    #[must_use]
+    pub fn logged_out(&self) -> Response<Bytes> {
+        answers::see_other(ReturnTo::header(&self.logout_path))
+    }
+
+    /// Everything between a form and a user's name.
+    async fn attempt(
+        &self,
+        request: &Parts,
+        client: IpAddr,
+        form: &Form,
+        now: Millis,
+    ) -> Result<Submission, (Refusal, ReturnTo)> {
+        let checked = self.tokens.check(Purpose::Login, &request.headers, form.field("token"), now);
+        let return_to = match checked {
+            Ok(return_to) if !origin::is_foreign(&request.headers) => self.usable(Some(return_to)),
+            Ok(return_to) | Err(Rejected::TooOld(return_to) | Rejected::OtherBrowser(return_to)) => {
+                return Err((Refusal::Token, self.usable(Some(return_to))));
+            }
+            Err(Rejected::Foreign) => return Err((Refusal::Token, self.home.clone())),
+        };
+        // A telephone's keyboard likes to put a space behind a name; no name in the file has one.
+        let (user, password) = (form.field("user").trim(), form.field("password"));
+        if user.is_empty() || password.is_empty() {
+            return Err((Refusal::Incomplete, return_to));
+        }
+        if let Err(wait) = self.limits.attempt(client, user) {
+            return Err((Refusal::TooMany { wait }, return_to));
+        }
+        // What no provider could know is not asked for: NUL would end the text for some of them.
+        if user.len() > MAX_USER || password.len() > MAX_PASSWORD || password.contains('\0') {
+            return Err((Refusal::Wrong, return_to));
+        }
+        match self.passwords.verify(user, password).await {
+            Verdict::Right => {
+                tracing::info!(application = &*self.application, %client, user, "somebody logged in");
+                Ok(Submission::Accepted { user: user.into(), return_to: return_to.to_string() })
+            }
+            Verdict::Wrong => Err((Refusal::Wrong, return_to)),
+            Verdict::Busy => Err((Refusal::Busy, return_to)),
+        }
+    }
+
+    /// Our own pages are no place to come back to.
+    fn usable(&self, return_to: Option<ReturnTo>) -> ReturnTo {
+        return_to
+            .filter(|to| to.path() != &*self.login_path && to.path() != &*self.logout_path)
+            .unwrap_or_else(|| self.home.clone())
+    }
+
+    fn not_in_this_way(&self, request: &Parts) -> Response<Bytes> {
+        let mut response = self.pages.error(&request.headers, &Fault::new(StatusCode::METHOD_NOT_ALLOWED));
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
+        response.extensions_mut().insert(Refusal::Method);
+        response
+    }
+}
+
+fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,222 @@
+//! How often one may try to log in: from one address, and as one user.
+//!
+//! The first keeps one machine from guessing through all users, the second keeps many machines from guessing
+//! at one of them. Guessing at somebody can keep that person out while it goes on, so the second is the more
+//! generous in what it allows over time, and both forgive quickly.
+//!
+//! The memory for this is bounded: names are kept as hashes, and when too many are kept, the ones that have
+//! their full allowance again are forgotten. Should that not be enough, newcomers share a few allowances.
+
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use governor::clock::{Clock, DefaultClock};
+use governor::middleware::NoOpMiddleware;
+use governor::state::keyed::DefaultKeyedStateStore;
+use governor::{Quota, RateLimiter};
+use parking_lot::Mutex;
+
+/// How many attempts may follow each other quickly, and how soon one more is allowed after that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowance {
+    /// That many at once.
+    pub burst: NonZeroU32,
+    /// Then one more each time this has passed. Below a millisecond counts as a millisecond.
+    pub every: Duration,
+}
+
+/// The allowances of one login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LimitSettings {
+    /// For one IPv4 address, or one IPv6 network of 64 bits, which is what one customer gets.
+    pub per_address: Allowance,
+    /// For one user name, known or not.
+    pub per_user: Allowance,
+}
+
+impl Default for LimitSettings {
+    /// Twenty at once from an address and one more every three seconds; ten at once for a name and one more
+    /// every ten.
+    fn default() -> Self {
+        let burst = |count| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
+        Self {
+            per_address: Allowance { burst: burst(20), every: Duration::from_secs(3) },
+            per_user: Allowance { burst: burst(10), every: Duration::from_secs(10) },
+        }
+    }
+}
+
+/// Counts attempts.
+#[derive(Debug)]
+pub(super) struct Limits<C: Clock = DefaultClock> {
+    addresses: Bounded<C>,
+    users: Bounded<C>,
+}
+
+impl Limits {
+    pub(super) fn new(settings: LimitSettings) -> Self {
+        Self::with_clock(settings, DefaultClock::default(), MAX_KEYS)
+    }
+}
+
+impl<C: Clock + Clone> Limits<C> {
+    fn with_clock(settings: LimitSettings, clock: C, most: usize) -> Self {
+        Self {
+            addresses: Bounded::new(settings.per_address, clock.clone(), most),
+            users: Bounded::new(settings.per_user, clock, most),
+        }
+    }
+
+    /// Counts an attempt.
+    ///
+    /// # Errors
+    /// It is one too many: how long to wait for the next.
+    pub(super) fn attempt(&self, client: IpAddr, user: &str) -> Result<(), Duration> {
+        self.addresses.attempt(&network(client))?;
+        self.users.attempt(user)
+    }
+}
+
+/// How many keys are kept before old ones are forgotten. One takes about 50 bytes.
+const MAX_KEYS: usize = 100_000;
+
+/// How many allowances newcomers share when there are too many of them.
+const SHARED: u64 = 1024;
+
+/// How often the kept keys are gone through, at most, so that a flood does not make each attempt go through all.
+const FORGET_AGAIN: Duration = Duration::from_secs(1);
+
+struct Bounded<C: Clock> {
+    limiter: RateLimiter<u64, DefaultKeyedStateStore<u64>, C, NoOpMiddleware<C::Instant>>,
+    clock: C,
+    /// Seeded at random: nobody can find a name that shares the allowance of another.
+    hasher: RandomState,
+    most: usize,
+    forgot: Mutex<Option<C::Instant>>,
+}
+
+impl<C: Clock + Clone> Bounded<C> {
+    fn new(allowance: Allowance, clock: C, most: usize) -> Self {
+        let quota = Quota::with_period(allowance.every.max(Duration::from_millis(1)))
+            .unwrap_or(Quota::per_second(NonZeroU32::MIN))
+            .allow_burst(allowance.burst);
+        let limiter = RateLimiter::dashmap_with_clock(quota, clock.clone());
+        Self { limiter, clock, hasher: RandomState::new(), most, forgot: Mutex::new(None) }
+    }
+
+    fn attempt<K: Hash + ?Sized>(&self, key: &K) -> Result<(), Duration> {
+        let mut key = self.hasher.hash_one(key) | 1 << 63;
+        if self.limiter.len() >= self.most && !self.forget() {
+            key %= SHARED;
+        }
+        self.limiter.check_key(&key).map_err(|refused| refused.wait_time_from(self.clock.now()))
+    }
+
+    /// Whether there is room again.
+    fn forget(&self) -> bool {
+        let now = self.clock.now();
+        let mut forgot = self.forgot.lock();
+        let due = forgot.is_none_or(|last| {
+            Duration::from(governor::clock::Reference::duration_since(&now, last)) >= FORGET_AGAIN
+        });
+        if due {
+            self.limiter.retain_recent();
+            *forgot = Some(now);
+        }
+        self.limiter.len() < self.most
+    }
+}
+
+impl<C: Clock> std::fmt::Debug for Bounded<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bounded").field("most", &self.most).finish_non_exhaustive()
+    }
+}
+
+/// Whom an address stands for.
+fn network(client: IpAddr) -> IpAddr {
+    match client.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use governor::clock::FakeRelativeClock;
+
+    use super::*;
+
+    fn limits(most: usize) -> (Limits<FakeRelativeClock>, FakeRelativeClock) {
+        let clock = FakeRelativeClock::default();
+        let allowance = |burst, seconds| Allowance {
+            burst: NonZeroU32::new(burst).unwrap(),
+            every: Duration::from_secs(seconds),
+        };
+        let settings = LimitSettings { per_address: allowance(5, 2), per_user: allowance(3, 10) };
+        (Limits::with_clock(settings, clock.clone(), most), clock)
+    }
+
+    fn from(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_address_has_an_allowance_whatever_the_user() {
+        let (limits, clock) = limits(1000);
+        for user in 0..5 {
+            assert_eq!(limits.attempt(from("192.0.2.1"), &user.to_string()), Ok(()));
+        }
+        let wait = limits.attempt(from("192.0.2.1"), "another").unwrap_err();
+        assert!(wait <= Duration::from_secs(2) && wait > Duration::from_secs(1), "{wait:?}");
+        assert_eq!(limits.attempt(from("192.0.2.2"), "another"), Ok(()));
+        clock.advance(wait);
+        assert_eq!(limits.attempt(from("192.0.2.1"), "another"), Ok(()));
+        assert!(limits.attempt(from("192.0.2.1"), "another").is_err());
+    }
+
+    #[test]
+    fn a_user_has_an_allowance_whatever_the_address() {
+        let (limits, clock) = limits(1000);
+        for host in 1..=3 {
+            assert_eq!(limits.attempt(from(&format!("192.0.2.{host}")), "ada"), Ok(()));
+        }
+        assert!(limits.attempt(from("192.0.2.9"), "ada").is_err());
+        assert_eq!(limits.attempt(from("192.0.2.9"), "grace"), Ok(()));
+        clock.advance(Duration::from_secs(10));
+        assert_eq!(limits.attempt(from("192.0.2.9"), "ada"), Ok(()));
+    }
+
+    #[test]
+    fn a_network_counts_as_one_address() {
+        assert_eq!(network(from("2001:db8:1:2:aaaa::1")), network(from("2001:db8:1:2:bbbb::9")));
+        assert_ne!(network(from("2001:db8:1:2::1")), network(from("2001:db8:1:3::1")));
+        assert_eq!(network(from("::ffff:192.0.2.1")), from("192.0.2.1"));
+        assert_ne!(network(from("192.0.2.1")), network(from("192.0.2.2")));
+    }
+
+    #[test]
+    fn a_flood_of_names_takes_bounded_memory_and_passes() {
+        let (limits, clock) = limits(100);
+        for n in 0..20_000_u32 {
+            let _ = limits.attempt(IpAddr::from(n.to_be_bytes()), &n.to_string());
+        }
+        let most = 100 + usize::try_from(SHARED).unwrap();
+        assert!(limits.addresses.limiter.len() <= most && limits.users.limiter.len() <= most);
+        clock.advance(Duration::from_secs(3600));
+        assert_eq!(limits.attempt(from("192.0.2.1"), "ada"), Ok(()));
+        assert!(limits.users.limiter.len() < 100, "what has its full allowance again is forgotten");
+    }
+
+    #[test]
+    fn no_time_between_attempts_is_still_some() {
+        let none = Allowance { burst: NonZeroU32::MIN, every: Duration::ZERO };
+        let limits = Limits::new(LimitSettings { per_address: none, per_user: none });
+        assert_eq!(limits.attempt(from("192.0.2.1"), "ada"), Ok(()));
+    }
+}
