@@ -2,6 +2,7 @@
 
 pub mod cookies;
 pub mod forwarded;
+pub mod handoff;
 pub mod hygiene;
 pub mod path;
 pub mod login;

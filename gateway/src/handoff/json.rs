@@ -1,0 +1,223 @@
+//! A session as JSON in ASCII, and what an application sends as JSON.
+
+use std::fmt;
+use std::io;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::ser::Formatter;
+use session::Value;
+
+use super::Fact;
+
+/// The one member of the object that stands for bytes.
+const BASE64: &str = "$base64";
+
+/// Facts and entries as one object.
+pub(super) fn object<'e>(facts: &[Fact<'_>], entries: impl Iterator<Item = (&'e str, &'e Value)>) -> String {
+    text(&Everything { facts, entries: entries.collect() })
+}
+
+/// One value.
+pub(super) fn value(value: &Value) -> String {
+    text(&Shown(value))
+}
+
+/// An array of as many names as fit.
+pub(super) fn names(names: &[Box<str>], max_bytes: usize) -> String {
+    let mut list = String::from("[");
+    for name in names {
+        let name = text(&**name);
+        if list.len() + name.len() + 2 > max_bytes {
+            break;
+        }
+        if list.len() > 1 {
+            list.push(',');
+        }
+        list.push_str(&name);
+    }
+    list.push(']');
+    list
+}
+
+/// The members of an object, in order; `None` for `null`. Numbers and truth values become text.
+///
+/// # Errors
+/// It is no JSON object. The error never shows what it is.
+pub(super) fn members(text: &[u8]) -> Result<Vec<(String, Option<Value>)>, serde_json::Error> {
+    serde_json::from_slice::<Members>(text).map(|members| members.0)
+}
+
+fn text<T: Serialize + ?Sized>(value: &T) -> String {
+    let mut bytes = Vec::new();
+    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, Ascii);
+    // Writing into memory does not fail, and every key is text.
+    let _ = value.serialize(&mut serializer);
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// Escapes all that is not printable ASCII, which a header cannot hold or somebody on the way would misread.
+struct Ascii;
+
+impl Formatter for Ascii {
+    fn write_string_fragment<W: ?Sized + io::Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        let is_plain = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
+        if fragment.bytes().all(is_plain) {
+            return writer.write_all(fragment.as_bytes());
+        }
+        let mut units = [0; 2];
+        for character in fragment.chars() {
+            match u8::try_from(character) {
+                Ok(byte) if is_plain(byte) => writer.write_all(&[byte])?,
+                _ => {
+                    for unit in character.encode_utf16(&mut units) {
+                        write!(writer, "\\u{unit:04x}")?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Everything<'a> {
+    facts: &'a [Fact<'a>],
+    entries: Vec<(&'a str, &'a Value)>,
+}
+
+impl Serialize for Everything<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.facts.len() + self.entries.len()))?;
+        for (name, value) in self.facts {
+            map.serialize_entry(name, value)?;
+        }
+        for (name, value) in &self.entries {
+            map.serialize_entry(name, &Shown(value))?;
+        }
+        map.end()
+    }
+}
+
+struct Shown<'v>(&'v Value);
+
+impl Serialize for Shown<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Text(text) => serializer.serialize_str(text),
+            Value::Bytes(bytes) => {
+                let mut map = serializer.serialize_map(Some(1))?;
+                map.serialize_entry(BASE64, &STANDARD.encode(bytes))?;
+                map.end()
+            }
+            Value::List(values) => serializer.collect_seq(values.iter().map(Shown)),
+            Value::Map(values) => {
+                serializer.collect_map(values.iter().map(|(name, value)| (&**name, Shown(value))))
+            }
+        }
+    }
+}
+
+/// The object as a whole.
+struct Members(Vec<(String, Option<Value>)>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = Members;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members = Vec::new();
+                while let Some((name, Read(value))) = map.next_entry::<String, Read>()? {
+                    members.push((name, value));
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+/// A value that was read; `None` for `null`, which is left out of lists and objects.
+struct Read(Option<Value>);
+
+impl<'de> Deserialize<'de> for Read {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyValue).map(Self)
+    }
+}
+
+struct AnyValue;
+
+impl<'de> Visitor<'de> for AnyValue {
+    type Value = Option<Value>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a value")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Some(text.into()))
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Self::Value, E> {
+        Ok(Some(value.to_string().into()))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
+        Ok(Some(number.to_string().into()))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+        Ok(Some(number.to_string().into()))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Self::Value, E> {
+        Ok(Some(number.to_string().into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(Read(value)) = sequence.next_element()? {
+            values.extend(value);
+        }
+        Ok(Some(Value::List(values)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut values: Vec<(Box<str>, Value)> = Vec::new();
+        while let Some((name, Read(value))) = map.next_entry::<String, Read>()? {
+            let Some(value) = value else { continue };
+            match values.iter_mut().find(|(known, _)| **known == *name) {
+                Some((_, known)) => *known = value,
+                None => values.push((name.into(), value)),
+            }
+        }
+        Ok(Some(bytes_in(&values).unwrap_or(Value::Map(values))))
+    }
+}
+
+/// The bytes for which an object stands, if it does.
+fn bytes_in(values: &[(Box<str>, Value)]) -> Option<Value> {
+    match values {
+        [(name, Value::Text(text))] if **name == *BASE64 => {
+            STANDARD.decode(&**text).ok().map(Value::from_bytes)
+        }
+        _ => None,
+    }
+}
