@@ -1,5 +1,6 @@
 //! Placeholder.
 
+pub mod caching;
 pub mod cookies;
 pub mod forwarded;
 pub mod handoff;

@@ -1,0 +1,354 @@
+//! Nobody else's cache keeps what was made for one visitor.
+//!
+//! A response to a request with a session, or one that sets a cookie, is private whatever the application says: shared
+//! caches must not keep it, and must not answer the next visitor with it. What the application says about the browser's
+//! own cache stays as it is.
+
+use std::fmt::Write;
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, COOKIE, EXPIRES, PRAGMA, VARY};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::list::{Unclosed, members, unquote};
+
+/// For whom a response was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Audience {
+    /// A visitor without a session, where one with a session would have got another answer.
+    Anybody,
+    /// A visitor with a session, or one who gets one with this response, or another cookie of ours.
+    Visitor,
+    /// Somebody who is logged in.
+    Person,
+}
+
+/// Fields that tell a content delivery network or a cache beside us other things than `Cache-Control` does, and that
+/// it would believe before it (RFC 9213, and those of single vendors). Also all that end in `-cdn-cache-control`.
+static TARGETED: [HeaderName; 6] = [
+    HeaderName::from_static("cdn-cache-control"),
+    HeaderName::from_static("surrogate-control"),
+    HeaderName::from_static("edge-control"),
+    HeaderName::from_static("akamai-cache-control"),
+    HeaderName::from_static("x-accel-expires"),
+    HeaderName::from_static("x-litespeed-cache-control"),
+];
+
+/// Makes the caching headers of a response safe for its audience.
+///
+/// - `Vary` names `Cookie`, for every audience.
+/// - For a visitor: `public`, `s-maxage` and what is meant for shared caches go, `private` is there. `Expires`, which old
+///   shared caches believe alone, and the fields for content delivery networks go.
+/// - Where the application said nothing: `private, no-cache`; an HTML page for somebody who is logged in gets `no-store`, so
+///   that the Back button shows nothing after the logout.
+/// - A `Cache-Control` that cannot be read becomes `no-store`.
+///
+/// Allocates only where a header that the application sent must be rewritten.
+pub fn make_safe(headers: &mut HeaderMap, audience: Audience) {
+    vary_by_cookie(headers);
+    if audience == Audience::Anybody {
+        return;
+    }
+    for name in &TARGETED {
+        headers.remove(name);
+    }
+    let vendors: Vec<HeaderName> =
+        headers.keys().filter(|name| name.as_str().ends_with("-cdn-cache-control")).cloned().collect();
+    for name in &vendors {
+        headers.remove(name);
+    }
+    headers.remove(EXPIRES);
+    // `Pragma: no-cache` is what some pages still say instead (RFC 9111, 5.4).
+    let silent = HeaderValue::from_static(match audience {
+        Audience::Person if is_page(headers) && !headers.contains_key(PRAGMA) => "no-store",
+        _ => "private, no-cache",
+    });
+    let value = match verdict(headers) {
+        Ok(Verdict::Silent) => silent,
+        Ok(Verdict::Safe) => return,
+        Ok(Verdict::Rewritten(value)) => value,
+        Err(Unclosed) => HeaderValue::from_static("no-store"),
+    };
+    headers.insert(CACHE_CONTROL, value);
+}
+
+/// What is to become of the `Cache-Control` of a response that is private.
+enum Verdict {
+    /// There is none.
+    Silent,
+    /// It says so already.
+    Safe,
+    /// It must say this.
+    Rewritten(HeaderValue),
+}
+
+fn verdict(headers: &HeaderMap) -> Result<Verdict, Unclosed> {
+    let (mut is_silent, mut is_private, mut is_shared) = (true, false, false);
+    let (mut is_stored, mut is_conditional) = (true, false);
+    for directive in directives(headers) {
+        let directive = directive?;
+        is_silent = false;
+        is_private |= directive.audience() == Meant::Private;
+        is_shared |= directive.audience() == Meant::Shared;
+        is_stored &= directive.has_argument || !directive.is("no-store");
+        // With it, a cache that knows the status may ignore `no-store` (RFC 9111, 5.2.2.3).
+        is_conditional |= directive.is("must-understand");
+    }
+    if is_silent {
+        return Ok(Verdict::Silent);
+    }
+    if !is_shared && (is_private || !(is_stored || is_conditional)) {
+        return Ok(Verdict::Safe);
+    }
+    let mut kept = String::from("private");
+    for directive in directives(headers) {
+        let directive = directive?;
+        if directive.audience() == Meant::Both {
+            // Writing to a string does not fail.
+            let _ = write!(kept, ", {}", directive.text);
+        }
+    }
+    HeaderValue::try_from(kept).map(Verdict::Rewritten).map_err(|_| Unclosed)
+}
+
+/// One directive of `Cache-Control`.
+#[derive(Debug)]
+struct Directive<'h> {
+    text: &'h str,
+    name: &'h str,
+    has_argument: bool,
+}
+
+/// For whom a directive is meant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Meant {
+    /// It is `private`, without names of fields: those would leave the rest of the response to everybody.
+    Private,
+    /// It lets shared caches keep the response, or speaks to them only.
+    Shared,
+    Both,
+}
+
+impl Directive<'_> {
+    const fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
+
+    fn audience(&self) -> Meant {
+        if self.is("private") && !self.has_argument {
+            Meant::Private
+        } else if ["private", "public", "s-maxage", "proxy-revalidate"].into_iter().any(|name| self.is(name))
+        {
+            Meant::Shared
+        } else {
+            Meant::Both
+        }
+    }
+}
+
+/// The directives of every `Cache-Control`, in order (RFC 9111, 5.2).
+fn directives(headers: &HeaderMap) -> impl Iterator<Item = Result<Directive<'_>, Unclosed>> {
+    headers.get_all(CACHE_CONTROL).iter().flat_map(|value| {
+        // What is no ASCII is no directive: read as a quote that never ends.
+        members(value.to_str().unwrap_or("\""), ',').map(|member| {
+            let text = member?;
+            let (name, argument) = match text.split_once('=') {
+                Some((name, argument)) => (name.trim_end(), Some(argument.trim_start())),
+                None => (text, None),
+            };
+            let is_directive = !name.contains(['"', ' ', '\t'])
+                && argument.is_none_or(|argument| unquote(argument).is_some());
+            if is_directive {
+                Ok(Directive { text, name, has_argument: argument.is_some() })
+            } else {
+                Err(Unclosed)
+            }
+        })
+    })
+}
+
+/// Whether the body is a page that the Back button would show.
+fn is_page(headers: &HeaderMap) -> bool {
+    let Some(kind) = headers.get(CONTENT_TYPE) else { return false };
+    let essence = kind.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    [&b"text/html"[..], b"application/xhtml+xml"].iter().any(|page| essence.eq_ignore_ascii_case(page))
+}
+
+/// Adds `Cookie` to `Vary`, as one header: some caches read only the first.
+fn vary_by_cookie(headers: &mut HeaderMap) {
+    let names = || {
+        headers
+            .get_all(VARY)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+    };
+    if names().map(str::trim).any(|name| name == "*" || name.eq_ignore_ascii_case(COOKIE.as_str())) {
+        return;
+    }
+    let mut all =
+        names().map(str::trim).filter(|name| !name.is_empty()).fold(String::new(), |mut all, name| {
+            all.push_str(name);
+            all.push_str(", ");
+            all
+        });
+    let value = if all.is_empty() {
+        HeaderValue::from_static("Cookie")
+    } else {
+        all.push_str("Cookie");
+        // Parts of legal values. `*` keeps every cache from using the response again.
+        HeaderValue::try_from(all).unwrap_or_else(|_| HeaderValue::from_static("*"))
+    };
+    headers.insert(VARY, value);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(
+                name.parse::<HeaderName>().unwrap(),
+                HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+            );
+        }
+        headers
+    }
+
+    /// The `Cache-Control` that a visitor gets.
+    fn safe(values: &[&str], audience: Audience) -> String {
+        let sent: Vec<_> = values.iter().map(|value| ("cache-control", *value)).collect();
+        let mut headers = headers(&sent);
+        make_safe(&mut headers, audience);
+        let values: Vec<_> =
+            headers.get_all(CACHE_CONTROL).iter().map(|value| value.to_str().unwrap()).collect();
+        values.join(" | ")
+    }
+
+    #[test]
+    fn what_was_made_for_one_visitor_is_private() {
+        for (values, expected) in [
+            (&[][..], "private, no-cache"),
+            (&["public, max-age=60"], "private, max-age=60"),
+            (&["PUBLIC,S-MaxAge=60,max-age=5"], "private, max-age=5"),
+            (&["max-age=31536000, immutable"], "private, max-age=31536000, immutable"),
+            (&["max-age=5", "public"], "private, max-age=5"),
+            (&["private, max-age=5"], "private, max-age=5"),
+            (&["max-age=5 ,Private"], "max-age=5 ,Private"),
+            (&["private, public"], "private"),
+            (&["private=\"Set-Cookie, X-A\", max-age=5"], "private, max-age=5"),
+            (&["no-cache=\"Set-Cookie\", max-age=5"], "private, no-cache=\"Set-Cookie\", max-age=5"),
+            (&["no-store"], "no-store"),
+            (&["no-store=1"], "private, no-store=1"),
+            (&["no-store, public"], "private, no-store"),
+            (&["must-understand, no-store"], "private, must-understand, no-store"),
+            (&["proxy-revalidate, must-revalidate"], "private, must-revalidate"),
+            (&["s-maxage=60"], "private"),
+            (&["s-maxage = 60"], "private"),
+            (&["ext=\"public, s-maxage=9\""], "private, ext=\"public, s-maxage=9\""),
+            (&[""], "private, no-cache"),
+            (&[" , ,"], "private, no-cache"),
+            // Nobody can say what these mean.
+            (&["max-age=\"5"], "no-store"),
+            (&["ext=\"a, private"], "no-store"),
+            (&["max-age=5 public"], "private, max-age=5 public"),
+            (&["max-age public"], "no-store"),
+            (&["private, é"], "no-store"),
+        ] {
+            assert_eq!(safe(values, Audience::Visitor), expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_made_for_anybody_only_varies() {
+        assert_eq!(safe(&["public, max-age=60"], Audience::Anybody), "public, max-age=60");
+        assert_eq!(safe(&[], Audience::Anybody), "");
+        let mut response =
+            headers(&[("Expires", "Thu, 01 Jan 2099 00:00:00 GMT"), ("Surrogate-Control", "max-age=9")]);
+        make_safe(&mut response, Audience::Anybody);
+        assert_eq!(response.len(), 3);
+        assert_eq!(response.get(VARY).unwrap(), "Cookie");
+    }
+
+    #[test]
+    fn back_shows_nothing_after_a_logout() {
+        for (audience, sent, expected) in [
+            (Audience::Person, &[("Content-Type", "text/html; charset=utf-8")][..], "no-store"),
+            (Audience::Person, &[("Content-Type", "Text/HTML")], "no-store"),
+            (Audience::Person, &[("Content-Type", "application/xhtml+xml")], "no-store"),
+            (
+                Audience::Person,
+                &[("Content-Type", "text/html"), ("Cache-Control", "max-age=5")],
+                "private, max-age=5",
+            ),
+            (Audience::Person, &[("Content-Type", "text/html"), ("Pragma", "no-cache")], "private, no-cache"),
+            (Audience::Person, &[("Content-Type", "text/htmlx")], "private, no-cache"),
+            (Audience::Person, &[], "private, no-cache"),
+            (Audience::Visitor, &[("Content-Type", "text/html")], "private, no-cache"),
+        ] {
+            let mut headers = headers(sent);
+            make_safe(&mut headers, audience);
+            assert_eq!(headers.get(CACHE_CONTROL).unwrap(), expected, "{audience:?} {sent:?}");
+        }
+    }
+
+    #[test]
+    fn caches_that_believe_other_headers_get_none() {
+        let mut response = headers(&[
+            ("Expires", "Thu, 01 Jan 2099 00:00:00 GMT"),
+            ("Surrogate-Control", "max-age=9"),
+            ("CDN-Cache-Control", "max-age=9"),
+            ("Some-CDN-Cache-Control", "max-age=9"),
+            ("X-Accel-Expires", "9"),
+            ("Cache-Control", "max-age=5"),
+            ("ETag", "\"1\""),
+        ]);
+        make_safe(&mut response, Audience::Visitor);
+        let mut names: Vec<&str> = response.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["cache-control", "etag", "vary"]);
+    }
+
+    #[test]
+    fn vary_names_cookie_once() {
+        for (values, expected) in [
+            (&[][..], "Cookie"),
+            (&["Accept"], "Accept, Cookie"),
+            (&["Accept,Accept-Language", "Origin"], "Accept, Accept-Language, Origin, Cookie"),
+            (&["Accept, cookie"], "Accept, cookie"),
+            (&["*"], "*"),
+            (&["Accept, *"], "Accept, *"),
+            (&["Cookies"], "Cookies, Cookie"),
+            (&[""], "Cookie"),
+        ] {
+            let sent: Vec<_> = values.iter().map(|value| ("vary", *value)).collect();
+            let mut headers = headers(&sent);
+            make_safe(&mut headers, Audience::Anybody);
+            let values: Vec<_> = headers.get_all(VARY).iter().map(|value| value.to_str().unwrap()).collect();
+            assert_eq!(values, [expected]);
+        }
+    }
+
+    proptest! {
+        /// No shared cache may keep it, whatever the application says; and to make it safe again changes nothing.
+        #[test]
+        fn no_shared_cache_may_keep_it(
+            values in prop::collection::vec("((public|s-maxage=9|private|max-age=5|x=\"|private=\"a\"|é|no-store|\"|\\\\|=)[, ]{0,2}){0,5}", 0..3),
+            person in any::<bool>(),
+        ) {
+            let sent: Vec<_> = values.iter().map(|value| ("cache-control", &**value)).collect();
+            let mut response = headers(&sent);
+            let audience = if person { Audience::Person } else { Audience::Visitor };
+            make_safe(&mut response, audience);
+            let found: Vec<_> = directives(&response).map(|directive| directive.unwrap()).collect();
+            prop_assert!(found.iter().all(|directive| directive.audience() != Meant::Shared));
+            prop_assert!(found.iter().any(|directive| directive.audience() == Meant::Private || directive.is("no-store")));
+            let once = response.clone();
+            make_safe(&mut response, audience);
+            prop_assert_eq!(response, once);
+        }
+    }
+}
