@@ -1,0 +1,271 @@
+//! Records in one file of this machine, through SQLite.
+//!
+//! ```text
+//! create, update, touch, bury, batch, reap -> queue -> writer -> one transaction, one synchronisation for a group
+//! read, list, scan ----------------------------------> readers -> a snapshot each
+//! ```
+//!
+//! The database is in WAL mode with `synchronous = FULL`: what was acknowledged is on the disk. One process has the
+//! folder; whoever else comes is refused. An operator may look at the tables with `sqlite3` while Cloakroom runs;
+//! docs/src/reference/sqlite.md says what the columns mean.
+
+mod fault;
+mod folder;
+mod open;
+mod queue;
+mod read;
+mod readers;
+mod row;
+mod schema;
+mod statements;
+#[cfg(test)]
+mod tests;
+mod versions;
+mod write;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use async_trait::async_trait;
+use session::{Clock, Millis};
+use sqlx::sqlite::SqliteConnectOptions;
+use storage::{
+    Applied, Batch, Burial, Bury, Capabilities, Changes, Create, Key, NewRecord, NewValue, Operation,
+    Outcome, Page, Position, Publisher, Read, Scan, Storage, Times, Touch, Unavailable, Update, Version,
+};
+
+use self::fault::Fault;
+use self::queue::{Answer, Queue, Work};
+use self::readers::{Reader, Readers};
+use self::writer::Counters;
+use crate::OpenError;
+
+const MAX_VALUE: usize = 16 << 20;
+/// The most operations of a batch: it has the only transaction to itself.
+const MAX_BATCH: usize = 1024;
+/// How many a call of `reap` removes before it lets others write.
+const REAP_AT_ONCE: usize = 256;
+
+/// Durable records in a folder of this machine.
+#[derive(Debug)]
+pub struct Sqlite {
+    id: Arc<str>,
+    clock: Arc<dyn Clock>,
+    database: Arc<Path>,
+    queue: Queue,
+    readers: Arc<Readers>,
+    changes: Publisher,
+    counters: Arc<Counters>,
+}
+
+/// How much was written, and how often that took the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Writes {
+    /// Operations that were committed, whatever they found; a batch is one, and so is a slice of a large `reap`.
+    pub operations: u64,
+    /// Commits, each of which waits for the disk at most once.
+    pub commits: u64,
+}
+
+impl Sqlite {
+    /// Opens the records in `folder` for the storage service `id`, and makes them if they are not there. Must be called
+    /// within a tokio runtime, in which the task that writes will live.
+    pub async fn open(id: &str, folder: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        Self::open_with(id, folder, clock, |options| options).await
+    }
+
+    /// How much was written so far, for metrics.
+    #[must_use]
+    pub fn writes(&self) -> Writes {
+        Writes {
+            operations: self.counters.operations.load(Ordering::Relaxed),
+            commits: self.counters.commits.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Takes nothing more, writes what was asked, and closes the files. Dropping does the same in the background; this
+    /// waits for it.
+    pub async fn close(&self) {
+        self.queue.close().await;
+    }
+
+    /// `tune` changes how the writer connects.
+    async fn open_with(
+        id: &str,
+        folder: &Path,
+        clock: Arc<dyn Clock>,
+        tune: impl FnOnce(SqliteConnectOptions) -> SqliteConnectOptions,
+    ) -> Result<Self, OpenError> {
+        let storage: Arc<str> = id.into();
+        let writer = open::writer(&storage, folder, clock, tune);
+        let writer = writer.await.map_err(|problem| OpenError { storage: Arc::clone(&storage), problem })?;
+        Ok(Self {
+            clock: Arc::clone(&writer.clock),
+            database: Arc::clone(writer.database()),
+            readers: Arc::clone(&writer.readers),
+            changes: writer.changes.clone(),
+            counters: Arc::clone(&writer.counters),
+            queue: Queue::start(&storage, writer),
+            id: storage,
+        })
+    }
+
+    async fn write<T>(
+        &self,
+        operation: Operation,
+        of: impl FnOnce(Outcome) -> Option<T>,
+    ) -> Result<T, Unavailable> {
+        self.admit(&operation)?;
+        let outcome = match self.queue.ask(Work::One(operation)).await? {
+            Answer::One(outcome) => of(outcome),
+            Answer::All(_) | Answer::Reaped(_) => None,
+        };
+        outcome.ok_or_else(|| self.mistaken())
+    }
+
+    fn admit(&self, operation: &Operation) -> Result<(), Unavailable> {
+        let value = match operation {
+            Operation::Create(_, new) => &new.value,
+            Operation::Update(_, new) => &new.value,
+            Operation::Touch(..) | Operation::Bury(..) => return Ok(()),
+        };
+        if value.len() > MAX_VALUE {
+            let cause = format!("a value of {} bytes is over the engine's {MAX_VALUE}", value.len());
+            return Err(Unavailable::refused(&self.id, cause));
+        }
+        Ok(())
+    }
+
+    async fn reader(&self) -> Result<Reader<'_>, Unavailable> {
+        self.readers.reader().await.map_err(|error| self.failed(error))
+    }
+
+    /// What a reader found; one that failed is not used again.
+    fn found<T>(&self, mut reader: Reader<'_>, found: Result<T, sqlx::Error>) -> Result<T, Unavailable> {
+        found.map_err(|error| {
+            reader.discard();
+            self.failed(error)
+        })
+    }
+
+    fn failed(&self, error: sqlx::Error) -> Unavailable {
+        Fault::new(&self.database, error).unavailable(&self.id, Applied::No)
+    }
+
+    fn mistaken(&self) -> Unavailable {
+        Unavailable::unknown(
+            &self.id,
+            "the answer belongs to another question: this is an error in Cloakroom",
+        )
+    }
+}
+
+#[async_trait]
+impl Storage for Sqlite {
+    fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { is_durable: true, is_shared: false, is_memory: false, max_value: MAX_VALUE }
+    }
+
+    async fn create(&self, key: &Key, new: NewRecord) -> Result<Create, Unavailable> {
+        self.write(Operation::Create(key.clone(), new), |outcome| match outcome {
+            Outcome::Create(create) => Some(create),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn read(&self, key: &Key, known: Option<Version>) -> Result<Read, Unavailable> {
+        let mut reader = self.reader().await?;
+        let found = read::read(&mut reader, key, known, self.clock.now()).await;
+        self.found(reader, found)
+    }
+
+    async fn update(&self, key: &Key, new: NewValue) -> Result<Update, Unavailable> {
+        self.write(Operation::Update(key.clone(), new), |outcome| match outcome {
+            Outcome::Update(update) => Some(update),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn touch(&self, key: &Key, times: Times) -> Result<Touch, Unavailable> {
+        self.write(Operation::Touch(key.clone(), times), |outcome| match outcome {
+            Outcome::Touch(touch) => Some(touch),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn bury(&self, key: &Key, burial: Burial) -> Result<Bury, Unavailable> {
+        self.write(Operation::Bury(key.clone(), burial), |outcome| match outcome {
+            Outcome::Bury(bury) => Some(bury),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn list(&self, context: &str, after: Option<&[u8]>, limit: usize) -> Result<Page, Unavailable> {
+        let mut reader = self.reader().await?;
+        let found = read::list(&mut reader, context, after, limit, self.clock.now()).await;
+        self.found(reader, found)
+    }
+
+    async fn scan(&self, cursor: Option<&[u8]>, budget: usize) -> Result<Scan, Unavailable> {
+        let after = match cursor.map(<[u8; 8]>::try_from) {
+            // The ids of rows begin with 1.
+            None => 0,
+            Some(Ok(cursor)) => i64::from_be_bytes(cursor),
+            Some(Err(_)) => return Err(Unavailable::refused(&self.id, "this is no cursor of this engine")),
+        };
+        let mut reader = self.reader().await?;
+        let found = read::scan(&mut reader, after, budget, self.clock.now()).await;
+        self.found(reader, found)
+    }
+
+    async fn batch(&self, operations: Vec<Operation>) -> Result<Batch, Unavailable> {
+        let Some(context) = operations.first().map(|first| first.key().context()) else {
+            return Ok(Batch::Done(Vec::new()));
+        };
+        if operations.iter().any(|operation| operation.key().context() != context) {
+            return Err(Unavailable::refused(&self.id, "the operations of a batch must be of one context"));
+        }
+        if operations.len() > MAX_BATCH {
+            let cause =
+                format!("a batch of {} operations is over the engine's {MAX_BATCH}", operations.len());
+            return Err(Unavailable::refused(&self.id, cause));
+        }
+        operations.iter().try_for_each(|operation| self.admit(operation))?;
+        match self.queue.ask(Work::All(operations)).await? {
+            Answer::All(batch) => Ok(batch),
+            Answer::One(_) | Answer::Reaped(_) => Err(self.mistaken()),
+        }
+    }
+
+    /// In slices, between which others write.
+    async fn reap(&self, now: Millis, budget: usize) -> Result<usize, Unavailable> {
+        let mut reaped = 0;
+        while reaped < budget {
+            let slice = REAP_AT_ONCE.min(budget - reaped);
+            match self.queue.ask(Work::Reap { now, budget: slice }).await? {
+                Answer::Reaped(count) => {
+                    reaped += count;
+                    if count < slice {
+                        break;
+                    }
+                }
+                Answer::One(_) | Answer::All(_) => return Err(self.mistaken()),
+            }
+        }
+        Ok(reaped)
+    }
+
+    async fn watch(&self, from: Option<Position>) -> Result<Changes, Unavailable> {
+        Ok(self.changes.subscribe(from))
+    }
+}

@@ -1,0 +1,59 @@
+//! Versions that only grow: over restarts, over the lives of a key, and over a database that was put back from a copy.
+//!
+//! They are handed out from memory, below a ceiling that lies in the database and is raised by a block at a time, in
+//! the transaction that first needs it.
+
+use session::Millis;
+use sqlx::query;
+use sqlx::sqlite::SqliteConnection;
+use storage::Version;
+
+use super::row::{signed, unsigned};
+use super::statements::{CEILING, RAISE_CEILING};
+
+/// How many versions a start may leave unused.
+const BLOCK: u64 = 1 << 16;
+
+#[derive(Debug)]
+pub(super) struct Versions {
+    last: u64,
+    ceiling: u64,
+}
+
+impl Versions {
+    /// Begins above whatever may have been used. A copy that was put back does not know what was used after it was
+    /// made; that is why a new life begins at the time, of which a millisecond has more versions than can be written.
+    pub(super) async fn begin(connection: &mut SqliteConnection, now: Millis) -> Result<Self, sqlx::Error> {
+        let ceiling: i64 = sqlx::query_scalar(CEILING).fetch_one(connection).await?;
+        // Not for a clock beyond the year 4000: one glance ahead would use up all the numbers that there are.
+        let from_time = now.0.checked_shl(16).filter(|_| now.0 < 1 << 46).unwrap_or(0);
+        let last = unsigned(ceiling).max(from_time);
+        Ok(Self { last, ceiling: last })
+    }
+
+    /// Sees to it that `count` versions can be drawn within this transaction.
+    pub(super) async fn reserve(
+        &mut self,
+        connection: &mut SqliteConnection,
+        count: usize,
+    ) -> Result<(), sqlx::Error> {
+        let needed = self.last.saturating_add(count as u64);
+        if needed > self.ceiling {
+            let ceiling = needed.saturating_add(BLOCK);
+            query(RAISE_CEILING).bind(signed(ceiling)).execute(connection).await?;
+            self.ceiling = ceiling;
+        }
+        Ok(())
+    }
+
+    /// The next one.
+    pub(super) const fn draw(&mut self) -> Version {
+        self.last += 1;
+        Version(self.last)
+    }
+
+    /// The transaction that raised the ceiling may not have been committed. What was drawn stays drawn.
+    pub(super) const fn doubt(&mut self) {
+        self.ceiling = self.last;
+    }
+}

@@ -1,0 +1,130 @@
+//! The one connection that writes.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use session::Clock;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions as _, Connection as _};
+use storage::{Applied, Key, Kind, Publisher, Unavailable, Version};
+
+use super::fault::Fault;
+use super::folder::Folder;
+use super::queue::{Answer, Work};
+use super::readers::Readers;
+use super::versions::Versions;
+use super::write::Write;
+
+/// Writes groups of operations, each group in one transaction.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) storage: Arc<str>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) options: SqliteConnectOptions,
+    /// None after a failure: a connection that failed is not trusted to know whether it is within a transaction.
+    pub(super) connection: Option<SqliteConnection>,
+    pub(super) versions: Versions,
+    pub(super) changes: Publisher,
+    pub(super) counters: Arc<Counters>,
+    pub(super) readers: Arc<Readers>,
+    /// Held until everything is closed.
+    pub(super) folder: Folder,
+}
+
+/// See [`Writes`](super::Writes).
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) operations: AtomicU64,
+    pub(super) commits: AtomicU64,
+}
+
+/// A group was not committed, or nobody knows whether it was.
+#[derive(Debug)]
+pub(super) struct Failed {
+    storage: Arc<str>,
+    fault: Fault,
+    applied: Applied,
+}
+
+impl Failed {
+    /// As the answer to one of the group.
+    pub(super) fn unavailable(&self) -> Unavailable {
+        self.fault.unavailable(&self.storage, self.applied)
+    }
+}
+
+/// The answers of a group, and what others must be told when it is committed.
+struct Done {
+    answers: Vec<Answer>,
+    changes: Vec<(Key, Version, Kind)>,
+}
+
+impl Writer {
+    /// Does all of `group` durably, and announces what changed. The answers come in the order of the group.
+    pub(super) async fn write(&mut self, group: &[Work]) -> Result<Vec<Answer>, Failed> {
+        match self.transact(group).await {
+            Ok(Done { answers, changes }) => {
+                self.counters.commits.fetch_add(1, Ordering::Relaxed);
+                self.counters.operations.fetch_add(group.len() as u64, Ordering::Relaxed);
+                for (key, version, kind) in changes {
+                    self.changes.publish(&key, version, kind);
+                }
+                Ok(answers)
+            }
+            Err((error, is_commit)) => Err(self.recover(error, is_commit, group.len()).await),
+        }
+    }
+
+    /// Writes back what is only in the log, and closes everything.
+    pub(super) async fn finish(mut self) {
+        // The last connection that closes removes the log, and only one that may write can.
+        self.readers.close().await;
+        let Some(mut connection) = self.connection.take() else { return };
+        if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await {
+            tracing::warn!(storage = %self.storage, %error, "the log is written back at the next start");
+        }
+        if let Err(error) = connection.close().await {
+            tracing::warn!(storage = %self.storage, %error, "the database did not close well");
+        }
+    }
+
+    /// A failure, and whether it was the commit that failed.
+    async fn transact(&mut self, group: &[Work]) -> Result<Done, (sqlx::Error, bool)> {
+        let before = |error| (error, false);
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(self.options.connect().await.map_err(before)?),
+        };
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(before)?;
+        let needed = group.iter().map(Work::versions).sum();
+        self.versions.reserve(&mut transaction, needed).await.map_err(before)?;
+        let mut write = Write::new(&mut transaction, &mut self.versions, &*self.clock);
+        let mut answers = Vec::with_capacity(group.len());
+        for work in group {
+            answers.push(write.work(work).await.map_err(before)?);
+        }
+        let changes = write.into_changes();
+        transaction.commit().await.map_err(|error| (error, true))?;
+        Ok(Done { answers, changes })
+    }
+
+    /// Makes sure that nothing remains of a group that failed, as far as that can be.
+    async fn recover(&mut self, error: sqlx::Error, is_commit: bool, count: usize) -> Failed {
+        let fault = Fault::new(&self.folder.database, error);
+        // Without its commit mark no crash and no reader takes a transaction for one.
+        let applied = if is_commit { fault.of_commit() } else { Applied::No };
+        tracing::error!(storage = %self.storage, operations = count, ?applied, error = %fault, "writing failed");
+        self.versions.doubt();
+        if let Some(connection) = self.connection.take() {
+            // Closing rolls back, and what it says about that adds nothing.
+            let _ = connection.close().await;
+        }
+        Failed { storage: Arc::clone(&self.storage), fault, applied }
+    }
+
+    /// The file that is written.
+    pub(super) fn database(&self) -> &Arc<Path> {
+        &self.folder.database
+    }
+}
