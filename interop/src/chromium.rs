@@ -26,6 +26,26 @@ const FLAGS: [&str; 8] = [
     "--disable-sync",
 ];
 
+/// What the pages are shown on.
+#[derive(Clone, Copy, Debug)]
+pub struct Screen {
+    /// Its width in the pixels of a style sheet.
+    pub width: u32,
+    /// Its height in the same.
+    pub height: u32,
+    /// How many pixels of a picture each of them has across.
+    pub density: u32,
+    /// Held in the hand and touched.
+    pub phone: bool,
+}
+
+impl Screen {
+    /// A window on a desk.
+    pub const DESKTOP: Self = Self { width: 1280, height: 860, density: 1, phone: false };
+    /// A common phone.
+    pub const PHONE: Self = Self { width: 390, height: 844, density: 2, phone: true };
+}
+
 /// A running browser. [`close`](Self::close) it; when a test fails before that, dropping it ends the driver and
 /// the browser with it.
 #[derive(Debug)]
@@ -38,8 +58,8 @@ pub struct Chromium {
 }
 
 impl Chromium {
-    /// Starts driver and browser with a window of that many pixels.
-    pub async fn start(width: u32, height: u32) -> Result<Self> {
+    /// Starts driver and browser with such a screen.
+    pub async fn start(screen: Screen) -> Result<Self> {
         let driver = find("chromedriver", "chromium-driver")?;
         let browser = find("chromium", "chromium")?;
         let port = Port::claim()?;
@@ -54,10 +74,21 @@ impl Chromium {
 
         let mut flags: Vec<String> = FLAGS.iter().map(ToString::to_string).collect();
         flags.push(format!("--user-data-dir={}", place.join("profile").display()));
-        flags.push(format!("--window-size={width},{height}"));
+        flags.push(format!("--window-size={},{}", screen.width, screen.height));
         let capabilities = json!({
             "browserName": "chrome",
-            "goog:chromeOptions": { "binary": browser, "args": flags },
+            "goog:chromeOptions": {
+                "binary": browser,
+                "args": flags,
+                // A window has a frame, which takes from its size; a screen has not.
+                "mobileEmulation": { "deviceMetrics": {
+                    "width": screen.width,
+                    "height": screen.height,
+                    "pixelRatio": screen.density,
+                    "mobile": screen.phone,
+                    "touch": screen.phone,
+                } },
+            },
         });
         let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities.as_object().cloned().unwrap_or_default())
@@ -88,11 +119,13 @@ mod tests {
         let page = "<title>A page</title><h1>here</h1>";
         let upstream =
             Capture::answering(move |_| Answer::with("Content-Type: text/html\r\n", page)).unwrap();
-        let Some(chromium) = available(Chromium::start(800, 600).await).unwrap() else {
+        let Some(chromium) = available(Chromium::start(Screen::DESKTOP).await).unwrap() else {
             return;
         };
         chromium.client().goto(&upstream.url()).await.unwrap();
         assert_eq!(chromium.client().title().await.unwrap(), "A page");
+        let width = chromium.client().execute("return window.innerWidth", Vec::new()).await.unwrap();
+        assert_eq!(width, Screen::DESKTOP.width);
         chromium.close().await.unwrap();
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use fantoccini::wd::WindowHandle;
 use fantoccini::{Client, Locator};
-use interop::{Chromium, Cloakroom, Django, available, raw};
+use interop::{Chromium, Cloakroom, Django, Screen, available, raw};
 
 use crate::given::{self, KEY, PASSWORD, USER};
 
@@ -58,7 +58,7 @@ fn administration(django: &Django) -> Cloakroom {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_visitor_logs_in_works_in_two_tabs_and_logs_out() {
     let Some(django) = available(Django::start(USER)).unwrap() else { return };
-    let Some(chromium) = available(Chromium::start(1280, 900).await).unwrap() else { return };
+    let Some(chromium) = available(Chromium::start(Screen::DESKTOP).await).unwrap() else { return };
     let mut cloakroom = administration(&django);
     let site = format!("http://{}", cloakroom.gateway());
     let browser = Browser { client: chromium.client(), site: &site };
