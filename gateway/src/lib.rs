@@ -1,12 +1,34 @@
-//! Placeholder.
+//! The gateway: a reverse proxy that keeps sessions for the applications behind it.
+//!
+//! [`Gateway`] accepts connections; `exchange` is one request on its way, step by step, and reads as the map of the
+//! rest. What only looks at a message and decides (paths, hosts, headers, cookies, the hand-off, cache headers) is in
+//! modules of its own, pure, and tested by itself.
 
 pub mod caching;
 pub mod cookies;
 pub mod forwarded;
 pub mod handoff;
 pub mod hygiene;
-pub mod path;
 pub mod login;
 pub mod pages;
+pub mod path;
+pub mod settings;
 
+mod application;
+mod awaited;
+mod body;
+mod connection;
+mod counters;
+mod exchange;
+mod gateway;
 mod list;
+mod own_page;
+mod patience;
+mod router;
+mod tunnel;
+mod update;
+mod upstream;
+mod visit;
+
+pub use application::ApplicationError;
+pub use gateway::Gateway;

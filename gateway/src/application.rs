@@ -1,0 +1,121 @@
+//! An application, ready to be served.
+
+use std::sync::Arc;
+
+use cache::Application as Judge;
+use http::HeaderName;
+use http::uri::{Authority, Scheme};
+use session::OnConflict;
+
+use crate::cookies::{Cookie, CookieError};
+use crate::counters::{Answers, Counters};
+use crate::forwarded::Trust;
+use crate::handoff::Presentation;
+use crate::hygiene::{Presented, Update};
+use crate::login::Login;
+use crate::path::{Prefix, Prefixes};
+use crate::settings::{ApplicationSettings, SessionSettings};
+use crate::upstream::{Pool, Upstream};
+
+/// What stands behind the gateway under some hosts and a path.
+#[derive(Debug)]
+pub(crate) struct Application {
+    pub(crate) id: Box<str>,
+    pub(crate) hosts: Vec<Box<str>>,
+    pub(crate) path: Prefix,
+    pub(crate) scheme: Scheme,
+    pub(crate) authority: Authority,
+    pub(crate) preserve_host: bool,
+    pub(crate) trust: Trust,
+    pub(crate) upstream: Arc<dyn Upstream>,
+    pub(crate) sessions: Option<Sessions>,
+    pub(crate) answers: Answers,
+}
+
+/// How an application gets sessions.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    pub(crate) judge: Judge,
+    pub(crate) cookie: Cookie,
+    pub(crate) hide_from_upstream: bool,
+    pub(crate) presentation: Presentation,
+    /// What of a client's headers could be taken for ours.
+    pub(crate) presented: Presented,
+    pub(crate) update: Update,
+    pub(crate) conflict_header: HeaderName,
+    pub(crate) paths: Prefixes,
+    pub(crate) on_conflict: OnConflict,
+    pub(crate) user_entry: Option<Box<str>>,
+    pub(crate) may_login: bool,
+    pub(crate) login: Option<Arc<Login>>,
+}
+
+impl Application {
+    pub(crate) fn new(settings: ApplicationSettings, counters: &Counters) -> Result<Self, ApplicationError> {
+        let id = settings.id;
+        let upstream = Pool::new(&settings.upstream)
+            .map_err(|error| ApplicationError::Certificates { application: id.clone(), error })?;
+        let sessions = settings
+            .sessions
+            .map(Sessions::new)
+            .transpose()
+            .map_err(|error| ApplicationError::Cookie { application: id.clone(), error })?;
+        Ok(Self {
+            answers: counters.answers(&id),
+            id,
+            hosts: settings.hosts,
+            path: settings.path,
+            scheme: settings.upstream.scheme,
+            authority: settings.upstream.authority,
+            preserve_host: settings.preserve_host,
+            trust: settings.trust,
+            upstream: Arc::new(upstream),
+            sessions,
+        })
+    }
+}
+
+impl Sessions {
+    fn new(settings: SessionSettings) -> Result<Self, CookieError> {
+        let presented = Presented::new(
+            settings.presentation.headers().chain([&settings.update_header, &settings.conflict_header]),
+        );
+        Ok(Self {
+            judge: settings.judge,
+            cookie: Cookie::new(settings.cookie)?,
+            hide_from_upstream: settings.hide_from_upstream,
+            presentation: settings.presentation,
+            presented,
+            update: Update::new(settings.update_header),
+            conflict_header: settings.conflict_header,
+            paths: settings.paths,
+            on_conflict: settings.on_conflict,
+            user_entry: settings.user_entry,
+            may_login: settings.may_login,
+            login: settings.login,
+        })
+    }
+}
+
+/// An application cannot be served as it is configured.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplicationError {
+    /// Browsers would not take its cookie.
+    #[error("application {application}: {error}")]
+    Cookie {
+        /// Which one.
+        application: Box<str>,
+        /// Why.
+        error: CookieError,
+    },
+    /// The system's certificates, by which an application over TLS is recognised, cannot be read.
+    #[error(
+        "application {application}: the system's root certificates cannot be read: {error}; install `ca-certificates`"
+    )]
+    Certificates {
+        /// Which one.
+        application: Box<str>,
+        /// Why.
+        error: std::io::Error,
+    },
+}

@@ -1,0 +1,65 @@
+//! An application's answer that is awaited, also when nobody waits for it any more.
+
+use std::sync::Arc;
+
+use http::Response;
+use hyper::body::Incoming;
+use tokio::runtime::Handle;
+
+use crate::Gateway;
+use crate::application::Application;
+use crate::upstream::{Answer, UpstreamError};
+use crate::visit::Visit;
+
+/// An answer under way, for a visit whose session it may change.
+///
+/// A visitor who goes elsewhere before the answer is there drops the request; but the application may have done what
+/// it was asked to, and says in its answer what that changed in the session. So the answer is awaited all the same, its
+/// update applied, and the rest of it dropped (law 2).
+pub(crate) struct Awaited {
+    answer: Option<Answer>,
+    gateway: Arc<Gateway>,
+    application: Arc<Application>,
+    visit: Visit,
+}
+
+impl Awaited {
+    pub(crate) const fn new(
+        answer: Answer,
+        gateway: Arc<Gateway>,
+        application: Arc<Application>,
+        visit: Visit,
+    ) -> Self {
+        Self { answer: Some(answer), gateway, application, visit }
+    }
+
+    pub(crate) async fn wait(mut self) -> (Result<Response<Incoming>, UpstreamError>, Visit) {
+        let answered = match &mut self.answer {
+            Some(answer) => answer.await,
+            // It is there from the beginning; the compiler cannot know.
+            None => std::future::pending().await,
+        };
+        self.answer = None;
+        (answered, std::mem::take(&mut self.visit))
+    }
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        let (Some(answer), Ok(runtime)) = (self.answer.take(), Handle::try_current()) else { return };
+        let (gateway, application) = (Arc::clone(&self.gateway), Arc::clone(&self.application));
+        let visit = std::mem::take(&mut self.visit);
+        runtime.spawn(async move {
+            let Some(sessions) = &application.sessions else { return };
+            let Ok(mut answer) = answer.await else { return };
+            let updates = sessions.update.take(answer.headers_mut());
+            if visit.session.is_none() {
+                // The cookie of a new session would reach nobody.
+                return;
+            }
+            if let Err(error) = gateway.update(&application, visit, updates).await {
+                tracing::warn!(%error, application = %application.id, "an update was lost, and its visitor had left");
+            }
+        });
+    }
+}

@@ -1,0 +1,174 @@
+//! Bodies on their way through: streamed, never collected.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::Full;
+use hyper::body::Incoming;
+
+use crate::connection::Serving;
+use crate::patience::Patience;
+use crate::settings::Limits;
+
+/// Why the body of a request did not arrive.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum InboundError {
+    /// It stood still.
+    #[error("the client stopped sending the body of its request")]
+    TooSlow,
+    /// It is larger than the configuration allows.
+    #[error("the body of the request is larger than {0} bytes (`max_body_bytes`)")]
+    TooLarge(u64),
+    /// It broke off, or is malformed.
+    #[error("the body of the request did not arrive whole: {0}")]
+    Broken(Box<str>),
+}
+
+/// The body of a request on its way to an application: bounded in bytes and patience, without trailers.
+#[derive(Debug)]
+pub(crate) struct Inbound {
+    body: Incoming,
+    patience: Patience,
+    received: u64,
+    max_bytes: Option<u64>,
+    moved: Arc<Moved>,
+}
+
+/// How much of a request's body has moved: whoever waits for the answer waits longer while it does.
+#[derive(Debug, Default)]
+pub(crate) struct Moved(AtomicU64);
+
+impl Moved {
+    pub(crate) fn frames(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Inbound {
+    pub(crate) fn new(body: Incoming, limits: &Limits) -> Self {
+        Self {
+            body,
+            patience: Patience::new(limits.body_timeout),
+            received: 0,
+            max_bytes: limits.max_body_bytes,
+            moved: Arc::default(),
+        }
+    }
+
+    pub(crate) const fn moved(&self) -> &Arc<Moved> {
+        &self.moved
+    }
+}
+
+impl HttpBody for Inbound {
+    type Data = Bytes;
+    type Error = InboundError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, InboundError>>> {
+        let this = &mut *self;
+        loop {
+            let frame = match Pin::new(&mut this.body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => frame,
+                Poll::Ready(Some(Err(error))) => {
+                    return Poll::Ready(Some(Err(InboundError::Broken(error.to_string().into()))));
+                }
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => {
+                    ready!(this.patience.poll_exhausted(cx));
+                    return Poll::Ready(Some(Err(InboundError::TooSlow)));
+                }
+            };
+            // Trailers are dropped: an application would read them as headers that nobody has looked at.
+            let Some(data) = frame.data_ref() else { continue };
+            this.patience.progress(data.len());
+            this.moved.0.fetch_add(1, Ordering::Relaxed);
+            this.received = this.received.saturating_add(data.len() as u64);
+            if let Some(max) = this.max_bytes
+                && this.received > max
+            {
+                return Poll::Ready(Some(Err(InboundError::TooLarge(max))));
+            }
+            return Poll::Ready(Some(Ok(frame)));
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The body of an answer: our own, or an application's, which passes as it comes, without trailers.
+#[derive(Debug)]
+pub(crate) struct Outbound {
+    source: Source,
+    /// Until the body is gone the connection serves this request.
+    _serving: Option<Serving>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Own(Full<Bytes>),
+    Application(Incoming),
+}
+
+impl Outbound {
+    pub(crate) const fn application(body: Incoming) -> Self {
+        Self { source: Source::Application(body), _serving: None }
+    }
+
+    pub(crate) fn with(self, serving: Serving) -> Self {
+        Self { _serving: Some(serving), ..self }
+    }
+}
+
+impl From<Bytes> for Outbound {
+    fn from(bytes: Bytes) -> Self {
+        Self { source: Source::Own(Full::new(bytes)), _serving: None }
+    }
+}
+
+impl HttpBody for Outbound {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut self.source {
+            Source::Own(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+            Source::Application(body) => loop {
+                match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+                    // Trailers are dropped: the update header might be among them.
+                    Some(Ok(frame)) if frame.is_trailers() => {}
+                    frame => return Poll::Ready(frame),
+                }
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Own(body) => body.is_end_stream(),
+            Source::Application(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Own(body) => body.size_hint(),
+            Source::Application(body) => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,468 @@
+//! One request through the gateway, step by step.
+//!
+//! route -> strip what we present -> find the session -> policy -> present -> application -> update -> Set-Cookie ->
+//! cache headers. Whatever goes wrong on the way has an answer here; the session is touched by none of them.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{ACCEPT, HOST, SET_COOKIE};
+use http::request::Parts;
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use session::Handle;
+use storage::Unavailable;
+
+use crate::Gateway;
+use crate::application::{Application, Sessions};
+use crate::awaited::Awaited;
+use crate::body::{Inbound, InboundError, Outbound};
+use crate::caching::{self, Audience};
+use crate::cookies;
+use crate::forwarded::Client;
+use crate::handoff::{self, Presentation};
+use crate::hygiene::{self, Refused};
+use crate::login::{INSECURE_NONCE_COOKIE, NONCE_COOKIE};
+use crate::pages::Fault;
+use crate::path::NormalPath;
+use crate::tunnel;
+use crate::update::{Effect, Updater};
+use crate::upstream::UpstreamError;
+use crate::visit::Visit;
+
+/// When to try again what storage or an application could not do, if nobody says better.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+
+/// A request that was answered.
+pub(crate) struct Exchange {
+    pub(crate) response: Response<Outbound>,
+    /// Who it was for, if anybody.
+    pub(crate) application: Option<Arc<Application>>,
+    /// The session that it came with.
+    pub(crate) handle: Option<Handle>,
+    /// Where it came from, if trusted proxies say so.
+    pub(crate) client: Option<IpAddr>,
+}
+
+/// A request on its way to an application.
+pub(crate) struct Passing {
+    pub(crate) parts: Parts,
+    pub(crate) body: Incoming,
+    pub(crate) client: Client,
+    /// The protocol that the client wants to change to.
+    upgrade: Option<(HeaderValue, OnUpgrade)>,
+}
+
+impl Gateway {
+    /// Answers a request.
+    pub(crate) async fn exchange(self: &Arc<Self>, request: Request<Incoming>, peer: IpAddr) -> Exchange {
+        let (mut parts, body) = request.into_parts();
+        let path = parts.uri.path().to_owned();
+        let (application, path) = match self.route(&parts, &path) {
+            Ok(routed) => routed,
+            Err(fault) => {
+                let response = self.refusal(&parts, fault);
+                return Exchange { response, application: None, handle: None, client: None };
+            }
+        };
+        let mut exchange = Exchange {
+            response: Response::new(bytes::Bytes::new().into()),
+            application: Some(Arc::clone(&application)),
+            handle: None,
+            client: None,
+        };
+        let client = application.trust.client(&parts.headers, peer, false);
+        exchange.client = Some(client.address);
+        let on_upgrade = parts.extensions.remove::<OnUpgrade>();
+        let upgrade = hygiene::strip_request(&mut parts).zip(on_upgrade);
+        if let Err(refused) = hygiene::expectation(&mut parts.headers) {
+            exchange.response = self.refusal(&parts, Refusal::Head(refused));
+            return exchange;
+        }
+        let passing = Passing { parts, body, client, upgrade };
+        exchange.response = match &application.sessions {
+            None => self.pass(passing, &application, &path).await,
+            Some(sessions) => {
+                self.with_session(passing, &application, sessions, &path, &mut exchange.handle).await
+            }
+        };
+        exchange
+    }
+
+    /// For which application the request is, and its path as everybody reads it from here on.
+    fn route<'p>(&self, parts: &Parts, path: &'p str) -> Result<(Arc<Application>, NormalPath<'p>), Refusal> {
+        let host = hygiene::host(parts).map_err(Refusal::Head)?;
+        let path = NormalPath::parse(path).map_err(Refusal::Path)?;
+        let application = self.router.route(host.as_ref(), &path).ok_or(Refusal::Nobody)?;
+        Ok((Arc::clone(application), path))
+    }
+
+    /// Plain proxying.
+    async fn pass(
+        self: &Arc<Self>,
+        passing: Passing,
+        application: &Arc<Application>,
+        path: &NormalPath<'_>,
+    ) -> Response<Outbound> {
+        let asked = Asked::of(&passing.parts.headers);
+        let (request, upgrade) = match self.outgoing(passing, application, path) {
+            Ok(outgoing) => outgoing,
+            Err(fault) => return self.error(&asked.headers(), &fault),
+        };
+        match application.upstream.send(request).await {
+            Ok(answer) => self.returned(answer, upgrade, &asked),
+            Err(error) => self.failed(&asked, application, &error),
+        }
+    }
+
+    /// Proxying with a session.
+    async fn with_session(
+        self: &Arc<Self>,
+        mut passing: Passing,
+        application: &Arc<Application>,
+        sessions: &Sessions,
+        path: &NormalPath<'_>,
+        handle: &mut Option<Handle>,
+    ) -> Response<Outbound> {
+        let stripped = sessions.presented.remove(&mut passing.parts.headers);
+        if stripped > 0 {
+            self.counters.stripped.inc_by(stripped as u64);
+            tracing::debug!(application = %application.id, client = %passing.client.address, stripped, "headers that pass for ours were removed");
+        }
+        if let Some(login) = &sessions.login
+            && let Some(page) = login.own_page(path)
+        {
+            return self.own_page(passing, application, sessions, login, page).await;
+        }
+        let is_handed = sessions.paths.hold(path);
+        let is_demanded = sessions.login.as_ref().filter(|login| login.demands(path));
+        let visit = if is_handed || is_demanded.is_some() {
+            match Visit::of(&passing.parts.headers, sessions, &self.cache, &self.counters).await {
+                Ok(visit) => visit,
+                Err(error) => return self.unavailable(&passing.parts.headers, &error, None),
+            }
+        } else {
+            Visit::default()
+        };
+        *handle = visit.session.as_ref().map(|(found, _)| found.session.handle);
+        if let Some(login) = is_demanded
+            && visit.principal().is_none()
+        {
+            let target = passing.parts.uri.path_and_query().map_or("/", |target| target.as_str());
+            let mut response = login.challenge(&passing.parts, target).map(Outbound::from);
+            if visit.is_over && may_delete(passing.parts.headers.get(FETCH_MODE)) {
+                response.headers_mut().append(SET_COOKIE, sessions.cookie.delete());
+            }
+            return response;
+        }
+        if sessions.hide_from_upstream {
+            let ours = [sessions.cookie.name(), NONCE_COOKIE, INSECURE_NONCE_COOKIE];
+            cookies::hide(&mut passing.parts.headers, &ours);
+        }
+        if is_handed && let Err(too_large) = present(&mut passing.parts.headers, sessions, &visit) {
+            self.counters.refuse("session_too_large_to_present");
+            tracing::error!(application = %application.id, %too_large, "a request was refused");
+            let detail = "This application keeps more in your session than can be handed to it.";
+            let fault = Fault::new(StatusCode::INTERNAL_SERVER_ERROR).detail(detail);
+            return self.error(&passing.parts.headers, &fault);
+        }
+        let asked = Asked::of(&passing.parts.headers);
+        let (request, upgrade) = match self.outgoing(passing, application, path) {
+            Ok(outgoing) => outgoing,
+            Err(fault) => return self.error(&asked.headers(), &fault),
+        };
+        let answer = application.upstream.send(request);
+        if !is_handed {
+            return match answer.await {
+                Ok(mut answer) => {
+                    sessions.update.take(answer.headers_mut());
+                    self.without_impostors(&mut answer, sessions);
+                    self.returned(answer, upgrade, &asked)
+                }
+                Err(error) => self.failed(&asked, application, &error),
+            };
+        }
+        let awaited = Awaited::new(answer, Arc::clone(self), Arc::clone(application), visit);
+        let (answer, visit) = awaited.wait().await;
+        match answer {
+            Ok(answer) => self.after(answer, upgrade, &asked, application, sessions, visit).await,
+            Err(error) => self.failed(&asked, application, &error),
+        }
+    }
+
+    /// What an application's answer does to the session, and what that does to the answer.
+    async fn after(
+        self: &Arc<Self>,
+        mut answer: Response<Incoming>,
+        upgrade: Option<OnUpgrade>,
+        asked: &Asked,
+        application: &Arc<Application>,
+        sessions: &Sessions,
+        visit: Visit,
+    ) -> Response<Outbound> {
+        let updates = sessions.update.take(answer.headers_mut());
+        let presented = visit.session.as_ref().map(|(found, _)| found.clone());
+        let is_over = visit.is_over;
+        let is_logged_in = visit.principal().is_some();
+        let effect = match self.update(application, visit, updates).await {
+            Ok(effect) => effect,
+            Err(error) => {
+                let detail = "The application has answered, but what it changed in your session could not be \
+                              saved. Look before you repeat it.";
+                return self.unavailable(&asked.headers(), &error, Some(detail));
+            }
+        };
+        self.without_impostors(&mut answer, sessions);
+        let mut response = self.returned(answer, upgrade, asked);
+        let cookie = match effect {
+            Effect::Set(ticket) => set(sessions, &ticket),
+            Effect::Delete => Some(sessions.cookie.delete()),
+            Effect::None => match presented.as_ref().and_then(|found| found.successor.as_ref()) {
+                Some(successor) => set(sessions, successor),
+                None if presented.is_none() && is_over && may_delete(asked.mode.as_ref()) => {
+                    Some(sessions.cookie.delete())
+                }
+                None => None,
+            },
+        };
+        let audience = match &presented {
+            _ if is_logged_in => Audience::Person,
+            None if cookie.is_none() => Audience::Anybody,
+            _ => Audience::Visitor,
+        };
+        caching::make_safe(response.headers_mut(), audience);
+        if let Some(cookie) = cookie {
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+        response
+    }
+
+    /// Applies update headers, in a task of its own: a visitor who leaves meanwhile loses nothing.
+    pub(crate) async fn update(
+        self: &Arc<Self>,
+        application: &Arc<Application>,
+        visit: Visit,
+        updates: Vec<HeaderValue>,
+    ) -> Result<Effect, Unavailable> {
+        let has_notices =
+            visit.session.as_ref().is_some_and(|(found, _)| !found.session.conflicts.is_empty());
+        if updates.is_empty() && !has_notices {
+            return Ok(Effect::None);
+        }
+        let (gateway, application) = (Arc::clone(self), Arc::clone(application));
+        let task = tokio::spawn(async move {
+            let Some(sessions) = &application.sessions else { return Ok(Effect::None) };
+            let updater = Updater {
+                cache: &gateway.cache,
+                counters: &gateway.counters,
+                application: &application,
+                sessions,
+                visit: &visit,
+            };
+            if let Some((found, _)) = &visit.session
+                && has_notices
+                && let Err(error) = gateway.cache.settle(&found.session, &sessions.judge).await
+            {
+                // It is told once more; that is better than not at all.
+                tracing::debug!(%error, "a conflict that was told could not be settled");
+            }
+            if updates.is_empty() { Ok(Effect::None) } else { updater.apply(&updates).await }
+        });
+        match task.await {
+            Ok(effect) => effect,
+            Err(error) => Err(Unavailable::unknown(self.cache.storage().id(), error)),
+        }
+    }
+
+    /// The request as the application gets it.
+    fn outgoing(
+        &self,
+        passing: Passing,
+        application: &Application,
+        path: &NormalPath<'_>,
+    ) -> Result<(Request<Inbound>, Option<OnUpgrade>), Fault<'static>> {
+        let Passing { mut parts, body, client, upgrade } = passing;
+        application.trust.forward(&client, &mut parts.headers);
+        if !application.preserve_host {
+            // The library writes that of the URI.
+            parts.headers.remove(HOST);
+        }
+        let on_upgrade = upgrade.map(|(protocol, on_upgrade)| {
+            hygiene::pass_upgrade(&mut parts.headers, protocol);
+            on_upgrade
+        });
+        let target = match parts.uri.path_and_query() {
+            Some(target) if path.is_unchanged() => target.clone(),
+            _ => path.with_query(parts.uri.query()).map_err(|_| Fault::new(StatusCode::BAD_REQUEST))?,
+        };
+        let mut uri = http::uri::Parts::default();
+        uri.scheme = Some(application.scheme.clone());
+        uri.authority = Some(application.authority.clone());
+        uri.path_and_query = Some(target);
+        parts.uri = Uri::from_parts(uri).map_err(|_| Fault::new(StatusCode::BAD_REQUEST))?;
+        parts.version = Version::HTTP_11;
+        parts.extensions = Extensions::new();
+        Ok((Request::from_parts(parts, Inbound::new(body, &self.limits)), on_upgrade))
+    }
+
+    /// An application's answer, without what was meant for its connection with us.
+    fn returned(
+        &self,
+        mut answer: Response<Incoming>,
+        upgrade: Option<OnUpgrade>,
+        asked: &Asked,
+    ) -> Response<Outbound> {
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            match upgrade {
+                Some(client) => tunnel::open(client, &mut answer),
+                None => {
+                    self.counters.upstream_failed("upgrade_nobody_asked_for");
+                    return self.error(&asked.headers(), &Fault::new(StatusCode::BAD_GATEWAY));
+                }
+            }
+        }
+        let (mut parts, body) = answer.into_parts();
+        hygiene::strip_response(&mut parts);
+        parts.version = Version::HTTP_11;
+        parts.extensions = Extensions::new();
+        Response::from_parts(parts, Outbound::application(body))
+    }
+
+    fn without_impostors(&self, answer: &mut Response<Incoming>, sessions: &Sessions) {
+        let ours = [sessions.cookie.name(), NONCE_COOKIE, INSECURE_NONCE_COOKIE];
+        let removed = cookies::remove_impostors(answer.headers_mut(), &ours);
+        if removed > 0 {
+            self.counters.update("cookie_of_our_name");
+            tracing::warn!(removed, "an application set a cookie of our name; it was removed");
+        }
+    }
+
+    fn failed(&self, asked: &Asked, application: &Application, error: &UpstreamError) -> Response<Outbound> {
+        let (reason, status, detail) = match error {
+            UpstreamError::Unreachable(_) => ("unreachable", StatusCode::BAD_GATEWAY, None),
+            UpstreamError::Nonsense(_) => ("broken_answer", StatusCode::BAD_GATEWAY, None),
+            UpstreamError::TooSlow(_) => ("too_slow", StatusCode::GATEWAY_TIMEOUT, None),
+            UpstreamError::Request(InboundError::TooSlow) => {
+                ("slow_client", StatusCode::REQUEST_TIMEOUT, None)
+            }
+            UpstreamError::Request(InboundError::TooLarge(_)) => {
+                ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, None)
+            }
+            UpstreamError::Request(InboundError::Broken(_)) => (
+                "broken_request",
+                StatusCode::BAD_REQUEST,
+                Some("The body of the request did not arrive whole."),
+            ),
+        };
+        self.counters.upstream_failed(reason);
+        if status.is_server_error() {
+            tracing::warn!(application = %application.id, %error, "a request was not answered by its application");
+        } else {
+            tracing::debug!(application = %application.id, %error, "a request was not answered");
+        }
+        let mut fault = Fault::new(status);
+        fault.detail = detail;
+        if status == StatusCode::BAD_GATEWAY {
+            fault.retry_after = Some(RETRY_AFTER);
+        }
+        self.error(&asked.headers(), &fault)
+    }
+
+    /// Storage cannot say. The cookie stays as it is: nobody is logged out by an outage (law 3).
+    pub(crate) fn unavailable(
+        &self,
+        request: &HeaderMap,
+        error: &Unavailable,
+        detail: Option<&str>,
+    ) -> Response<Outbound> {
+        self.counters.refuse("storage_unavailable");
+        tracing::warn!(%error, "a request was refused because storage is unavailable");
+        let fault = Fault {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            detail,
+            retry_after: Some(error.retry_after.unwrap_or(RETRY_AFTER)),
+        };
+        self.error(request, &fault)
+    }
+
+    fn refusal(&self, parts: &Parts, refusal: Refusal) -> Response<Outbound> {
+        let (reason, status, detail) = match &refusal {
+            Refusal::Head(refused) => ("head", refused.status(), Some(refused.to_string())),
+            Refusal::Path(error) => ("path", StatusCode::BAD_REQUEST, Some(error.to_string())),
+            Refusal::Nobody => ("no_application", StatusCode::NOT_FOUND, None),
+        };
+        self.counters.refuse(reason);
+        let mut fault = Fault::new(status);
+        fault.detail = detail.as_deref();
+        let mut response = self.error(&parts.headers, &fault);
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            let allowed = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+            response.headers_mut().insert(http::header::ALLOW, allowed);
+        }
+        response
+    }
+
+    pub(crate) fn error(&self, request: &HeaderMap, fault: &Fault<'_>) -> Response<Outbound> {
+        self.pages.error(request, fault).map(Outbound::from)
+    }
+}
+
+/// What of a request is needed after it was sent on: in which form its client wants errors, and whether it navigates.
+pub(crate) struct Asked {
+    accept: Option<HeaderValue>,
+    mode: Option<HeaderValue>,
+}
+
+impl Asked {
+    fn of(headers: &HeaderMap) -> Self {
+        Self { accept: headers.get(ACCEPT).cloned(), mode: headers.get(FETCH_MODE).cloned() }
+    }
+
+    /// As headers again, for an answer of our own.
+    fn headers(&self) -> HeaderMap {
+        let both = [(ACCEPT, &self.accept), (FETCH_MODE, &self.mode)];
+        both.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect()
+    }
+}
+
+/// Why no application gets to see a request.
+enum Refusal {
+    Head(Refused),
+    Path(crate::path::PathError),
+    Nobody,
+}
+
+/// Hands the session to the application.
+fn present(headers: &mut HeaderMap, sessions: &Sessions, visit: &Visit) -> Result<(), handoff::TooLarge> {
+    let Some((found, _)) = &visit.session else { return Ok(()) };
+    let session = &found.session;
+    let fact =
+        sessions.user_entry.as_deref().zip(session.principal.as_ref().map(|principal| &*principal.name));
+    sessions.presentation.insert(fact.as_slice(), &session.entries, headers)?;
+    if !session.conflicts.is_empty() {
+        let Presentation { format, max_header_bytes, .. } = &sessions.presentation;
+        let value = handoff::conflicts(&session.conflicts, *format, *max_header_bytes);
+        headers.insert(sessions.conflict_header.clone(), value);
+    }
+    Ok(())
+}
+
+/// Whether the cookie of a session that is over may be deleted with this answer. Not by what a page fetches in the
+/// background: its answer may come after that of a login in another tab, and would delete the new cookie.
+fn may_delete(fetch_mode: Option<&HeaderValue>) -> bool {
+    fetch_mode.is_none_or(|mode| mode == "navigate")
+}
+
+pub(crate) fn set(sessions: &Sessions, ticket: &session::Ticket) -> Option<HeaderValue> {
+    match sessions.cookie.set(&ticket.expose()) {
+        Ok(cookie) => Some(cookie),
+        Err(error) => {
+            tracing::error!(%error, "a session has no cookie");
+            None
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The gateway's own pages: logging in and out.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE};
+use http::request::Parts;
+use http::{HeaderValue, Method, Response, StatusCode};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use session::{Patch, Revision};
+
+use crate::Gateway;
+use crate::application::{Application, Sessions};
+use crate::body::{Inbound, Outbound};
+use crate::exchange::{Passing, set};
+use crate::login::{Login, OwnPage, Refusal, Submission};
+use crate::pages::Fault;
+use crate::update::{Effect, Updater};
+use crate::visit::Visit;
+
+/// More than any form of ours has, in bytes.
+const MAX_FORM: usize = 8 << 10;
+
+impl Gateway {
+    pub(crate) async fn own_page(
+        self: &Arc<Self>,
+        passing: Passing,
+        application: &Arc<Application>,
+        sessions: &Sessions,
+        login: &Login,
+        page: OwnPage,
+    ) -> Response<Outbound> {
+        let Passing { parts, body, client, .. } = passing;
+        let visit = match Visit::of(&parts.headers, sessions, &self.cache, &self.counters).await {
+            Ok(visit) => visit,
+            Err(error) => return self.unavailable(&parts.headers, &error, None),
+        };
+        let now = self.cache.now();
+        let name = visit.principal().map(|principal| &*principal.name);
+        if matches!(parts.method, Method::GET | Method::HEAD) {
+            return match page {
+                OwnPage::Login => login.login_page(&parts, name, now),
+                OwnPage::Logout => login.logout_page(&parts, name, now),
+            }
+            .map(Outbound::from);
+        }
+        let form = match self.form(&parts, body).await {
+            Ok(form) => form,
+            Err(fault) => return self.error(&parts.headers, &fault),
+        };
+        let updater =
+            Updater { cache: &self.cache, counters: &self.counters, application, sessions, visit: &visit };
+        match page {
+            OwnPage::Login => match login.submit(&parts, client.address, &form, now).await {
+                Submission::Refused(response) => {
+                    let reason =
+                        response.extensions().get::<Refusal>().map_or("refused", |refusal| refusal.name());
+                    self.counters.login(reason);
+                    response.map(Outbound::from)
+                }
+                Submission::Accepted { user, return_to } => {
+                    self.log_in(&parts, updater, sessions, &user, &return_to).await
+                }
+            },
+            OwnPage::Logout => match login.check_logout(&parts, &form, now) {
+                Err(response) => {
+                    self.counters.login("logout_refused");
+                    response.map(Outbound::from)
+                }
+                Ok(()) => self.log_out(&parts, updater, sessions, login).await,
+            },
+        }
+    }
+
+    async fn log_in(
+        &self,
+        parts: &Parts,
+        updater: Updater<'_>,
+        sessions: &Sessions,
+        user: &str,
+        return_to: &str,
+    ) -> Response<Outbound> {
+        let seen =
+            updater.visit.session.as_ref().map_or(Revision::default(), |(found, _)| found.session.revision);
+        match updater.log_in(user, "password", Patch::new(seen)).await {
+            Ok(effect) => {
+                self.counters.login("logged_in");
+                let mut response = see_other(return_to);
+                if let Effect::Set(ticket) = effect
+                    && let Some(cookie) = set(sessions, &ticket)
+                {
+                    response.headers_mut().append(SET_COOKIE, cookie);
+                }
+                response
+            }
+            Err(error) => {
+                self.counters.login("unavailable");
+                let detail = "You are not logged in: the session could not be saved.";
+                self.unavailable(&parts.headers, &error, Some(detail))
+            }
+        }
+    }
+
+    async fn log_out(
+        &self,
+        parts: &Parts,
+        updater: Updater<'_>,
+        sessions: &Sessions,
+        login: &Login,
+    ) -> Response<Outbound> {
+        match updater.log_out("the visitor").await {
+            Ok(()) => {
+                self.counters.login("logged_out");
+                let mut response = login.logged_out().map(Outbound::from);
+                response.headers_mut().append(SET_COOKIE, sessions.cookie.delete());
+                response
+            }
+            Err(error) => {
+                // The cookie stays: nobody can say yet whether it is dead (law 3).
+                self.counters.login("logout_waits");
+                let detail = "You are not logged out for certain yet: what keeps the sessions did not confirm it. \
+                              This server refuses your session from now on, and goes on trying.";
+                self.unavailable(&parts.headers, &error, Some(detail))
+            }
+        }
+    }
+
+    async fn form(&self, parts: &Parts, body: Incoming) -> Result<Bytes, Fault<'static>> {
+        let collected = Limited::new(Inbound::new(body, &self.limits), MAX_FORM).collect().await;
+        collected.map(http_body_util::Collected::to_bytes).map_err(|error| {
+            let status = if error.is::<LengthLimitError>() {
+                StatusCode::PAYLOAD_TOO_LARGE
+            } else {
+                StatusCode::REQUEST_TIMEOUT
+            };
+            tracing::debug!(%error, path = parts.uri.path(), "a form did not arrive");
+            Fault::new(status)
+        })
+    }
+}
+
+fn see_other(location: &str) -> Response<Outbound> {
+    let mut response = Response::new(Outbound::from(Bytes::new()));
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(LOCATION, HeaderValue::from_str(location).unwrap_or(HeaderValue::from_static("/")));
+    response
+}

@@ -1,0 +1,97 @@
+//! What the gateway is told by the configuration.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderName;
+use http::uri::{Authority, Scheme};
+use session::OnConflict;
+
+use crate::cookies::CookieSettings;
+use crate::forwarded::Trust;
+use crate::handoff::Presentation;
+use crate::login::Login;
+use crate::path::{Prefix, Prefixes};
+
+/// Bounds on what a client may send and how long it may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The longest from the first byte of a request's head to its last.
+    pub header_timeout: Duration,
+    /// The longest that a request's body may stand still.
+    pub body_timeout: Duration,
+    /// The longest that a client may refuse to take more of an answer.
+    pub write_timeout: Duration,
+    /// The longest that a connection may wait for its next request.
+    pub idle_connection_timeout: Duration,
+    /// The most bytes of a request's head, its first line included.
+    pub max_header_bytes: usize,
+    /// The most headers of a request.
+    pub max_headers: usize,
+    /// The most bytes of a request's body; `None` is no bound.
+    pub max_body_bytes: Option<u64>,
+    /// How long requests under way may take to end when the gateway stops.
+    pub drain_timeout: Duration,
+    /// How many connections are served at once; more wait to be accepted.
+    pub max_connections: usize,
+}
+
+/// What stands behind the gateway under some hosts and a path.
+#[derive(Debug)]
+pub struct ApplicationSettings {
+    /// Names it in logs, metrics and audit.
+    pub id: Box<str>,
+    /// The hosts it answers for, without ports; none is all that no other application answers for.
+    pub hosts: Vec<Box<str>>,
+    /// The path below which it answers.
+    pub path: Prefix,
+    /// Where it is.
+    pub upstream: UpstreamSettings,
+    /// Whether it sees the `Host` that the client sent; else that of the upstream.
+    pub preserve_host: bool,
+    /// Whom to believe about the client's address.
+    pub trust: Trust,
+    /// How it gets sessions; `None` is plain proxying.
+    pub sessions: Option<SessionSettings>,
+}
+
+/// Where an application is.
+#[derive(Debug, Clone)]
+pub struct UpstreamSettings {
+    /// `http` or `https`.
+    pub scheme: Scheme,
+    /// Host and port.
+    pub authority: Authority,
+    /// The longest that connecting may take.
+    pub connect_timeout: Duration,
+    /// The longest that the application may take to begin its answer, counted from when it has the whole request.
+    pub response_timeout: Duration,
+}
+
+/// How an application gets sessions.
+#[derive(Debug)]
+pub struct SessionSettings {
+    /// Whose sessions it shares, and by which bounds it judges them.
+    pub judge: cache::Application,
+    /// The cookie that carries the ticket.
+    pub cookie: CookieSettings,
+    /// Whether the application does not see that cookie.
+    pub hide_from_upstream: bool,
+    /// How the session is presented to the application.
+    pub presentation: Presentation,
+    /// The header by which the application changes it.
+    pub update_header: HeaderName,
+    /// The header that tells the application which of its earlier changes were not made.
+    pub conflict_header: HeaderName,
+    /// Where that is done.
+    pub paths: Prefixes,
+    /// What becomes of a key that another request changed meanwhile.
+    pub on_conflict: OnConflict,
+    /// The name under which the application is told who is logged in, if anything in its realm logs people in. Then no
+    /// entry can have it.
+    pub user_entry: Option<Box<str>>,
+    /// Whether the application may change who is logged in, by that name in its update header.
+    pub may_login: bool,
+    /// The gateway's own login form for it.
+    pub login: Option<Arc<Login>>,
+}

@@ -1,0 +1,25 @@
+//! Connections that change their protocol, WebSocket above all: bytes pass both ways from then on.
+
+use http::Response;
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::io::copy_bidirectional;
+
+/// Joins the client's connection with the application's once both have changed.
+pub(crate) fn open(client: OnUpgrade, answer: &mut Response<Incoming>) {
+    let application = hyper::upgrade::on(answer);
+    tokio::spawn(async move {
+        let (client, application) = match tokio::try_join!(client, application) {
+            Ok(both) => both,
+            Err(error) => {
+                tracing::debug!(%error, "a connection did not change its protocol");
+                return;
+            }
+        };
+        let (mut client, mut application) = (TokioIo::new(client), TokioIo::new(application));
+        if let Err(error) = copy_bidirectional(&mut client, &mut application).await {
+            tracing::debug!(%error, "a tunnel broke off");
+        }
+    });
+}

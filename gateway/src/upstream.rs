@@ -1,0 +1,125 @@
+//! How an application is reached.
+
+use std::error::Error as StdError;
+use std::fmt::Debug;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{Client, Error as ClientError};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::time::timeout;
+
+use crate::body::{Inbound, InboundError, Moved};
+use crate::settings::UpstreamSettings;
+
+/// How many idle connections to one application are kept, and how long.
+const MAX_IDLE: usize = 256;
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The head of an answer, with its body still to come.
+pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Response<Incoming>, UpstreamError>> + Send>>;
+
+/// An application that answers requests. The request names it by an absolute URI.
+pub(crate) trait Upstream: Debug + Send + Sync {
+    /// Sends a request; the answer comes within the application's time-outs.
+    fn send(&self, request: Request<Inbound>) -> Answer;
+}
+
+/// Why an application did not answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UpstreamError {
+    /// It cannot be reached.
+    #[error("the application cannot be reached: {0}")]
+    Unreachable(ClientError),
+    /// It took too long to begin its answer.
+    #[error("the application did not begin its answer within {} ms", .0.as_millis())]
+    TooSlow(Duration),
+    /// It broke off, or what it said is no HTTP.
+    #[error("the application broke off or answered something that is no HTTP: {0}")]
+    Nonsense(ClientError),
+    /// The client did not send the request whole.
+    #[error(transparent)]
+    Request(InboundError),
+}
+
+/// Connections to one application, kept open and used again.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    client: Client<HttpsConnector<HttpConnector>, Inbound>,
+    response_timeout: Duration,
+}
+
+impl Pool {
+    pub(crate) fn new(settings: &UpstreamSettings) -> std::io::Result<Self> {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(settings.connect_timeout));
+        connector.enforce_http(false);
+        let connector = HttpsConnectorBuilder::new()
+            .with_native_roots()?
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .pool_max_idle_per_host(MAX_IDLE)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            // Only when nothing of the request was sent: an application never sees it twice.
+            .retry_canceled_requests(true)
+            .build(connector);
+        Ok(Self { client, response_timeout: settings.response_timeout })
+    }
+}
+
+impl Upstream for Pool {
+    fn send(&self, request: Request<Inbound>) -> Answer {
+        let moved = Arc::clone(request.body().moved());
+        let answer = self.client.request(request);
+        let response_timeout = self.response_timeout;
+        Box::pin(async move {
+            within(response_timeout, &moved, answer).await?.map_err(|error| match inbound(error) {
+                Ok(inbound) => UpstreamError::Request(inbound),
+                Err(error) if error.is_connect() => UpstreamError::Unreachable(error),
+                Err(error) => UpstreamError::Nonsense(error),
+            })
+        })
+    }
+}
+
+/// Waits for an answer; as long as the request still moves, the application has not been asked in full.
+async fn within<T>(
+    longest: Duration,
+    moved: &Moved,
+    answer: impl Future<Output = T>,
+) -> Result<T, UpstreamError> {
+    let mut answer = std::pin::pin!(answer);
+    let mut frames = moved.frames();
+    loop {
+        if let Ok(answer) = timeout(longest, answer.as_mut()).await {
+            return Ok(answer);
+        }
+        let now = moved.frames();
+        if now == frames {
+            return Err(UpstreamError::TooSlow(longest));
+        }
+        frames = now;
+    }
+}
+
+/// The fault of the client's that made a request fail, if it was that.
+fn inbound(error: ClientError) -> Result<InboundError, ClientError> {
+    let mut source: Option<&(dyn StdError + 'static)> = error.source();
+    while let Some(cause) = source {
+        if let Some(inbound) = cause.downcast_ref::<InboundError>() {
+            return Ok(inbound.clone());
+        }
+        source = cause.source();
+    }
+    Err(error)
+}

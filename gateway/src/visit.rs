@@ -1,0 +1,75 @@
+//! Which session a request comes with.
+
+use cache::{Cache, Find, Found};
+use http::HeaderMap;
+use session::{Principal, Ticket};
+use storage::Unavailable;
+
+use crate::application::Sessions;
+use crate::cookies;
+use crate::counters::Counters;
+
+/// A request, as far as sessions are concerned.
+#[derive(Debug, Default)]
+pub(crate) struct Visit {
+    /// The session that it comes with, and the ticket by which it was found.
+    pub(crate) session: Option<(Found, Ticket)>,
+    /// It came with tickets of several live sessions, so that nobody can say which is meant. They are all ended by a
+    /// logout, and otherwise count for nothing.
+    pub(crate) ambiguous: Vec<Found>,
+    /// It came with a ticket of a session that was ended: its cookie has no use any more.
+    pub(crate) is_over: bool,
+}
+
+impl Visit {
+    /// Looks at the cookies of a request. Up to four of the name are tried, for a neighbouring host may have planted
+    /// some; but only if exactly one of them opens a session is it certain who is meant.
+    pub(crate) async fn of(
+        headers: &HeaderMap,
+        sessions: &Sessions,
+        cache: &Cache,
+        counters: &Counters,
+    ) -> Result<Self, Unavailable> {
+        let cookies = cookies::find(headers, sessions.cookie.name());
+        if cookies.too_many() {
+            counters.refuse_cookie("too_many");
+            return Ok(Self::default());
+        }
+        let mut visit = Self::default();
+        for value in cookies.values() {
+            let Some(ticket) = std::str::from_utf8(value).ok().and_then(|text| text.parse::<Ticket>().ok())
+            else {
+                counters.refuse_cookie("malformed");
+                continue;
+            };
+            match cache.find(&ticket, &sessions.judge).await? {
+                Find::Found(found) => match &visit.session {
+                    Some((other, _)) if other.session.handle != found.session.handle => {
+                        visit.ambiguous.push(found)
+                    }
+                    _ => visit.session = Some((found, ticket)),
+                },
+                Find::Absent(absence) => counters.refuse_cookie(absence.as_str()),
+                Find::Ended(_) => {
+                    counters.refuse_cookie("ended");
+                    visit.is_over = true;
+                }
+            }
+        }
+        if !visit.ambiguous.is_empty() {
+            counters.refuse_cookie("several_sessions");
+            visit.ambiguous.extend(visit.session.take().map(|(found, _)| found));
+        }
+        Ok(visit)
+    }
+
+    /// The sessions that a logout ends.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Found> {
+        self.session.iter().map(|(found, _)| found).chain(&self.ambiguous)
+    }
+
+    /// Who is logged in.
+    pub(crate) fn principal(&self) -> Option<&Principal> {
+        self.session.as_ref().and_then(|(found, _)| found.session.principal.as_ref())
+    }
+}
