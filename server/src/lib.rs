@@ -1,1 +1,119 @@
-//! Placeholder.
+//! The session server: what operators and other programs ask Cloakroom itself.
+//!
+//! Today it says how Cloakroom is (`/health`) and what it counts (`/metrics`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
+use serde::Serialize;
+use storage::{Key, Storage};
+use tokio::net::TcpListener;
+use tokio::time::{Instant, timeout};
+
+/// What the format of the metrics is called (OpenMetrics 1.0).
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// How long the health of storage is waited for.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What the session server tells of.
+#[derive(Debug)]
+pub struct Server {
+    /// The metrics of everything in this process.
+    pub registry: Registry,
+    /// The storage services in use.
+    pub storages: Vec<Arc<dyn Storage>>,
+    /// The version of this build.
+    pub version: &'static str,
+}
+
+impl Server {
+    /// Serves `listener` until `stop` is ready and requests under way have ended.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> std::io::Result<()> {
+        axum::serve(listener, self.router()).with_graceful_shutdown(stop).await
+    }
+
+    fn router(self) -> Router {
+        Router::new()
+            .route("/", get(front))
+            .route("/health", get(health))
+            .route("/metrics", get(metrics))
+            .with_state(Arc::new(self))
+    }
+}
+
+/// What `/health` answers.
+#[derive(Debug, Serialize)]
+struct Health {
+    status: &'static str,
+    version: &'static str,
+    storage: Vec<StorageHealth>,
+}
+
+#[derive(Debug, Serialize)]
+struct StorageHealth {
+    id: Arc<str>,
+    status: &'static str,
+    milliseconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+async fn front(State(server): State<Arc<Server>>) -> String {
+    format!("Cloakroom {}\n\n/health   how it is\n/metrics  what it counts\n", server.version)
+}
+
+/// 200 if every storage service answers, else 503: then sessions that are not in memory cannot be found.
+async fn health(State(server): State<Arc<Server>>) -> Response {
+    let mut health = Health { status: "ok", version: server.version, storage: Vec::new() };
+    for storage in &server.storages {
+        let checked = check(storage).await;
+        if checked.error.is_some() {
+            health.status = "degraded";
+        }
+        health.storage.push(checked);
+    }
+    let status = if health.status == "ok" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, [(CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(health)).into_response()
+}
+
+async fn check(storage: &Arc<dyn Storage>) -> StorageHealth {
+    let since = Instant::now();
+    let error = match Key::new("health", b"health") {
+        Ok(key) => match timeout(HEALTH_TIMEOUT, storage.read(&key, None)).await {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some(format!("no answer within {} s", HEALTH_TIMEOUT.as_secs())),
+        },
+        Err(error) => Some(error.to_string()),
+    };
+    StorageHealth {
+        id: Arc::clone(storage.id()),
+        status: if error.is_none() { "ok" } else { "unavailable" },
+        milliseconds: since.elapsed().as_secs_f64() * 1000.0,
+        error,
+    }
+}
+
+async fn metrics(State(server): State<Arc<Server>>) -> Response {
+    let mut text = String::new();
+    match encode(&mut text, &server.registry) {
+        Ok(()) => ([(CONTENT_TYPE, HeaderValue::from_static(OPEN_METRICS))], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

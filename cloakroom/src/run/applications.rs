@@ -1,0 +1,202 @@
+//! Applications of the configuration, as the gateway wants to know them.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cache::Realm;
+use gateway::forwarded::{Trust, Writes};
+use gateway::handoff::{Format, Presentation};
+use gateway::login::{Allowance, LimitSettings, Login, LoginSettings};
+use gateway::pages::{Pages, TemplateFiles};
+use gateway::path::{Prefix, Prefixes};
+use gateway::settings::{ApplicationSettings, SessionSettings, UpstreamSettings};
+use http::uri::Authority;
+use miette::{IntoDiagnostic, WrapErr};
+use seal::KeyRing;
+use session::Timeouts;
+
+use crate::configuration::{
+    self as configured, Application, Carrier, Configuration, HandoffFormat, OnConflict, Scheme,
+};
+
+/// What applications are told by who is logged in, where none of their realm says another name.
+const USER_ENTRY: &str = "user";
+
+/// A time that no request takes.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+pub(super) fn settings(
+    configuration: &Configuration,
+    keys: &Arc<KeyRing>,
+    pages: &Arc<Pages>,
+) -> miette::Result<Vec<ApplicationSettings>> {
+    let realms = realms(&configuration.applications);
+    configuration
+        .applications
+        .iter()
+        .map(|application| {
+            one(application, configuration, &realms, keys, pages)
+                .wrap_err_with(|| format!("application `{}` cannot be served", application.id))
+        })
+        .collect()
+}
+
+fn one(
+    application: &Application,
+    configuration: &Configuration,
+    realms: &[Arc<Realm>],
+    keys: &Arc<KeyRing>,
+    pages: &Arc<Pages>,
+) -> miette::Result<ApplicationSettings> {
+    let origin = &application.upstream;
+    let authority = Authority::from_str(&format!("{}:{}", origin.host, origin.port)).into_diagnostic()?;
+    let upstream = UpstreamSettings {
+        scheme: match origin.scheme {
+            Scheme::Http => http::uri::Scheme::HTTP,
+            Scheme::Https => http::uri::Scheme::HTTPS,
+        },
+        authority,
+        connect_timeout: application.connect_timeout,
+        response_timeout: match application.response_timeout {
+            Duration::ZERO => FOREVER,
+            bound => bound,
+        },
+    };
+    let sessions = match application.carrier {
+        Carrier::None => None,
+        Carrier::Ticket => Some(sessions(application, &configuration.applications, realms, keys, pages)?),
+    };
+    Ok(ApplicationSettings {
+        id: application.id.as_str().into(),
+        hosts: application.hosts.iter().map(|host| host.as_str().into()).collect(),
+        path: prefix(&application.path)?,
+        upstream,
+        preserve_host: application.preserve_host,
+        trust: Trust::new(application.trusted_proxies.iter().copied(), Writes::XForwarded),
+        sessions,
+    })
+}
+
+fn sessions(
+    application: &Application,
+    all: &[Application],
+    realms: &[Arc<Realm>],
+    keys: &Arc<KeyRing>,
+    pages: &Arc<Pages>,
+) -> miette::Result<SessionSettings> {
+    let handoff = &application.handoff;
+    let login = application
+        .login
+        .as_ref()
+        .map(|login| {
+            let settings = login_settings(application, login)?;
+            Login::new(settings, Arc::clone(keys), Arc::clone(pages)).map(Arc::new).into_diagnostic()
+        })
+        .transpose()?;
+    let realm = realms.iter().find(|realm| *realm.id == *application.realm);
+    let realm = realm.ok_or_else(|| miette::miette!("realm `{}` is not known", application.realm))?;
+    Ok(SessionSettings {
+        judge: cache::Application {
+            realm: Arc::clone(realm),
+            timeouts: timeouts(application),
+            touch_interval: application.touch_interval,
+        },
+        cookie: application.cookie.settings(),
+        hide_from_upstream: application.cookie.hide_from_upstream,
+        presentation: Presentation {
+            header: handoff.request_header.clone(),
+            format: match handoff.format {
+                HandoffFormat::Form => Format::Form,
+                HandoffFormat::Json => Format::Json,
+            },
+            list_separator: handoff.list_separator.as_deref().map(Into::into),
+            entry_headers: handoff
+                .entry_headers
+                .iter()
+                .map(|(header, entry)| (header.clone(), entry.as_str().into()))
+                .collect(),
+            max_header_bytes: usize::try_from(handoff.max_header_bytes).unwrap_or(usize::MAX),
+        },
+        update_header: handoff.update_header.clone(),
+        conflict_header: handoff.conflict_header.clone(),
+        paths: Prefixes::new(prefixes(&handoff.include)?, prefixes(&handoff.exclude)?),
+        on_conflict: match application.on_conflict {
+            OnConflict::KeepFirst => session::OnConflict::KeepFirst,
+            OnConflict::Overwrite => session::OnConflict::Overwrite,
+            OnConflict::Refuse => session::OnConflict::Refuse,
+        },
+        user_entry: user_entry(application, all).map(Into::into),
+        may_login: application.may_login,
+        login,
+    })
+}
+
+fn login_settings(application: &Application, login: &configured::Login) -> miette::Result<LoginSettings> {
+    Ok(LoginSettings {
+        application: application.id.as_str().into(),
+        realm: application.realm.as_str().into(),
+        title: None,
+        users: login.file.clone(),
+        require: prefixes(&login.require)?,
+        exempt: prefixes(&login.exempt)?,
+        login_path: login.login_path.as_str().into(),
+        logout_path: login.logout_path.as_str().into(),
+        home: application.path.as_str().into(),
+        user_entry: login.user_entry.as_str().into(),
+        secure: application.cookie.secure,
+        limits: LimitSettings {
+            per_address: a_minute(login.attempts_per_address),
+            per_user: a_minute(login.attempts_per_user),
+        },
+        parallel: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+        templates: TemplateFiles { login: login.template.clone(), ..TemplateFiles::default() },
+    })
+}
+
+/// So many attempts at once, and as many again over a minute.
+fn a_minute(attempts: u32) -> Allowance {
+    let burst = NonZeroU32::new(attempts).unwrap_or(NonZeroU32::MIN);
+    Allowance { burst, every: Duration::from_secs(60) / burst.get() }
+}
+
+/// The name by which this application learns who is logged in, if anything in its realm logs people in.
+fn user_entry<'a>(application: &'a Application, all: &'a [Application]) -> Option<&'a str> {
+    let own = application.login.as_ref();
+    let mut realm =
+        all.iter().filter(|other| other.realm == application.realm && other.carrier == Carrier::Ticket);
+    own.or_else(|| realm.clone().find_map(|other| other.login.as_ref()))
+        .map(|login| login.user_entry.as_str())
+        .or_else(|| realm.any(|other| other.may_login).then_some(USER_ENTRY))
+}
+
+fn realms(applications: &[Application]) -> Vec<Arc<Realm>> {
+    let mut realms: Vec<Realm> = Vec::new();
+    for application in applications.iter().filter(|application| application.carrier == Carrier::Ticket) {
+        match realms.iter_mut().find(|realm| *realm.id == *application.realm) {
+            Some(realm) => {
+                realm.timeouts.push(timeouts(application));
+                realm.touch_interval = realm.touch_interval.max(application.touch_interval);
+            }
+            None => realms.push(Realm {
+                id: application.realm.as_str().into(),
+                timeouts: vec![timeouts(application)],
+                touch_interval: application.touch_interval,
+            }),
+        }
+    }
+    realms.into_iter().map(Arc::new).collect()
+}
+
+const fn timeouts(application: &Application) -> Timeouts {
+    Timeouts { idle: application.idle_timeout, lifetime: application.lifetime }
+}
+
+fn prefix(path: &str) -> miette::Result<Prefix> {
+    Prefix::parse(path).into_diagnostic().wrap_err_with(|| format!("`{path}` is no path"))
+}
+
+fn prefixes(paths: &[String]) -> miette::Result<Vec<Prefix>> {
+    paths.iter().map(|path| prefix(path)).collect()
+}

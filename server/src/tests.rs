@@ -1,0 +1,49 @@
+use prometheus_client::metrics::counter::Counter;
+use session::{ManualClock, Millis};
+use storage::Memory;
+use storage::faulty::{Fault, Faulty, Which};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::*;
+
+async fn started() -> (std::net::SocketAddr, Arc<Faulty>) {
+    let clock = Arc::new(ManualClock::at(Millis(0)));
+    let storage = Arc::new(Faulty::new(Arc::new(Memory::new("local", clock, usize::MAX))));
+    let mut registry = Registry::with_prefix("cloakroom");
+    registry.register("tests", "Tests", Counter::<u64>::default());
+    let server = Server { registry, storages: vec![Arc::clone(&storage) as _], version: "1.2.3" };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(server.serve(listener, std::future::pending()));
+    (address, storage)
+}
+
+async fn get(address: std::net::SocketAddr, path: &str) -> String {
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut response = String::new();
+    socket.read_to_string(&mut response).await.unwrap();
+    response
+}
+
+#[tokio::test]
+async fn health_is_that_of_storage() {
+    let (address, storage) = started().await;
+    let well = get(address, "/health").await;
+    assert!(well.starts_with("HTTP/1.1 200") && well.contains(r#""status":"ok","version":"1.2.3""#), "{well}");
+    storage.fail(Which::Any, Fault::Refuse);
+    let ill = get(address, "/health").await;
+    assert!(ill.starts_with("HTTP/1.1 503") && ill.contains(r#""id":"local","status":"unavailable""#), "{ill}");
+    storage.heal();
+    assert!(get(address, "/health").await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn metrics_are_open_metrics() {
+    let (address, _storage) = started().await;
+    let metrics = get(address, "/metrics").await;
+    assert!(metrics.contains("content-type: application/openmetrics-text"), "{metrics}");
+    assert!(metrics.contains("cloakroom_tests_total 0") && metrics.ends_with("# EOF\n"), "{metrics}");
+}
