@@ -1,0 +1,353 @@
+//! What stands behind the gateway: where it is, how its sessions travel, and how long they last.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::cookie::Cookie;
+use super::document::Place;
+use super::form::{Choice, List, Span, Switch, Text};
+use super::handoff::Handoff;
+use super::login::Login;
+use super::names::Identifier;
+use super::node::{Gateway, warn_of_everybody};
+use super::section::Section;
+use super::storage::{Cache, Storage, TOUCH_INTERVAL, check_storage};
+use super::web::{Host, Network, Origin, OriginText, Scheme, UrlPath};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
+const YEAR: Duration = Duration::from_hours(24 * 365);
+
+/// One `[[application]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Application {
+    /// What logs and metrics call it.
+    pub id: String,
+    /// Applications of one realm share sessions.
+    pub realm: String,
+    /// The hosts it answers to, in lower case; empty: any.
+    pub hosts: Vec<String>,
+    /// It has this path and what is below.
+    pub path: String,
+    /// Where it runs.
+    pub upstream: Origin,
+    /// How its sessions travel.
+    pub carrier: Carrier,
+    /// The id of the storage service that holds its sessions.
+    pub storage: String,
+    /// A session that was not used for so long is over; zero: never.
+    pub idle_timeout: Duration,
+    /// A session is over so long after it began; zero: never.
+    pub lifetime: Duration,
+    /// Last-seen is written at most this often.
+    pub touch_interval: Duration,
+    /// The application sees the host that the visitor asked for.
+    pub preserve_host: bool,
+    /// The application may say who is logged in.
+    pub may_login: bool,
+    /// What happens to a change of what another request changed meanwhile.
+    pub on_conflict: OnConflict,
+    /// Proxies in front whose word on the visitor's address and scheme is taken.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How long a connection to the upstream may take.
+    pub connect_timeout: Duration,
+    /// How long the upstream may take to begin its response; zero: any time.
+    pub response_timeout: Duration,
+    /// The cookie of the ticket. Without sessions it has no effect, nor has what follows.
+    pub cookie: Cookie,
+    /// How the application reads and changes the session.
+    pub handoff: Handoff,
+    /// A login in front of the application.
+    pub login: Option<Login>,
+}
+
+/// How a session travels between the visitor and us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carrier {
+    /// A cookie holds a ticket, the session stays here.
+    Ticket,
+    /// There is no session: plain proxying.
+    None,
+}
+
+/// What happens to a change of what another request changed meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnConflict {
+    /// The earlier change stays.
+    KeepFirst,
+    /// The later change stays.
+    Overwrite,
+    /// None of the keys of the later change is written.
+    Refuse,
+}
+
+const CARRIER: Choice<Carrier> =
+    Choice { words: &[("ticket", Carrier::Ticket), ("none", Carrier::None)], later: &["sealed", "apache"] };
+
+const ON_CONFLICT: Choice<OnConflict> = Choice {
+    words: &[
+        ("keep_first", OnConflict::KeepFirst),
+        ("overwrite", OnConflict::Overwrite),
+        ("refuse", OnConflict::Refuse),
+    ],
+    later: &[],
+};
+
+/// The keys that are about sessions.
+const OF_SESSIONS: [&str; 8] = [
+    "storage",
+    "cookie",
+    "handoff",
+    "may_login",
+    "on_conflict",
+    "idle_timeout",
+    "lifetime",
+    "touch_interval",
+];
+
+/// Where an application stands in the file, for what is said about several of them together.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    pub(crate) id: Place,
+    pub(crate) path: Place,
+    pub(crate) cookie_name: Place,
+}
+
+/// What an application takes from the rest of the file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Around<'a> {
+    pub(crate) storage: &'a [Storage],
+    pub(crate) cache: &'a Cache,
+    pub(crate) gateway: &'a Gateway,
+}
+
+impl Application {
+    pub(crate) fn read(section: &mut Section<'_>, around: Around<'_>) -> (Self, Places) {
+        let id =
+            section.required("id", &Text(Identifier), "shop".to_owned(), "What logs and metrics call it.");
+        let realm = section.following(
+            "realm",
+            &Text(Identifier),
+            id.clone(),
+            "the `id`",
+            "Applications of one realm share sessions, through the same cookie.",
+        );
+        let hosts = section.value(
+            "hosts",
+            &List(Text(Host)),
+            Vec::new(),
+            "The hosts that it answers to, without port. Left out, it answers to any that no other application names.",
+        );
+        let path = section.value(
+            "path",
+            &Text(UrlPath),
+            "/".to_owned(),
+            "It has this path and everything below. Of several applications the longest path decides.",
+        );
+        let upstream = section.required(
+            "upstream",
+            &Text(OriginText),
+            Origin { scheme: Scheme::Http, host: "127.0.0.1".to_owned(), port: 9000 },
+            "Where it runs. Paths reach it as the visitor sent them.",
+        );
+        let carrier = section.value(
+            "carrier",
+            &CARRIER,
+            Carrier::Ticket,
+            "How sessions travel. `ticket`: a cookie holds a ticket, and the session stays here; `none`: there are no sessions.",
+        );
+        let storage = section.following(
+            "storage",
+            &Text(Identifier),
+            around.cache.storage.clone(),
+            "that of `[cache]`",
+            "Where its sessions are kept. For now, that of `[cache]`.",
+        );
+        if section.given("storage")
+            && check_storage(section, &storage, around.storage)
+            && storage != around.cache.storage
+        {
+            let message = format!(
+                "`storage = \"{storage}\"` is not that of `[cache]`, and several at once are not built yet"
+            );
+            section.wrong(
+                "storage",
+                message,
+                format!("say \"{}\" for now, or remove this line", around.cache.storage),
+            );
+        }
+        let idle_timeout = section.value(
+            "idle_timeout",
+            &Span::between(SECOND, YEAR).or_zero("never"),
+            MINUTE * 30,
+            "A session that was not used for so long is over.",
+        );
+        let lifetime = section.value(
+            "lifetime",
+            &Span::between(SECOND, YEAR).or_zero("never"),
+            HOUR * 8,
+            "A session is over so long after it began, however much it is used.",
+        );
+        let touch_interval = section.following(
+            "touch_interval",
+            &TOUCH_INTERVAL,
+            around.cache.touch_interval,
+            "that of `[cache]`",
+            "When a session was last used is written at most this often.",
+        );
+        let preserve_host = section.value(
+            "preserve_host",
+            &Switch,
+            true,
+            "The application sees the host that the visitor asked for. `false`: that of `upstream`.",
+        );
+        let may_login = section.value(
+            "may_login",
+            &Switch,
+            false,
+            "The application may say who is logged in, through the update header: for one that registers people or changes \
+             their passwords.",
+        );
+        let on_conflict = section.value(
+            "on_conflict",
+            &ON_CONFLICT,
+            OnConflict::KeepFirst,
+            "When the application changes a key that another request has changed since. `keep_first`: the earlier change \
+             stays; `overwrite`: the later one; `refuse`: nothing of the later update is written.",
+        );
+        let trusted_proxies = section.following(
+            "trusted_proxies",
+            &List(Text(Network)),
+            around.gateway.trusted_proxies.clone(),
+            "those of `[gateway]`",
+            "Proxies in front of the gateway whose word on the visitor's address is taken.",
+        );
+        let connect_timeout = section.value(
+            "connect_timeout",
+            &Span::between(Duration::from_millis(10), MINUTE * 5),
+            SECOND * 5,
+            "How long a connection to `upstream` may take. Then 502.",
+        );
+        let response_timeout = section.value(
+            "response_timeout",
+            &Span::between(Duration::from_millis(10), HOUR * 24).or_zero("any time"),
+            MINUTE,
+            "How long `upstream` may take to begin its response. Then 504.",
+        );
+        section.later(&["spill"], "the carrier `sealed`");
+        section.later(
+            &["check_address", "consistent_address", "on_address_change", "unreliable_networks"],
+            "sessions that are tied to an address",
+        );
+        section.later(&["inbound_header", "outbound_header"], "tickets in headers");
+        section.later(&["recovery"], "recovery cookies");
+        section.later(&["apache"], "the carrier `apache`");
+
+        let (cookie, cookie_name) = section.table("cookie", "The cookie that holds the ticket.", |section| {
+            let (cookie, name) = Cookie::read(section);
+            cookie.check_exposure(section, &hosts);
+            (cookie, name)
+        });
+        let handoff =
+            section.table("handoff", "How the application reads and changes the session.", |section| {
+                let handoff = Handoff::read(section);
+                handoff.check_reach(section, &path);
+                handoff
+            });
+        let login = section.optional_table(
+            "login",
+            "A login form in front of the application. Left out, there is none.",
+            |section| Login::read(section, &path),
+        );
+        let places = Places { id: section.place("id"), path: section.place("path"), cookie_name };
+        let application = Self {
+            id,
+            realm,
+            hosts,
+            path,
+            upstream,
+            carrier,
+            storage,
+            idle_timeout,
+            lifetime,
+            touch_interval,
+            preserve_host,
+            may_login,
+            on_conflict,
+            trusted_proxies,
+            connect_timeout,
+            response_timeout,
+            cookie,
+            handoff,
+            login,
+        };
+        application.check(section, &places);
+        (application, places)
+    }
+
+    fn check(&self, section: &mut Section<'_>, places: &Places) {
+        warn_of_everybody(
+            section,
+            if section.given("trusted_proxies") { &self.trusted_proxies } else { &[] },
+        );
+        match self.carrier {
+            Carrier::Ticket => {
+                self.cookie.check_reach(section, &places.cookie_name, &self.hosts, &self.path);
+                self.check_times(section);
+            }
+            Carrier::None => self.check_without_sessions(section),
+        }
+    }
+
+    fn check_times(&self, section: &Section<'_>) {
+        if !self.idle_timeout.is_zero() && self.touch_interval >= self.idle_timeout {
+            let message =
+                "`touch_interval` is not shorter than `idle_timeout`: a session in use could look idle";
+            section.wrong("touch_interval", message, "a tenth of `idle_timeout` is enough");
+        }
+        if self.idle_timeout.is_zero() && self.lifetime.is_zero() {
+            let message =
+                "neither `idle_timeout` nor `lifetime` is set: a session that nobody ends stays for ever";
+            section.warn("lifetime", message, "set one of them");
+        }
+    }
+
+    /// What has no effect is a warning; a login that protects nothing is not to be overlooked.
+    fn check_without_sessions(&self, section: &mut Section<'_>) {
+        if self.login.is_some() {
+            let message = "there are no sessions with `carrier = \"none\"`, so nobody can log in";
+            section.wrong("login", message, "say `carrier = \"ticket\"`, or remove this section");
+        }
+        section.without_effect(&OF_SESSIONS);
+        for key in OF_SESSIONS {
+            if section.given(key) {
+                let message = format!("`{key}` has no effect with `carrier = \"none\"`");
+                section.warn(key, message, "remove it, or say `carrier = \"ticket\"`");
+            }
+        }
+    }
+}
+
+impl Cookie {
+    /// A cookie that may travel in the clear can be read and planted on the way, except on this machine.
+    fn check_exposure(&self, section: &Section<'_>, hosts: &[String]) {
+        let exposed = hosts.iter().find(|host| !is_loopback(host));
+        if self.secure || (!hosts.is_empty() && exposed.is_none()) {
+            return;
+        }
+        let place = exposed.map_or("any host".to_owned(), |host| format!("`{host}`"));
+        let message =
+            format!("`secure = false` for {place}: whoever is on the way can read the ticket and use it");
+        section.warn("secure", message, "serve the host over TLS and remove this line");
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}

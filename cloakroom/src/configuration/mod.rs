@@ -1,0 +1,245 @@
+//! The configuration: one TOML file.
+//!
+//! Each key is declared once, where it is read: with its name, form, range, default and description. The reference,
+//! the JSON schema and the example are written from the same declarations ([`reference()`], [`schema()`], [`example()`]).
+//! A file with mistakes gives all of them at once ([`Problems`]), each with its place and its cure.
+//!
+//! Names of files are relative to the folder of the configuration, so that it can be read from anywhere.
+//! `data_dir` alone is relative to the working directory: it belongs to the process, not to the file.
+
+mod application;
+mod cookie;
+mod document;
+mod example;
+mod form;
+mod handoff;
+mod login;
+mod names;
+mod node;
+mod problem;
+mod reference;
+mod schema;
+mod section;
+mod shape;
+mod storage;
+mod together;
+mod web;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use document::Document;
+use form::Text;
+use names::FileName;
+use section::Section;
+use shape::Table;
+use together::{check_applications, check_keys, check_storage};
+
+pub use application::{Application, Carrier, OnConflict};
+pub use cookie::{Cookie, SameSite};
+pub use form::shown_duration;
+pub use handoff::{Handoff, HandoffFormat};
+pub use login::{Login, LoginProvider};
+pub use node::{Gateway, Listen, Log, LogFormat};
+pub use problem::{Problem, Problems};
+pub use storage::{Cache, Engine, KeyFile, Storage};
+pub use web::{Origin, Scheme};
+
+/// A larger file is not a configuration, in bytes.
+const MAX_FILE: usize = 1 << 20;
+
+/// All that Cloakroom is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Configuration {
+    /// Where data is kept. Relative to the working directory.
+    pub data_dir: PathBuf,
+    /// Where to listen.
+    pub listen: Listen,
+    /// The storage services; never empty.
+    pub storage: Vec<Storage>,
+    /// The session cache.
+    pub cache: Cache,
+    /// The keys. Empty: one is made in the data directory at the first start.
+    pub keys: Vec<KeyFile>,
+    /// The log.
+    pub log: Log,
+    /// The limits of the gateway.
+    pub gateway: Gateway,
+    /// What stands behind the gateway. Empty: there is no gateway, only the session server.
+    pub applications: Vec<Application>,
+}
+
+/// A configuration without mistakes.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What the file says, with the defaults for what it does not say.
+    pub configuration: Configuration,
+    /// What is possible and unwise.
+    pub warnings: Vec<Problem>,
+    table: Table,
+}
+
+impl Loaded {
+    /// Every key with the value that holds, in TOML. Reading it gives the same configuration.
+    pub fn effective(&self) -> String {
+        example::effective(&self.table)
+    }
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum LoadError {
+    /// The file is not there, or not for us.
+    #[error("cannot read the configuration {}", file.display())]
+    #[diagnostic(help("`cloakroom config example` prints one to begin with"))]
+    Unreadable {
+        /// The file as it was named.
+        file: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// The file has mistakes.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Wrong(#[from] Problems),
+}
+
+impl Configuration {
+    /// Reads a file, and sees to it that the files are there which it names.
+    pub fn load(file: &Path) -> Result<Loaded, LoadError> {
+        let unreadable = |cause| LoadError::Unreadable { file: file.to_owned(), cause };
+        let bytes = std::fs::read(file).map_err(unreadable)?;
+        let path = std::path::absolute(file).map_err(unreadable)?;
+        let folder = path.parent().unwrap_or(&path);
+        let name = file.display().to_string();
+        match std::str::from_utf8(&bytes) {
+            Ok(text) => Ok(parse(text, Document::new(&name, text, folder).looking_for_files())?),
+            Err(error) => {
+                let text = String::from_utf8_lossy(&bytes);
+                let document = Document::new(&name, &text, folder);
+                // The mark of what is no character stands there.
+                let place = error.valid_up_to()..error.valid_up_to() + char::REPLACEMENT_CHARACTER.len_utf8();
+                document.wrong(&place, "the file is not in UTF-8".to_owned(), "save it in UTF-8");
+                Err(Problems::new(&name, document.into_problems()).into())
+            }
+        }
+    }
+
+    /// Reads a text. `name` is for messages; relative names of files start from `folder`, and nobody looks for them.
+    pub fn parse(name: &str, text: &str, folder: &Path) -> Result<Loaded, Problems> {
+        parse(text, Document::new(name, text, folder))
+    }
+
+    fn read<'d>(document: &'d Document<'d>, section: &mut Section<'d>) -> Self {
+        let data_dir = section.value(
+            "data_dir",
+            &Text(FileName),
+            PathBuf::from("./cloakroom-data"),
+            "Where data is kept. Relative to the working directory; all other files are relative to the folder of this file.",
+        );
+        let listen = section.table("listen", "Where Cloakroom listens.", Listen::read);
+        let storage_text = "A storage service: where sessions are kept. Without any there is one, `local`, of the engine `embedded`.";
+        let found = section.tables("storage", storage_text, Storage::read);
+        check_storage(document, &found);
+        let mut storage: Vec<Storage> = found.into_iter().map(|(storage, _)| storage).collect();
+        if storage.is_empty() {
+            storage.push(Storage::standard());
+        }
+        let cache =
+            section.table("cache", "The session cache, between the applications and storage.", |section| {
+                Cache::read(section, &storage)
+            });
+        let keys_text = "A key that seals values which leave this process. Without any, one is made in `data_dir` at the first start.";
+        let keys = section.tables("keys", keys_text, KeyFile::read);
+        check_keys(document, &keys);
+        let log = section.table("log", "The log, on standard error.", Log::read);
+        let gateway = section.table("gateway", "Limits for every visitor.", Gateway::read);
+        let around = application::Around { storage: &storage, cache: &cache, gateway: &gateway };
+        let application_text =
+            "What stands behind the gateway. Without any there is no gateway, only the session server.";
+        let applications =
+            section.tables("application", application_text, |section| Application::read(section, around));
+        check_applications(document, &applications);
+        section.later(&["llng", "client"], "the session server for LemonLDAP::NG");
+        Self {
+            data_dir,
+            listen,
+            cache,
+            keys: keys.into_iter().map(|(key, ..)| key).collect(),
+            log,
+            gateway,
+            applications: applications.into_iter().map(|(application, _)| application).collect(),
+            storage,
+        }
+    }
+}
+
+impl Default for Configuration {
+    fn default() -> Self {
+        let (document, empty) = (Document::new("", "", Path::new("")), DeTable::new());
+        Self::read(&document, &mut document.root(&empty))
+    }
+}
+
+fn parse(text: &str, document: Document<'_>) -> Result<Loaded, Problems> {
+    let name = document.name().to_owned();
+    if text.len() > MAX_FILE {
+        document.wrong(
+            &(0..0),
+            "the file is too large".to_owned(),
+            format!("a configuration has at most {MAX_FILE} bytes"),
+        );
+        return Err(Problems::new(&name, document.into_problems()));
+    }
+    let (table, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        // "what is wrong, expected what would be right"
+        let (message, cure) = error.message().split_once(", expected ").unwrap_or((error.message(), "TOML"));
+        document.wrong(
+            &error.span().unwrap_or(0..0),
+            format!("this is no TOML: {message}"),
+            format!("expected here: {cure}"),
+        );
+    }
+    if !errors.is_empty() {
+        return Err(Problems::new(&name, document.into_problems()));
+    }
+    let mut section = document.root(table.get_ref());
+    let configuration = Configuration::read(&document, &mut section);
+    let table = section.finish();
+    let (warnings, mistakes): (Vec<Problem>, Vec<Problem>) =
+        document.into_problems().into_iter().partition(|problem| problem.warning);
+    if mistakes.is_empty() {
+        Ok(Loaded { configuration, warnings, table })
+    } else {
+        Err(Problems::new(&name, mistakes))
+    }
+}
+
+/// Everything that can be configured.
+fn described() -> Table {
+    let (document, empty) = (Document::describing(), DeTable::new());
+    let mut section = document.root(&empty);
+    Configuration::read(&document, &mut section);
+    section.finish()
+}
+
+/// Every key with its range, default and meaning, in Markdown.
+pub fn reference() -> String {
+    reference::markdown(&described())
+}
+
+/// The JSON schema of the file, for editors.
+pub fn schema() -> serde_json::Value {
+    schema::schema(&described())
+}
+
+/// A file in which every key stands with its default and its meaning, most of them commented out.
+pub fn example() -> String {
+    example::example(&described())
+}

@@ -1,0 +1,122 @@
+//! The wordings of names that are our own or the operator's: ids, files, entries, log levels.
+
+use std::path::{Path, PathBuf};
+
+use super::form::{Wording, Wrong};
+
+/// The name that a part of the configuration goes by elsewhere in it, in logs and in metrics.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Identifier;
+
+impl Wording for Identifier {
+    type Value = String;
+    const NAME: &'static str = "id";
+    const RULES: &'static str = "at most 64 letters, digits, `.`, `_`, `-`, the first a letter or digit";
+
+    fn parse(text: &str) -> Result<String, Wrong> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        let starts_well = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+        if starts_well && text.len() <= 64 && text.bytes().all(plain) {
+            Ok(text.to_owned())
+        } else {
+            Err(Wrong::new("is no id", format!("an id has {}", Self::RULES)))
+        }
+    }
+
+    fn text(value: &String) -> String {
+        value.clone()
+    }
+}
+
+/// The name of a file or a folder.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FileName;
+
+impl Wording for FileName {
+    type Value = PathBuf;
+    const NAME: &'static str = "file name";
+    const RULES: &'static str = "";
+
+    fn parse(text: &str) -> Result<PathBuf, Wrong> {
+        Ok(Path::new(text).to_owned())
+    }
+
+    fn text(value: &PathBuf) -> String {
+        value.display().to_string()
+    }
+}
+
+/// The name of an entry of a session.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EntryName;
+
+impl Wording for EntryName {
+    type Value = String;
+    const NAME: &'static str = "entry name";
+    const RULES: &'static str = "at most 255 bytes";
+
+    fn parse(text: &str) -> Result<String, Wrong> {
+        if text.len() <= 255 {
+            Ok(text.to_owned())
+        } else {
+            Err(Wrong::new("is too long", "an entry name has at most 255 bytes"))
+        }
+    }
+
+    fn text(value: &String) -> String {
+        value.clone()
+    }
+}
+
+/// What stands between the values of a list when they are presented as one text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Separator;
+
+impl Wording for Separator {
+    type Value = String;
+    const NAME: &'static str = "separator";
+    const RULES: &'static str = "1 to 8 printable ASCII characters";
+
+    fn parse(text: &str) -> Result<String, Wrong> {
+        if text.len() <= 8 && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            Ok(text.to_owned())
+        } else {
+            Err(Wrong::new("is no separator", "say 1 to 8 printable ASCII characters, such as \";\""))
+        }
+    }
+
+    fn text(value: &String) -> String {
+        value.clone()
+    }
+}
+
+/// What is logged: a level, or levels by target.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Levels;
+
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+impl Wording for Levels {
+    type Value = String;
+    const NAME: &'static str = "level";
+    const RULES: &'static str = "off, error, warn, info, debug or trace; also by part: `info,gateway=debug`";
+
+    fn parse(text: &str) -> Result<String, Wrong> {
+        let part_is_right = |part: &str| {
+            let (target, level) = part.trim().rsplit_once('=').unwrap_or(("any", part.trim()));
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'-');
+            LEVELS.contains(&level) && !target.is_empty() && target.bytes().all(plain)
+        };
+        match text.split(',').find(|part| !part_is_right(part)) {
+            None => Ok(text.to_owned()),
+            Some(_) => Err(Wrong::new(
+                "is no level",
+                "say \"info\", or \"info,gateway=debug\"; the levels are off, error, warn, info, debug, trace",
+            )),
+        }
+    }
+
+    fn text(value: &String) -> String {
+        value.clone()
+    }
+}

@@ -1,0 +1,75 @@
+//! What a configuration consists of, as data.
+//!
+//! Whoever reads a section says of each key what it is called, means and may be ([`Section`](super::section::Section)).
+//! What was said is kept here, and the reference, the JSON schema, the example and the effective
+//! configuration are written from it. So they cannot differ from what is read.
+
+use serde_json::Value;
+
+/// A table of the file, with what was declared of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Table {
+    /// With the names of the tables around it: `application.cookie`. Empty for the file itself.
+    pub(crate) path: String,
+    pub(crate) many: Many,
+    pub(crate) text: &'static str,
+    pub(crate) keys: Vec<Key>,
+    pub(crate) tables: Vec<Table>,
+    /// Keys whose names are settled, and which a later version will understand.
+    pub(crate) later: Vec<&'static str>,
+}
+
+impl Table {
+    /// The last part of the path.
+    pub(crate) fn name(&self) -> &str {
+        self.path.rsplit('.').next().unwrap_or("")
+    }
+}
+
+/// How often a table may stand in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Many {
+    /// Once; left out, all its keys have their defaults.
+    One,
+    /// Once; left out, what it configures is off.
+    Optional,
+    /// As `[[name]]`, any number of times.
+    List,
+}
+
+/// A key, with what was declared of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Key {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) default: Default,
+    pub(crate) text: &'static str,
+    /// What holds now, in TOML; nothing where the key is left out and has no default.
+    pub(crate) effective: Option<String>,
+}
+
+/// What holds when the key is left out. All values are written in TOML.
+#[derive(Debug, Clone)]
+pub(crate) enum Default {
+    Value(String),
+    /// Taken from elsewhere; the words say from where.
+    Follows {
+        value: String,
+        says: &'static str,
+    },
+    /// The key must be there; the value is an example.
+    Required(String),
+    /// Nothing; the value is an example.
+    Nothing(String),
+}
+
+/// What a value may be.
+#[derive(Debug, Clone)]
+pub(crate) struct Kind {
+    /// What people call it: "duration".
+    pub(crate) name: &'static str,
+    /// The range or the choices, for people; may be empty.
+    pub(crate) bounds: String,
+    /// The same in JSON schema.
+    pub(crate) schema: Value,
+}

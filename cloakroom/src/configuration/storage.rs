@@ -1,0 +1,248 @@
+//! Where sessions are kept: storage services, the session cache above them, and the keys that seal.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use seal::KeyState;
+
+use super::document::Place;
+use super::form::{Choice, Form, List, Size, Span, Text, enumerate};
+use super::names::{EntryName, FileName, Identifier};
+use super::section::Section;
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_mins(1);
+const MIB: u64 = 1 << 20;
+const TIB: u64 = 1 << 40;
+
+/// One `[[storage]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Storage {
+    /// What `[cache]` and the logs call it.
+    pub id: String,
+    /// What it is made of.
+    pub engine: Engine,
+}
+
+/// What a storage service is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Engine {
+    /// This process's memory: everybody is logged out when it ends.
+    Memory {
+        /// How much it may hold, in bytes.
+        max_bytes: u64,
+    },
+    /// A database of our own in the data directory.
+    Embedded,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum EngineName {
+    Memory,
+    Embedded,
+}
+
+const ENGINE: Choice<EngineName> = Choice {
+    words: &[("memory", EngineName::Memory), ("embedded", EngineName::Embedded)],
+    later: &["sql", "redis", "memcached", "files", "remote"],
+};
+
+impl Storage {
+    /// What there is when the file names none.
+    pub(crate) fn standard() -> Self {
+        Self { id: "local".to_owned(), engine: Engine::Embedded }
+    }
+
+    /// Reads the section; the place is that of the id.
+    pub(crate) fn read(section: &mut Section<'_>) -> (Self, Place) {
+        let id = section.required(
+            "id",
+            &Text(Identifier),
+            "local".to_owned(),
+            "What `[cache]` and the logs call it.",
+        );
+        let engine = section.value(
+            "engine",
+            &ENGINE,
+            EngineName::Embedded,
+            "`embedded`: a database of our own in `data_dir`; `memory`: this process's memory, and everybody is logged out when \
+             it ends.",
+        );
+        let max_bytes = section.value(
+            "max_bytes",
+            &Size::between(MIB, TIB),
+            256 * MIB,
+            "Of the engine `memory`: how much it may hold. When it is full, no session is opened.",
+        );
+        section.later(&["url", "servers", "path", "lock_path", "format"], "other engines");
+        let engine = match engine {
+            EngineName::Memory => Engine::Memory { max_bytes },
+            EngineName::Embedded => {
+                section.without_effect(&["max_bytes"]);
+                if section.given("max_bytes") {
+                    let message = "`max_bytes` belongs to the engine `memory`; the engine `embedded` is bounded by its disk";
+                    section.wrong("max_bytes", message, "remove it, or say `engine = \"memory\"`");
+                }
+                Engine::Embedded
+            }
+        };
+        (Self { id, engine }, section.place("id"))
+    }
+}
+
+/// `[cache]`: the session cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cache {
+    /// The id of the storage service that holds the sessions.
+    pub storage: String,
+    /// How long a session that nobody uses stays in this process.
+    pub inproc_timeout: Duration,
+    /// How much all of them may take there, in bytes.
+    pub inproc_bytes: u64,
+    /// Last-seen is written at most this often.
+    pub touch_interval: Duration,
+    /// How long copies are served without storage and its change stream.
+    pub trust_window: Duration,
+    /// How long the previous secret of a renewed ticket is still good.
+    pub renew_window: Duration,
+    /// How long storage may take for one operation.
+    pub deadline: Duration,
+    /// Entries by which sessions are found quickly.
+    pub index_entries: Vec<String>,
+}
+
+/// Seconds to a day: how often last-seen is written.
+pub(crate) const TOUCH_INTERVAL: Span = Span::between(SECOND, Duration::from_hours(24));
+
+impl Cache {
+    pub(crate) fn read(section: &mut Section<'_>, storage: &[Storage]) -> Self {
+        let first = storage.first().map_or_else(|| Storage::standard().id, |first| first.id.clone());
+        let cache = Self {
+            storage: section.following(
+                "storage",
+                &Text(Identifier),
+                first,
+                "the first `[[storage]]`",
+                "The storage service that holds the sessions.",
+            ),
+            inproc_timeout: section.value(
+                "inproc_timeout",
+                &Span::between(SECOND, Duration::from_hours(24)),
+                MINUTE * 15,
+                "How long a session that nobody uses stays in this process.",
+            ),
+            inproc_bytes: section.value(
+                "inproc_bytes",
+                &Size::between(MIB, TIB),
+                64 * MIB,
+                "How much the sessions in this process may take. Those that were not used for longest give way.",
+            ),
+            touch_interval: section.value(
+                "touch_interval",
+                &TOUCH_INTERVAL,
+                MINUTE,
+                "When a session was last used is written at most this often. An application may differ.",
+            ),
+            trust_window: section.value(
+                "trust_window",
+                &Span::between(SECOND, MINUTE * 5).or_zero("not at all"),
+                SECOND * 10,
+                "How long this process serves its copies when it can neither ask storage nor hear of changes. The longest \
+                 that an end made elsewhere can take to hold here.",
+            ),
+            renew_window: section.value(
+                "renew_window",
+                &Span::between(SECOND, MINUTE * 5).or_zero("not at all"),
+                SECOND * 10,
+                "After a ticket was renewed, how long the one before is still good, for requests that were under way.",
+            ),
+            deadline: section.value(
+                "deadline",
+                &Span::between(MILLISECOND * 10, MINUTE),
+                SECOND * 5,
+                "How long storage may take for one operation. After that it counts as unavailable, and the visitor is told to \
+                 try again: nobody is logged out.",
+            ),
+            index_entries: section.value(
+                "index_entries",
+                &List(Text(EntryName)),
+                Vec::new(),
+                "Entries by which sessions are found quickly.",
+            ),
+        };
+        section.later(
+            &[
+                "storage_lite",
+                "cache_allowance",
+                "cleanup_interval",
+                "maintain_reverse_index",
+                "exclude_reverse_index",
+                "cache_assertions",
+            ],
+            "sessions of Shibboleth",
+        );
+        section.later(&["danger_soft_revocation", "danger_outage_window"], "storage that other nodes share");
+        check_storage(section, &cache.storage, storage);
+        cache
+    }
+}
+
+/// Whether there is a storage service of this name.
+pub(crate) fn check_storage(section: &Section<'_>, id: &str, storage: &[Storage]) -> bool {
+    let ids: Vec<&str> = storage.iter().map(|storage| storage.id.as_str()).collect();
+    if ids.contains(&id) {
+        return true;
+    }
+    let message = format!("`storage = {}` names no `[[storage]]`", Text(Identifier).write(&id.to_owned()));
+    section.wrong("storage", message, format!("there is {}", enumerate(&ids, "and")));
+    false
+}
+
+/// One of `[[keys]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyFile {
+    /// What a sealed value names its key by.
+    pub id: String,
+    /// 32 bytes in base64.
+    pub file: PathBuf,
+    /// What it is used for.
+    pub state: KeyState,
+}
+
+const KEY_STATE: Choice<KeyState> = Choice {
+    words: &[
+        ("announced", KeyState::Announced),
+        ("active", KeyState::Active),
+        ("retiring", KeyState::Retiring),
+    ],
+    later: &[],
+};
+
+impl KeyFile {
+    /// Reads the section; the places are those of the id and of the state.
+    pub(crate) fn read(section: &mut Section<'_>) -> (Self, Place, Place) {
+        let id = section.required(
+            "id",
+            &Text(Identifier),
+            "2026-11".to_owned(),
+            "What a sealed value names its key by.",
+        );
+        let file = section.required(
+            "file",
+            &Text(FileName),
+            PathBuf::from("keys/2026-11.key"),
+            "32 bytes in base64; `cloakroom keys new` makes one. Relative to the folder of this file.",
+        );
+        let state = section.value(
+            "state",
+            &KEY_STATE,
+            KeyState::Active,
+            "`active`: seals and opens, and of several the first seals; `announced`: opens, and will be active soon; `retiring`: \
+             opens what it once sealed.",
+        );
+        let file =
+            section.existing("file", &file, &format!("`cloakroom keys new {}` makes one", file.display()));
+        (Self { id, file, state }, section.place("id"), section.place("state"))
+    }
+}

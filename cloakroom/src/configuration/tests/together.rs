@@ -1,0 +1,206 @@
+//! Mistakes that only show when several keys are seen together.
+
+use super::{SHOP, mistake, parse, right, shown};
+
+#[test]
+fn a_cookie_that_browsers_refuse_is_refused_here_with_the_reason() {
+    let told = [
+        (
+            "secure = false",
+            "5:10: `secure = false`: browsers refuse the cookie `__Host-session` then -> add `name = \"session\"` to this \
+             section, or remove this line",
+        ),
+        (
+            "name = \"__Host-sid\"\nsecure = false",
+            "6:10: `secure = false`: browsers refuse the cookie `__Host-sid` then -> remove this line, or name the cookie \
+             without `__Host-`",
+        ),
+        (
+            "name = \"__Secure-sid\"\nsecure = false",
+            "6:10: `secure = false`: browsers refuse the cookie `__Secure-sid` then -> remove this line, or name the cookie \
+             without `__Secure-`",
+        ),
+        (
+            "domain = \"example.org\"",
+            "5:11: `domain` is set: browsers refuse the cookie `__Host-session` then -> add `name = \"session\"` to this \
+             section, or remove this line",
+        ),
+        (
+            "name = \"__Http-sid\"\nhttp_only = false",
+            "6:13: `http_only = false`: browsers refuse the cookie `__Http-sid` then -> remove this line, or name the cookie \
+             without `__Http-`",
+        ),
+        (
+            "name = \"sid\"\nsecure = false\nsame_site = \"None\"",
+            "7:14: `same_site = \"None\"` without `secure = true`: browsers refuse the cookie then -> say \"Lax\", or use TLS \
+             and `secure = true`",
+        ),
+        (
+            "name = \"sid\"\nsecure = false\npartitioned = true",
+            "7:15: `partitioned` without `secure = true`: browsers refuse the cookie then -> remove this line, or use TLS and \
+             `secure = true`",
+        ),
+        (
+            "name = \"a session\"",
+            "5:9: `name = \"a session\"` is no name for a cookie -> say letters, digits, `-` and `_`, such as \"session\"",
+        ),
+    ];
+    for (keys, told) in told {
+        let problem = mistake(&format!("{SHOP}[application.cookie]\n{keys}"));
+        assert_eq!(shown(&[problem]), format!("cloakroom.toml:{told}"));
+    }
+}
+
+#[test]
+fn several_things_that_are_wrong_with_a_cookie_are_told_at_once() {
+    let text =
+        format!("{SHOP}[application.cookie]\nsecure = false\nsame_site = \"None\"\npartitioned = true\n");
+    let lines: Vec<usize> = parse(&text).unwrap_err().iter().map(|problem| problem.line).collect();
+    assert_eq!(lines, [5, 6, 7]);
+}
+
+#[test]
+fn what_the_gateway_would_refuse_in_a_cookie_is_refused_here() {
+    for domain in ["localhost", "127.0.0.1"] {
+        let problem = mistake(&format!("{SHOP}[application.cookie]\nname = \"sid\"\ndomain = \"{domain}\""));
+        assert_eq!((problem.line, problem.column), (6, 11));
+        assert!(problem.message.contains("is not possible"), "{}", problem.message);
+    }
+}
+
+#[test]
+fn a_cookie_reaches_its_application() {
+    let problem =
+        mistake(&format!("{SHOP}path = \"/shop\"\n[application.cookie]\nname = \"sid\"\npath = \"/other\""));
+    assert_eq!((problem.line, problem.column), (6, 9));
+    assert!(problem.message.contains("the browser would not send it"), "{}", problem.message);
+    assert_eq!(problem.cure, "in `[application.cookie]`, say `path = \"/shop\"` or `path = \"/\"`");
+
+    let cookie = "[application.cookie]\nname = \"sid\"\ndomain = \"example.org\"";
+    right(&format!("{SHOP}hosts = [\"a.example.org\", \"example.org\"]\n{cookie}"));
+    let problem = mistake(&format!("{SHOP}hosts = [\"notexample.org\"]\n{cookie}"));
+    assert!(problem.message.contains("does not hold the host `notexample.org`"), "{}", problem.message);
+}
+
+/// Two applications with these keys, the first in line one, the second five lines and `first` later.
+fn two(first: &str, second: &str) -> String {
+    let application = |id: &str, keys: &str| {
+        format!("[[application]]\nid = \"{id}\"\nupstream = \"http://127.0.0.1:9000\"\n{keys}\n")
+    };
+    application("one", first) + &application("two", second)
+}
+
+#[test]
+fn ids_are_given_once() {
+    let text = format!("{SHOP}\n{SHOP}hosts = [\"b.example\"]");
+    let problems = parse(&text).unwrap_err();
+    assert_eq!((problems[0].line, problems[0].column), (6, 7));
+    assert_eq!(problems[0].message, "the id `shop` was given to another `[[application]]`, in line 2");
+    let problem = mistake("[[storage]]\nid = \"a\"\n[[storage]]\nid = \"a\"");
+    assert_eq!(
+        shown(&[problem]),
+        "cloakroom.toml:4:7: the id `a` was given to another `[[storage]]`, in line 2 -> give each an id of its own"
+    );
+}
+
+#[test]
+fn a_route_leads_to_one_application() {
+    let realm = "realm = \"r\"\n";
+    right(&two(realm, &format!("{realm}path = \"/wiki\"")));
+    right(&two(realm, &format!("{realm}hosts = [\"wiki.example\"]")));
+    let problem = mistake(&two(&format!("{realm}path = \"/wiki\""), &format!("{realm}path = \"/wiki/\"")));
+    assert_eq!(problem.line, 10);
+    assert_eq!(problem.message, "`/wiki` on any host belongs to `one` already, and `two` wants it too");
+    assert_eq!(problem.cure, "give them different `hosts` or `path`");
+    let hosts = format!("{realm}hosts = [\"a.example\", \"A.EXAMPLE\"]");
+    assert_eq!(mistake(&two(realm, &hosts)).message, "`hosts` names `a.example` twice");
+}
+
+#[test]
+fn two_realms_on_one_host_need_two_cookies() {
+    let problem = mistake(&two("", "path = \"/wiki\""));
+    assert_eq!(problem.line, 5);
+    assert!(
+        problem.message.contains("both would use the cookie `__Host-session` on the same host"),
+        "{}",
+        problem.message
+    );
+    assert_eq!(
+        problem.cure,
+        "give one another `name` in `[application.cookie]`, or both one realm: `realm = \"one\"`"
+    );
+    right(&two("", "path = \"/wiki\"\n[application.cookie]\nname = \"__Host-wiki\""));
+    right(&two("", "path = \"/wiki\"\nrealm = \"one\""));
+    right(&two("", "path = \"/wiki\"\ncarrier = \"none\""));
+    right(&two("hosts = [\"a.example\"]", "hosts = [\"b.example\"]"));
+    let parted =
+        |path: &str| format!("path = \"{path}\"\n[application.cookie]\nname = \"sid\"\npath = \"{path}\"");
+    right(&two(&parted("/a"), &parted("/b")));
+    mistake(&two(&parted("/a"), &parted("/a/b")));
+    let under = |host: &str| format!("hosts = [\"{host}\"]\n[application.cookie]\nname = \"sid\"\n");
+    right(&two(&under("a.example.org"), &under("b.example.org")));
+    mistake(&two(&under("a.example.org"), &(under("example.org") + "domain = \"example.org\"")));
+}
+
+#[test]
+fn a_realm_has_one_cookie() {
+    let text =
+        two("realm = \"r\"", "realm = \"r\"\npath = \"/b\"\n[application.cookie]\nsame_site = \"Strict\"");
+    let problem = mistake(&text);
+    assert_eq!(problem.message, "`one` and `two` are of the realm `r`, and their cookies differ");
+    assert_eq!(problem.cure, "give both the same `[application.cookie]`, or take one out of the realm");
+}
+
+#[test]
+fn storage_is_named_by_an_id_that_there_is() {
+    let problem = mistake("[[storage]]\nid = \"a\"\n[cache]\nstorage = \"b\"");
+    assert_eq!(
+        shown(&[problem]),
+        "cloakroom.toml:4:12: `storage = \"b\"` names no `[[storage]]` -> there is `a`"
+    );
+    let problem =
+        mistake(&format!("[[storage]]\nid = \"a\"\n[[storage]]\nid = \"b\"\n{SHOP}storage = \"b\""));
+    assert_eq!((problem.line, problem.column), (8, 12));
+    assert_eq!(problem.cure, "say \"a\" for now, or remove this line");
+    let problem = mistake("[[storage]]\nid = \"a\"\nmax_bytes = \"1GiB\"");
+    assert_eq!(problem.cure, "remove it, or say `engine = \"memory\"`");
+}
+
+#[test]
+fn one_of_the_keys_is_active() {
+    let problem = mistake("[[keys]]\nid = \"a\"\nfile = \"a.key\"\nstate = \"retiring\"");
+    assert_eq!((problem.line, problem.column), (4, 10));
+    assert_eq!(problem.cure, "say `state = \"active\"` for one of them");
+}
+
+#[test]
+fn two_listeners_need_two_addresses() {
+    let problem = mistake("[listen]\ngateway = \"127.0.0.1:80\"\nserver = \"127.0.0.1:80\"");
+    assert_eq!((problem.line, problem.column), (3, 11));
+    right("[listen]\ngateway = \"127.0.0.1:0\"\nserver = \"127.0.0.1:0\"");
+}
+
+#[test]
+fn a_login_lies_where_its_application_is() {
+    let login = "[application.login]\nfile = \"users\"\n";
+    let configuration = right(&format!("{SHOP}path = \"/shop/\"\n{login}"));
+    let found = configuration.applications[0].login.as_ref().unwrap();
+    assert_eq!(
+        (found.login_path.as_str(), found.logout_path.as_str()),
+        ("/shop/.cloakroom/login", "/shop/.cloakroom/logout")
+    );
+
+    let problem = mistake(&format!("{SHOP}path = \"/shop\"\n{login}login_path = \"/enter\""));
+    assert_eq!((problem.line, problem.column, problem.cure.as_str()), (7, 15, "say \"/shop/enter\""));
+    let problem = mistake(&format!("{SHOP}{login}login_path = \"/x\"\nlogout_path = \"/x\""));
+    assert_eq!((problem.line, problem.column), (7, 16));
+    let problem = mistake(&format!("{SHOP}carrier = \"none\"\n{login}"));
+    assert_eq!(problem.cure, "say `carrier = \"ticket\"`, or remove this section");
+}
+
+#[test]
+fn a_session_in_use_never_looks_idle() {
+    let problem = mistake(&format!("{SHOP}idle_timeout = \"30s\""));
+    assert!(problem.message.contains("a session in use could look idle"), "{}", problem.message);
+    right(&format!("{SHOP}idle_timeout = \"30s\"\ntouch_interval = \"3s\""));
+}

@@ -1,0 +1,59 @@
+//! What is possible and unwise is said, and does not keep anything from starting.
+
+use super::{SHOP, parse, shown};
+
+#[track_caller]
+fn warnings(keys: &str) -> Vec<String> {
+    match parse(&format!("{SHOP}{keys}")) {
+        Ok(loaded) => {
+            assert!(loaded.warnings.iter().all(|warning| warning.warning));
+            loaded.warnings.iter().map(|warning| warning.to_string()).collect()
+        }
+        Err(problems) => panic!("{}", shown(&problems)),
+    }
+}
+
+#[test]
+fn the_defaults_are_safe() {
+    assert!(warnings("").is_empty());
+}
+
+#[test]
+fn a_ticket_in_the_clear_is_a_warning_except_on_loopback() {
+    let cookie = "[application.cookie]\nname = \"sid\"\nsecure = false";
+    let loopback = "hosts = [\"localhost\", \"app.localhost\", \"127.0.0.1\", \"127.8.8.8\", \"[::1]\"]\n";
+    assert!(warnings(&format!("{loopback}{cookie}")).is_empty());
+    let exposed = warnings(&format!("hosts = [\"localhost\", \"shop.example\"]\n{cookie}"));
+    assert!(
+        exposed[0].starts_with("cloakroom.toml:7:10: `secure = false` for `shop.example`"),
+        "{exposed:?}"
+    );
+    assert!(warnings(cookie)[0].contains("`secure = false` for any host"));
+}
+
+#[test]
+fn what_exposes_the_ticket_or_trusts_everybody_is_a_warning() {
+    for keys in [
+        "[application.cookie]\nhttp_only = false",
+        "[application.cookie]\nhide_from_upstream = false",
+        "trusted_proxies = [\"0.0.0.0/0\"]",
+        "trusted_proxies = [\"::/0\"]",
+        "idle_timeout = \"0s\"\nlifetime = \"0s\"",
+        "[application.login]\nfile = \"users\"\nrequire = []",
+        "[application.login]\nfile = \"users\"\nexempt = [\"/\"]",
+    ] {
+        assert_eq!(warnings(keys).len(), 1, "{keys}");
+    }
+}
+
+#[test]
+fn a_rule_that_never_applies_is_a_warning() {
+    let found =
+        warnings("path = \"/shop\"\n[application.handoff]\nexclude = [\"/static\", \"/shop/static\"]");
+    assert_eq!(found.len(), 1);
+    assert!(
+        found[0].contains("`exclude` holds `/static`, and the application is only at `/shop`"),
+        "{found:?}"
+    );
+    assert!(warnings("carrier = \"none\"\nlifetime = \"1h\"")[0].contains("`lifetime` has no effect"));
+}

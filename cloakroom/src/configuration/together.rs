@@ -1,0 +1,124 @@
+//! What is right for each part and wrong for several together: ids that are used twice, routes that cover each
+//! other, cookies that would overwrite each other.
+
+use std::collections::HashMap;
+
+use seal::KeyState;
+
+use super::application::{Application, Carrier, Places};
+use super::document::{Document, Place};
+use super::storage::{KeyFile, Storage};
+
+/// Ids are unique among their kind.
+pub(crate) fn check_ids<'a>(
+    document: &Document<'_>,
+    kind: &str,
+    ids: impl Iterator<Item = (&'a str, &'a Place)>,
+) {
+    let mut seen = HashMap::new();
+    for (id, place) in ids {
+        match seen.get(id) {
+            Some(line) => {
+                let message = format!("the id `{id}` was given to another `[[{kind}]]`, in line {line}");
+                document.wrong(place, message, "give each an id of its own");
+            }
+            None => {
+                seen.insert(id, document.line(place));
+            }
+        }
+    }
+}
+
+pub(crate) fn check_storage(document: &Document<'_>, storage: &[(Storage, Place)]) {
+    check_ids(document, "storage", storage.iter().map(|(storage, place)| (storage.id.as_str(), place)));
+}
+
+pub(crate) fn check_keys(document: &Document<'_>, keys: &[(KeyFile, Place, Place)]) {
+    check_ids(document, "keys", keys.iter().map(|(key, place, _)| (key.id.as_str(), place)));
+    if keys.iter().all(|(key, ..)| key.state != KeyState::Active)
+        && let Some((_, _, place)) = keys.first()
+    {
+        let message = "no key is active, so nothing can be sealed";
+        document.wrong(place, message, "say `state = \"active\"` for one of them");
+    }
+}
+
+pub(crate) fn check_applications(document: &Document<'_>, applications: &[(Application, Places)]) {
+    check_ids(
+        document,
+        "application",
+        applications.iter().map(|(application, places)| (application.id.as_str(), &places.id)),
+    );
+    check_routes(document, applications);
+    for (index, (later, places)) in applications.iter().enumerate() {
+        let earlier =
+            applications.iter().take(index).filter(|(earlier, _)| earlier.carrier == Carrier::Ticket);
+        if later.carrier != Carrier::Ticket {
+            continue;
+        }
+        for (earlier, _) in earlier {
+            if earlier.realm != later.realm {
+                check_cookies(document, earlier, (later, places));
+            } else if earlier.cookie != later.cookie {
+                let message = format!(
+                    "`{}` and `{}` are of the realm `{}`, and their cookies differ",
+                    earlier.id, later.id, later.realm
+                );
+                let cure = "give both the same `[application.cookie]`, or take one out of the realm";
+                document.wrong(&places.cookie_name, message, cure);
+                // One difference to the first of the realm says it all.
+                break;
+            }
+        }
+    }
+}
+
+/// A host and a path lead to one application.
+fn check_routes(document: &Document<'_>, applications: &[(Application, Places)]) {
+    let any = String::new();
+    let mut seen: HashMap<(&str, &str), &str> = HashMap::new();
+    for (application, places) in applications {
+        let hosts = if application.hosts.is_empty() {
+            std::slice::from_ref(&any)
+        } else {
+            application.hosts.as_slice()
+        };
+        for host in hosts {
+            let path = application.path.as_str();
+            match seen.get(&(host.as_str(), path)) {
+                Some(other) if *other == application.id => {
+                    let message = format!("`hosts` names `{host}` twice");
+                    document.wrong(&places.path, message, "remove one");
+                }
+                Some(other) => {
+                    let shown = if host.is_empty() { "any host" } else { host };
+                    let message = format!(
+                        "`{path}` on {shown} belongs to `{other}` already, and `{}` wants it too",
+                        application.id
+                    );
+                    document.wrong(&places.path, message, "give them different `hosts` or `path`");
+                }
+                None => {
+                    seen.insert((host, path), &application.id);
+                }
+            }
+        }
+    }
+}
+
+/// Two realms on one host need two cookies.
+fn check_cookies(document: &Document<'_>, first: &Application, (second, places): (&Application, &Places)) {
+    if !first.cookie.meets(&first.hosts, &second.cookie, &second.hosts) {
+        return;
+    }
+    let message = format!(
+        "`{}` and `{}` do not share sessions, and both would use the cookie `{}` on the same host: each would log the other's \
+         visitors out",
+        first.id, second.id, second.cookie.name,
+    );
+    let cure = format!(
+        "give one another `name` in `[application.cookie]`, or both one realm: `realm = \"{}\"`",
+        first.realm
+    );
+    document.wrong(&places.cookie_name, message, cure);
+}

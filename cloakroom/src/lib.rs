@@ -1,0 +1,3 @@
+//! The program: its configuration, its command line, its log, and what it starts.
+
+pub mod configuration;
