@@ -1,3 +1,7 @@
 //! The program: its configuration, its command line, its log, and what it starts.
 
+pub mod command;
 pub mod configuration;
+pub mod key_files;
+pub mod logs;
+pub mod run;

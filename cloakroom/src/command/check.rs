@@ -1,0 +1,83 @@
+//! `cloakroom check`: what is wrong in a configuration, or what would run.
+
+use std::fmt::Write;
+
+use super::ConfigOption;
+use crate::configuration::{Application, Carrier, Configuration, Engine, Scheme, shown_duration};
+use crate::key_files;
+
+pub(super) fn check(option: &ConfigOption) -> miette::Result<()> {
+    let loaded = option.load()?;
+    if !loaded.configuration.keys.is_empty() {
+        key_files::ring(&loaded.configuration.keys)?;
+    }
+    let warnings = loaded.warnings.len();
+    for warning in loaded.warnings {
+        eprintln!("{:?}", miette::Report::new(warning));
+    }
+    let verdict = match warnings {
+        0 => "is right".to_owned(),
+        1 => "is right, with a warning".to_owned(),
+        count => format!("is right, with {count} warnings"),
+    };
+    println!("{} {verdict}. It would run:\n{}", option.config.display(), summary(&loaded.configuration));
+    Ok(())
+}
+
+/// What would run, a line each.
+fn summary(configuration: &Configuration) -> String {
+    let mut lines = String::new();
+    let listen = &configuration.listen;
+    // Writing to a String does not fail.
+    if configuration.applications.is_empty() {
+        lines.push_str("  gateway         none, as there is no [[application]]\n");
+    } else {
+        let _ = writeln!(lines, "  gateway         http://{}", listen.gateway);
+    }
+    for application in &configuration.applications {
+        let _ = writeln!(lines, "    {:<13} {}", application.id, describe(application));
+    }
+    let _ = writeln!(lines, "  session server  http://{}", listen.server);
+    for storage in &configuration.storage {
+        let engine = match storage.engine {
+            Engine::Memory { .. } => "in this process's memory, lost when it ends",
+            Engine::Embedded => "embedded, in the data directory",
+        };
+        let used = if storage.id == configuration.cache.storage { "" } else { "; nothing uses it" };
+        let _ = writeln!(lines, "  storage         {}: {engine}{used}", storage.id);
+    }
+    if configuration.keys.is_empty() {
+        lines.push_str("  key             made in the data directory at the first start\n");
+    }
+    for key in &configuration.keys {
+        let _ = writeln!(lines, "  key             {}: {}", key.id, key.state);
+    }
+    let _ = write!(lines, "  data            {}", configuration.data_dir.display());
+    lines
+}
+
+fn describe(application: &Application) -> String {
+    let hosts =
+        if application.hosts.is_empty() { "any host".to_owned() } else { application.hosts.join(", ") };
+    let tls = if application.upstream.scheme == Scheme::Https { " over TLS" } else { "" };
+    let way = format!("{} on {hosts} -> {}{tls}", application.path, application.upstream);
+    match application.carrier {
+        Carrier::None => format!("{way}, without sessions"),
+        Carrier::Ticket => {
+            let login = if application.login.is_some() { ", with login" } else { "" };
+            let cookie = &application.cookie.name;
+            format!("{way}, ticket in the cookie `{cookie}`{}{login}", limits(application))
+        }
+    }
+}
+
+fn limits(application: &Application) -> String {
+    let mut limits = String::new();
+    if !application.idle_timeout.is_zero() {
+        let _ = write!(limits, ", over after {} unused", shown_duration(application.idle_timeout));
+    }
+    if !application.lifetime.is_zero() {
+        let _ = write!(limits, ", or {} in all", shown_duration(application.lifetime));
+    }
+    limits
+}

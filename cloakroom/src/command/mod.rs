@@ -1,0 +1,131 @@
+//! The command line.
+
+mod check;
+mod config;
+mod keys;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use miette::MietteHandlerOpts;
+
+use crate::configuration::{Configuration, LoadError, Loaded};
+use crate::{logs, run};
+
+const EXAMPLES: &str = "\
+Examples:
+  cloakroom                                    start the demonstration, on loopback
+  cloakroom config example > cloakroom.toml    a configuration to begin with, explained
+  cloakroom check --config cloakroom.toml      what is wrong in it, or what would run
+  cloakroom keys new keys/2026-11.key          a new key
+  cloakroom run --config cloakroom.toml        start
+
+The book: docs/ in the source. The keys of the configuration: cloakroom config reference.";
+
+/// Keeps web sessions for everything behind a front door.
+///
+/// Hands a visitor a ticket (a cookie), keeps what belongs to it, gives it to the application behind on every request,
+/// and makes sure that when the visitor leaves, the ticket is dead everywhere.
+#[derive(Debug, Parser)]
+#[command(name = "cloakroom", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+struct Line {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: RunOptions,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start, and run until told to stop (the default)
+    ///
+    /// Without a configuration, the demonstration starts on loopback: an application, the gateway in front of it, and the
+    /// session server. SIGTERM and Ctrl-C stop it, after the requests in flight.
+    Run(RunOptions),
+    /// Say what is wrong in a configuration, or what would run
+    ///
+    /// Prints all mistakes at once, each with file, line, column, and what would be right, and exits with 1. A
+    /// configuration without mistakes is summed up, with warnings of what is unwise, and the exit code is 0. Nothing is
+    /// started, and nothing is written.
+    Check(ConfigOption),
+    /// Make keys, and list those of a configuration
+    #[command(subcommand)]
+    Keys(keys::Keys),
+    /// Print what can be configured, and what is
+    #[command(subcommand)]
+    Config(config::Config),
+}
+
+#[derive(Debug, Args)]
+struct RunOptions {
+    /// The configuration; without it, the demonstration
+    #[arg(long, short, value_name = "FILE", env = "CLOAKROOM_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct ConfigOption {
+    /// The configuration
+    #[arg(long, short, value_name = "FILE", env = "CLOAKROOM_CONFIG")]
+    config: PathBuf,
+}
+
+impl ConfigOption {
+    fn load(&self) -> miette::Result<Loaded> {
+        Ok(Configuration::load(&self.config)?)
+    }
+}
+
+/// Does what the command line says. A failure is printed on standard error, and the exit code is 1; it is 2 when the
+/// command line itself is wrong.
+pub fn main() -> ExitCode {
+    let line = Line::parse();
+    match execute(line) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(report) => {
+            tell(report);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(line: Line) -> miette::Result<()> {
+    // One line of the file to each mistake, and no line broken: a place can be copied, and found by `grep`.
+    miette::set_hook(Box::new(|_| {
+        Box::new(MietteHandlerOpts::new().context_lines(1).wrap_lines(false).terminal_links(false).build())
+    }))?;
+    match line.command.unwrap_or(Command::Run(line.run)) {
+        Command::Run(options) => start(options),
+        Command::Check(option) => check::check(&option),
+        Command::Keys(keys) => keys.execute(),
+        Command::Config(config) => config.execute(),
+    }
+}
+
+/// Prints what went wrong: of a configuration each mistake by itself, and how many there are where it is read last.
+fn tell(report: miette::Report) {
+    match report.downcast::<LoadError>() {
+        Ok(LoadError::Wrong(problems)) => {
+            for problem in problems.list() {
+                eprintln!("{:?}", miette::Report::new(problem.clone()));
+            }
+            eprintln!("{problems}");
+        }
+        Ok(other) => eprintln!("{:?}", miette::Report::new(other)),
+        Err(report) => eprintln!("{report:?}"),
+    }
+}
+
+fn start(options: RunOptions) -> miette::Result<()> {
+    let Some(file) = options.config else {
+        logs::start(&Configuration::default().log)?;
+        return run::run(None);
+    };
+    let loaded = Configuration::load(&file)?;
+    logs::start(&loaded.configuration.log)?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}; {}", warning.cure);
+    }
+    run::run(Some(loaded.configuration))
+}
