@@ -1,14 +1,166 @@
-//! Starts what a configuration asks for.
+//! Starts what a configuration asks for, and stops it in order.
+//!
+//! Storage first, then the cache over it, then the session server, so that somebody can ask how Cloakroom is before
+//! the first visitor comes; the gateway last. They stop the other way round: no request is cut off by the end of what
+//! it needs.
 
-use crate::configuration::Configuration;
+mod applications;
+mod demonstration;
+mod stop;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use cache::Settings;
+use gateway::Gateway;
+use gateway::pages::Pages;
+use gateway::settings::Limits;
+use miette::{IntoDiagnostic, WrapErr, miette};
+use prometheus_client::registry::Registry;
+use seal::KeyRing;
+use server::Server;
+use session::{Clock, SystemClock};
+use storage::{Deadline, Memory, Storage};
+use tokio::net::TcpListener;
+
+use self::stop::Stop;
+use crate::configuration::{Configuration, Engine, KeyFile};
+use crate::key_files;
 
 /// Runs until it is told to stop. Without a configuration: the demonstration, on loopback.
-///
-/// Storage, cache, gateway and servers are not wired to the configuration yet, and this says so.
 pub fn run(configuration: Option<Configuration>) -> miette::Result<()> {
-    let what = if configuration.is_some() { "what this file describes" } else { "the demonstration" };
-    Err(miette::miette!(
-        help = "`cloakroom check --config FILE` shows what would run",
-        "this build cannot start {what}: storage, gateway and servers are not wired to the configuration yet",
-    ))
+    // Before anything could choose another one.
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .map_err(|_| miette!("another TLS library was set up before ours: this build is broken"))?;
+    let runtime = tokio::runtime::Runtime::new().into_diagnostic().wrap_err("the runtime does not start")?;
+    runtime.block_on(async {
+        let stop = Stop::at_signals().into_diagnostic().wrap_err("signals cannot be received")?;
+        match configuration {
+            Some(configuration) => start(configuration, stop).await,
+            None => demonstration::start(stop).await,
+        }
+    })
+}
+
+/// Starts everything and returns when it has stopped.
+async fn start(configuration: Configuration, stop: Stop) -> miette::Result<()> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let storage = open_storage(&configuration, Arc::clone(&clock)).await?;
+    let keys = Arc::new(keys(&configuration)?);
+    let mut registry = Registry::with_prefix("cloakroom");
+    let cache =
+        Arc::new(cache::Cache::new(Arc::clone(&storage), clock, settings(&configuration), &mut registry));
+    let housekeeping = tokio::spawn(Arc::clone(&cache).keep_house());
+
+    let gateway = if configuration.applications.is_empty() {
+        None
+    } else {
+        let pages = Pages::built_in().into_diagnostic()?;
+        let applications = applications::settings(&configuration, &keys, &pages)?;
+        let limits = limits(&configuration);
+        let has_log = configuration.log.access;
+        let gateway = Gateway::new(applications, limits, has_log, Arc::clone(&cache), pages, &mut registry)
+            .into_diagnostic()?;
+        Some((Arc::new(gateway), listen(&configuration.listen.gateway.to_string(), "gateway").await?))
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    let server = Server { registry, storages: vec![Arc::clone(&storage)], version };
+    let server_listener = listen(&configuration.listen.server.to_string(), "server").await?;
+
+    tracing::info!(
+        gateway = gateway.as_ref().map(|_| tracing::field::display(&configuration.listen.gateway)),
+        server = %configuration.listen.server,
+        applications = configuration.applications.len(),
+        storage = %storage.id(),
+        data = %configuration.data_dir.display(),
+        "cloakroom {version} is running"
+    );
+    // The session server outlives the gateway, so that the last requests can be watched.
+    let drained = Stop::new();
+    let server = tokio::spawn(server.serve(server_listener, drained.clone().wait()));
+    match gateway {
+        Some((gateway, listener)) => gateway.serve(listener, stop.wait()).await,
+        None => stop.wait().await,
+    }
+    cache.flush().await;
+    housekeeping.abort();
+    drained.now();
+    server.await.into_diagnostic()?.into_diagnostic().wrap_err("the session server failed")?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn open_storage(
+    configuration: &Configuration,
+    clock: Arc<dyn Clock>,
+) -> miette::Result<Arc<dyn Storage>> {
+    let id = &configuration.cache.storage;
+    let engine =
+        configuration.storage.iter().find(|storage| storage.id == *id).map(|storage| &storage.engine);
+    let engine: Arc<dyn Storage> = match engine {
+        Some(Engine::Memory { max_bytes }) => {
+            Arc::new(Memory::new(id, clock, usize::try_from(*max_bytes).unwrap_or(usize::MAX)))
+        }
+        Some(Engine::Embedded) | None => {
+            let folder = configuration.data_dir.join("storage").join(id);
+            engines::embedded::open(id, &folder, clock).await.into_diagnostic()?
+        }
+    };
+    Ok(Arc::new(Deadline::new(engine, configuration.cache.deadline)))
+}
+
+/// The keys of the configuration; without any, one that is made at the first start.
+fn keys(configuration: &Configuration) -> miette::Result<KeyRing> {
+    if !configuration.keys.is_empty() {
+        return Ok(key_files::ring(&configuration.keys)?);
+    }
+    let key = default_key(&configuration.data_dir);
+    if !key.file.exists() {
+        key_files::create(&key.file)?;
+        tracing::info!(file = %key.file.display(), "a key was made");
+    }
+    Ok(key_files::ring(&[key])?)
+}
+
+fn default_key(data_dir: &Path) -> KeyFile {
+    KeyFile {
+        id: "default".to_owned(),
+        file: data_dir.join("keys").join("default.key"),
+        state: seal::KeyState::Active,
+    }
+}
+
+async fn listen(address: &str, what: &str) -> miette::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        miette!(
+            help =
+                "another program may listen there: stop it, or say another address as `{what}` in [listen]",
+            "cannot listen on {address}: {error}"
+        )
+    })
+}
+
+fn settings(configuration: &Configuration) -> Settings {
+    let cache = &configuration.cache;
+    Settings {
+        inproc_timeout: cache.inproc_timeout,
+        inproc_bytes: usize::try_from(cache.inproc_bytes).unwrap_or(usize::MAX),
+        renew_window: cache.renew_window,
+    }
+}
+
+fn limits(configuration: &Configuration) -> Limits {
+    let gateway = &configuration.gateway;
+    Limits {
+        header_timeout: gateway.header_timeout,
+        body_timeout: gateway.body_timeout,
+        write_timeout: gateway.write_timeout,
+        idle_connection_timeout: gateway.idle_connection_timeout,
+        max_header_bytes: usize::try_from(gateway.max_header_bytes).unwrap_or(usize::MAX),
+        max_headers: gateway.max_headers as usize,
+        max_body_bytes: (gateway.max_body_bytes > 0).then_some(gateway.max_body_bytes),
+        drain_timeout: gateway.drain_timeout,
+        max_connections: gateway.max_connections as usize,
+    }
 }
