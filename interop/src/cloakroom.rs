@@ -41,6 +41,9 @@ const PLAIN_GATEWAY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST
 const PLAIN_SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8081);
 
 impl Cloakroom {
+    /// The file of a key that is made before the start, relative to the directory.
+    pub const KEY: &'static str = "keys/2026-11.key";
+
     /// Starts Cloakroom with that configuration and waits until it says that it is healthy.
     ///
     /// `{gateway}` and `{server}` stand for where to listen, `{directory}` for a directory of its own, which is
@@ -68,6 +71,7 @@ impl Cloakroom {
             fs::set_permissions(&file, fs::Permissions::from_mode(0o600))
                 .map_err(Error::system(format!("closing {}", file.display())))?;
         }
+        make_key(place)?;
         let start = Start::Configured { gateway, server };
         let process = start.launch(place)?;
         Ok(Self { process, start, directory })
@@ -154,12 +158,27 @@ impl Start {
         if let Self::Configured { .. } = self {
             command.args(["run", "--config"]).arg(place.join("cloakroom.toml"));
         }
-        command.current_dir(place).env("RUST_BACKTRACE", "1");
+        command.current_dir(place).env_remove("CLOAKROOM_CONFIG").env("RUST_BACKTRACE", "1");
         let mut process = Process::spawn(command, place.join("log"))?;
         process
             .wait_until(|| raw::get(self.server(), "/health", "").is_ok_and(|answer| answer.status == 200))?;
         Ok(process)
     }
+}
+
+/// Made by the program itself, as an operator does.
+fn make_key(place: &Path) -> Result<()> {
+    let mut command = Command::new(binary()?);
+    command.args(["keys", "new", Cloakroom::KEY]).current_dir(place);
+    let made = command.output().map_err(Error::system("starting cloakroom keys new"))?;
+    if made.status.success() {
+        return Ok(());
+    }
+    Err(Error::Start {
+        program: "cloakroom keys new".to_owned(),
+        cause: format!("it ended with {}", made.status),
+        log: String::from_utf8_lossy(&made.stderr).into_owned(),
+    })
 }
 
 /// The binary to test.

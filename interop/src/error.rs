@@ -4,6 +4,7 @@
 //! developer's run go on without it, the second is a failure everywhere. On the build server, which installs
 //! everything first, both are failures; a check that silently did not run is worse than none.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,7 +13,10 @@ use std::time::Duration;
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Why a server could not be started, asked or stopped.
-#[derive(Debug, thiserror::Error)]
+///
+/// Its `Debug` is the same text as its `Display`, because that is what a test shows when it unwraps one, and a
+/// log in one line with escapes is no help to anybody.
+#[derive(thiserror::Error)]
 pub enum Error {
     /// The program is not on this machine.
     #[error("{program} is not installed (apt-get install {package})")]
@@ -68,6 +72,12 @@ pub enum Error {
         #[source]
         cause: io::Error,
     },
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl Error {

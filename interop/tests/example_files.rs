@@ -3,7 +3,7 @@
 use interop::{Cloakroom, raw};
 
 use crate::form::Form;
-use crate::given::{self, KEY, PASSWORD, USER, only, session_with, visit};
+use crate::given::{self, PASSWORD, USER, only, session_with, visit};
 
 const BROWSER: &str = "Accept: text/html\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n";
 
@@ -40,7 +40,7 @@ fn the_login_example_lets_in_who_knows_the_password() {
     let upstream = given::application();
     let configuration = given::example(include_str!("examples/login.toml"), &upstream.url());
     let users = given::htpasswd();
-    let cloakroom = Cloakroom::start_with(&configuration, &[KEY, ("users.htpasswd", &users)]).unwrap();
+    let cloakroom = Cloakroom::start_with(&configuration, &[("users.htpasswd", &users)]).unwrap();
     let gateway = cloakroom.gateway();
 
     let script = raw::get(gateway, "/letters?page=2", "Accept: application/json\r\n").unwrap();
@@ -76,7 +76,7 @@ fn a_logout_that_was_answered_outlives_a_crash() {
     let upstream = given::application();
     let configuration = given::example(include_str!("examples/login.toml"), &upstream.url());
     let users = given::htpasswd();
-    let mut cloakroom = Cloakroom::start_with(&configuration, &[KEY, ("users.htpasswd", &users)]).unwrap();
+    let mut cloakroom = Cloakroom::start_with(&configuration, &[("users.htpasswd", &users)]).unwrap();
     let gateway = cloakroom.gateway();
     let page = raw::get(gateway, "/.cloakroom/login", BROWSER).unwrap();
     let welcome = Form::of(&page).fill("user", USER).fill("password", PASSWORD).send(gateway, "");

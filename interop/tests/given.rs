@@ -4,9 +4,6 @@ use bcrypt::Version;
 use interop::raw::{self, Response};
 use interop::{Answer, Capture, Cloakroom, Request};
 
-/// Where the examples expect a key, and one that is worth nothing: 32 times the same byte.
-pub(crate) const KEY: (&str, &str) = ("keys/2026-11.key", "Q0NDQ0NDQ0NDQ0NDQ0NDQ0NDQ0NDQ0NDQ0NDQ0NDQ0M=\n");
-
 /// Who may log in.
 pub(crate) const USER: &str = "ada";
 /// And with what.
@@ -47,7 +44,7 @@ pub(crate) fn application() -> Capture {
 /// The example `gateway.toml` before [`application`].
 pub(crate) fn gateway(upstream: &Capture) -> Cloakroom {
     let configuration = example(include_str!("examples/gateway.toml"), &upstream.url());
-    Cloakroom::start_with(&configuration, &[KEY]).unwrap()
+    Cloakroom::start(&configuration).unwrap()
 }
 
 /// Opens a session by putting something into it, and gives the cookie as `name=value`.

@@ -10,7 +10,7 @@ use fantoccini::wd::WindowHandle;
 use fantoccini::{Client, Locator};
 use interop::{Chromium, Cloakroom, Django, Screen, available, raw};
 
-use crate::given::{self, KEY, PASSWORD, USER};
+use crate::given::{self, PASSWORD, USER};
 
 const CONFIGURATION: &str = r#"
 data_dir = "./cloakroom-data"
@@ -52,7 +52,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 fn administration(django: &Django) -> Cloakroom {
     let configuration = CONFIGURATION.replace("UPSTREAM", &django.address().to_string());
     let users = given::htpasswd();
-    Cloakroom::start_with(&configuration, &[KEY, ("users.htpasswd", &users)]).unwrap()
+    Cloakroom::start_with(&configuration, &[("users.htpasswd", &users)]).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

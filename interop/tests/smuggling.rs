@@ -30,8 +30,11 @@ struct Case {
 }
 
 enum Then {
-    /// Answered with that status, the connection closed, and nothing of it reached the application.
+    /// Answered with that status, the connection closed, and nothing of it reached the application: nobody can
+    /// say where the next request begins.
     Refused(u16),
+    /// The same, but it is clear where the request ends, so the connection may stay open.
+    Declined(u16),
     /// Answered with 200 for each of these, which is what the application saw.
     Forwarded(&'static [Seen]),
 }
@@ -50,7 +53,7 @@ const ALWAYS: [&str; 5] = [
     "x-forwarded-for: 127.0.0.1",
     "x-forwarded-host: {host}",
     "x-forwarded-proto: http",
-    "forwarded: for=127.0.0.1;host=\"{host}\";proto=http",
+    "forwarded: for=127.0.0.1;proto=http;host=\"{host}\"",
 ];
 
 /// A GET of `/` with no header lines of its own.
@@ -82,7 +85,7 @@ impl Case {
             return Err(format!("half a request reached the application: {}", shown(&fragments.concat())));
         }
         let (expected_statuses, expected) = match &self.then {
-            Then::Refused(status) => (vec![*status], &[][..]),
+            Then::Refused(status) | Then::Declined(status) => (vec![*status], &[][..]),
             Then::Forwarded(expected) => (vec![200; expected.len()], *expected),
         };
         if statuses != expected_statuses {
@@ -103,7 +106,7 @@ impl Case {
         let bytes = replace(self.sent, b"{host}", host.as_bytes());
         connection.send(replace(&bytes, b"{cookie}", cookie.as_bytes())).map_err(text)?;
         let wanted = match &self.then {
-            Then::Refused(_) => 1,
+            Then::Refused(_) | Then::Declined(_) => 1,
             Then::Forwarded(expected) => expected.len(),
         };
         let mut statuses = Vec::new();

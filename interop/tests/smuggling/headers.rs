@@ -1,6 +1,6 @@
 //! Headers that only the gateway may write, and headers that are for one connection.
 
-use super::Then::{Forwarded, Refused};
+use super::Then::{Declined, Forwarded};
 use super::{Case, PLAIN, Seen, check};
 
 /// A visit with the session, as the application sees it.
@@ -78,7 +78,7 @@ fn what_is_for_one_connection_stays_on_it() {
         Case {
             name: "an expectation that nobody can meet",
             sent: b"GET / HTTP/1.1\r\nHost: {host}\r\nExpect: tea\r\n\r\n",
-            then: Refused(417),
+            then: Declined(417),
         },
     ]);
 }

@@ -3,7 +3,7 @@
 use interop::raw::Connection;
 use interop::{Answer, Capture};
 
-use super::Then::Refused;
+use super::Then::Declined;
 use super::{Case, check};
 use crate::given::{self, only};
 
@@ -13,12 +13,12 @@ fn methods_that_open_a_tunnel_are_refused() {
         Case {
             name: "CONNECT",
             sent: b"CONNECT 127.0.0.1:22 HTTP/1.1\r\nHost: 127.0.0.1:22\r\n\r\n",
-            then: Refused(405),
+            then: Declined(405),
         },
         Case {
             name: "TRACE, which would show what the gateway added",
             sent: b"TRACE / HTTP/1.1\r\nHost: {host}\r\n\r\n",
-            then: Refused(405),
+            then: Declined(405),
         },
     ]);
 }
