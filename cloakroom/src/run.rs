@@ -131,13 +131,12 @@ fn default_key(data_dir: &Path) -> KeyFile {
     }
 }
 
-async fn listen(address: &str, what: &str) -> miette::Result<TcpListener> {
+async fn listen(address: &str, key: &str) -> miette::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
-        miette!(
-            help =
-                "another program may listen there: stop it, or say another address as `{what}` in [listen]",
-            "cannot listen on {address}: {error}"
-        )
+        let cure = format!(
+            "another program may listen there: stop it, or say another address as `{key}` in [listen]"
+        );
+        miette!(help = cure, "cannot listen on {address}: {error}")
     })
 }
 

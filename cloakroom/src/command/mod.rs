@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use miette::MietteHandlerOpts;
 
-use crate::configuration::{Configuration, LoadError, Loaded};
+use crate::configuration::{Configuration, LoadError, Loaded, Log};
 use crate::{logs, run};
 
 const EXAMPLES: &str = "\
@@ -119,7 +119,8 @@ fn tell(report: miette::Report) {
 
 fn start(options: RunOptions) -> miette::Result<()> {
     let Some(file) = options.config else {
-        logs::start(&Configuration::default().log)?;
+        // It has printed what there is to know; a log would only push that off the screen.
+        logs::start(&Log { level: "warn".to_owned(), ..Configuration::default().log })?;
         return run::run(None);
     };
     let loaded = Configuration::load(&file)?;

@@ -27,9 +27,6 @@ engine = "embedded"
 [cache]
 storage = "local"
 
-[log]
-level = "warn"
-
 [[application]]
 id = "demonstration"
 hosts = ["127.0.0.1", "localhost"]
