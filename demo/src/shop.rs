@@ -59,7 +59,7 @@ pub(crate) const ARTICLES: [Article; 4] = [
         name: "A wool scarf",
         about: "two metres, hardly worn",
         cents: 1800,
-        picture: "M13 7h14a3 3 0 0 1 0 9H13a3 3 0 0 1 0-9zM15 16v17M22 16v17M15 29h7M18.5 33v2.5M15 33v2.5M22 33v2.5",
+        picture: "M8 12c0-3.5 5-6 12-6s12 2.5 12 6-5 6.5-12 6.5S8 15.5 8 12zM14 12.5c2-2.5 10-2.5 12 0M13.5 18v14h8.5V18.5M13.5 27.5H22M13.5 32v3M17.8 32v3M22 32v3",
     },
 ];
 
