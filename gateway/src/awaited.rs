@@ -15,7 +15,8 @@ use crate::visit::Visit;
 ///
 /// A visitor who goes elsewhere before the answer is there drops the request; but the application may have done what
 /// it was asked to, and says in its answer what that changed in the session. So the answer is awaited all the same, its
-/// update applied, and the rest of it dropped (law 2).
+/// update applied, and the rest of it dropped (law 2). Who has no session is not waited for: the cookie of a new one
+/// would reach nobody, and strangers could keep applications busy by going away.
 pub(crate) struct Awaited {
     answer: Option<Answer>,
     gateway: Arc<Gateway>,
@@ -47,16 +48,15 @@ impl Awaited {
 impl Drop for Awaited {
     fn drop(&mut self) {
         let (Some(answer), Ok(runtime)) = (self.answer.take(), Handle::try_current()) else { return };
+        if self.visit.session.is_none() {
+            return;
+        }
         let (gateway, application) = (Arc::clone(&self.gateway), Arc::clone(&self.application));
         let visit = std::mem::take(&mut self.visit);
         runtime.spawn(async move {
             let Some(sessions) = &application.sessions else { return };
             let Ok(mut answer) = answer.await else { return };
             let updates = sessions.update.take(answer.headers_mut());
-            if visit.session.is_none() {
-                // The cookie of a new session would reach nobody.
-                return;
-            }
             if let Err(error) = gateway.update(&application, visit, updates).await {
                 tracing::warn!(%error, application = %application.id, "an update was lost, and its visitor had left");
             }
