@@ -6,6 +6,7 @@ use std::time::Duration;
 use prometheus_client::registry::Registry;
 use session::{Clock, Handle, Millis, Session};
 use storage::{BoxError, Key, Storage, Times, Unavailable};
+use tokio::sync::Notify;
 
 use crate::application::Realm;
 use crate::counters::Counters;
@@ -29,8 +30,10 @@ pub struct Cache {
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Settings,
-    pub(crate) tier: FirstTier,
+    pub(crate) tier: Arc<FirstTier>,
     pub(crate) outbox: Outbox,
+    /// Told when a touch failed.
+    pub(crate) late: Arc<Notify>,
     pub(crate) counters: Counters,
 }
 
@@ -45,8 +48,9 @@ impl Cache {
     ) -> Self {
         let is_needed = !storage.capabilities().is_memory;
         Self {
-            tier: FirstTier::new(is_needed, settings.inproc_bytes),
+            tier: Arc::new(FirstTier::new(is_needed, settings.inproc_bytes)),
             outbox: Outbox::default(),
+            late: Arc::default(),
             counters: Counters::registered(registry),
             storage,
             clock,

@@ -79,6 +79,7 @@ impl Cache {
         self.outbox.check(&ticket.handle, self.storage.id())?;
         let held = self.tier.held(&ticket.handle);
         if let Some(held) = &held
+            && held.is_current()
             && now.since(held.seen.last()) < self.settings.inproc_timeout
             && let Verdict::Found(found) = judge(held, ticket, application, now)
         {
@@ -103,15 +104,22 @@ impl Cache {
         ticket: &Ticket,
         application: &Application,
         now: Millis,
-        earlier: Option<Arc<Held>>,
+        mut earlier: Option<Arc<Held>>,
     ) -> Result<Find, Unavailable> {
         let key = self.key(&ticket.handle)?;
         for attempt in 1.. {
             let registration = self.tier.register(ticket.handle);
             let record = match self.storage.read(&key, None).await? {
                 Read::Found(record) => record,
-                Read::Buried(tombstone) => return Ok(Find::Ended(tombstone.ending)),
-                Read::Absent | Read::Unchanged(_) => return Ok(Find::Absent(Absence::Unknown)),
+                // Before anybody is told: what one request was told is over must not be found by the next.
+                Read::Buried(tombstone) => {
+                    self.tier.end(&ticket.handle);
+                    return Ok(Find::Ended(tombstone.ending));
+                }
+                Read::Absent | Read::Unchanged(_) => {
+                    self.tier.end(&ticket.handle);
+                    return Ok(Find::Absent(Absence::Unknown));
+                }
             };
             let mut held = Held::read(&record, self.storage.id())?;
             if let Some(earlier) = &earlier {
@@ -125,9 +133,9 @@ impl Cache {
                     // It is used now, so from now on this process knows of every use, if nobody else serves it.
                     held.seen.mark(now);
                     held.is_exact = !self.storage.capabilities().is_shared;
-                    let held = Arc::new(held);
                     // Only who proved to have the ticket brings a session into memory.
-                    match registration.keep(&held) {
+                    let (held, kept) = registration.keep(held);
+                    match kept {
                         Kept::Yes => {}
                         Kept::Older if attempt >= MAX_READS => {}
                         // The next read sees what this copy did not: the newer version, or the tombstone.
@@ -140,6 +148,13 @@ impl Cache {
                 Verdict::Absent(absence) => return Ok(Find::Absent(absence)),
                 Verdict::Over(why) => {
                     drop(registration);
+                    // Somebody may have used it while storage was asked: that one was told that it is live.
+                    if let Some(used) = self.tier.held(&ticket.handle)
+                        && used.seen.last() > held.seen.last()
+                    {
+                        earlier = Some(used);
+                        continue;
+                    }
                     let ending = Ending { at: now, why, by: "time".into() };
                     self.end_now(&held.session, &application.realm, ending.clone()).await?;
                     return Ok(Find::Ended(ending));

@@ -1,14 +1,14 @@
 //! A session as this process holds it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use session::{Millis, Session};
-use storage::{Record, Unavailable, Version};
+use storage::{Record, Times, Unavailable, Version};
 
 /// A parsed session, the version of its record, and what this process knows of its last use.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) session: Arc<Session>,
     pub(crate) version: Version,
@@ -18,13 +18,20 @@ pub(crate) struct Held {
     pub(crate) bytes: usize,
     /// Whether `seen` knows every use: then idleness is judged to the millisecond.
     pub(crate) is_exact: bool,
+    /// Whether it may be another session by now than storage has.
+    is_doubtful: AtomicBool,
 }
 
 /// When a session was last used.
 #[derive(Debug)]
 pub(crate) struct Seen {
     last: AtomicU64,
+    /// Up to where somebody undertook to write it.
+    asked: AtomicU64,
+    /// Up to where storage confirmed it.
     written: AtomicU64,
+    /// Until when the record should stay by the latest touch that failed; 0 if none is to be repeated.
+    failed: AtomicU64,
 }
 
 impl Held {
@@ -40,13 +47,29 @@ impl Held {
     pub(crate) fn new(session: Session, version: Version, encoded: usize, seen: Arc<Seen>) -> Self {
         // A parsed session takes a few times its record: an allocation for each name and value.
         let bytes = 512 + encoded + 64 * session.entries.len();
-        Self { session: Arc::new(session), version, seen, bytes, is_exact: false }
+        let is_doubtful = AtomicBool::new(false);
+        Self { session: Arc::new(session), version, seen, bytes, is_exact: false, is_doubtful }
+    }
+
+    /// It must be compared with storage before it is served again. What it knows of the last use stays true.
+    pub(crate) fn doubt(&self) {
+        self.is_doubtful.store(true, Ordering::Release);
+    }
+
+    /// Whether it may be served as it is.
+    pub(crate) fn is_current(&self) -> bool {
+        !self.is_doubtful.load(Ordering::Acquire)
     }
 }
 
 impl Seen {
     pub(crate) const fn at(touched: Millis) -> Self {
-        Self { last: AtomicU64::new(touched.0), written: AtomicU64::new(touched.0) }
+        Self {
+            last: AtomicU64::new(touched.0),
+            asked: AtomicU64::new(touched.0),
+            written: AtomicU64::new(touched.0),
+            failed: AtomicU64::new(0),
+        }
     }
 
     /// When it was last used, as far as this process knows.
@@ -64,26 +87,47 @@ impl Seen {
 
     /// Whether the last use must be written now. Of those who ask at once one is told so.
     pub(crate) fn is_due(&self, now: Millis, interval: Duration) -> bool {
-        let written = self.written.load(Ordering::Acquire);
-        now.since(Millis(written)) >= interval
-            && now.0 > written
-            && self.written.compare_exchange(written, now.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        let asked = self.asked.load(Ordering::Acquire);
+        now.since(Millis(asked)) >= interval
+            && now.0 > asked
+            && self.asked.compare_exchange(asked, now.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
-    /// Whether there is a use that storage does not know.
+    /// Takes over what another account of the same session knows.
+    pub(crate) fn learn(&self, other: &Self) {
+        self.mark(other.last());
+        self.asked.fetch_max(other.asked.load(Ordering::Acquire), Ordering::AcqRel);
+        self.written.fetch_max(other.written.load(Ordering::Acquire), Ordering::AcqRel);
+    }
+
+    /// Whether there is a use that storage has not confirmed; a touch under way is no confirmation.
     pub(crate) fn is_unwritten(&self) -> bool {
         self.last.load(Ordering::Acquire) > self.written.load(Ordering::Acquire)
     }
 
-    /// Storage knows of this use.
-    pub(crate) fn wrote(&self, touched: Millis) {
-        self.written.fetch_max(touched.0, Ordering::AcqRel);
+    /// Whether a touch failed and was not made good since.
+    pub(crate) fn is_late(&self) -> bool {
+        self.failed.load(Ordering::Acquire) != 0 && self.is_unwritten()
     }
 
-    /// The write failed; it is due again at `again`.
-    pub(crate) fn failed(&self, again: Millis, interval: Duration) {
+    /// What storage should know. The later of each is kept, so that a time of its own does no harm to `expires`.
+    pub(crate) fn times(&self) -> Times {
+        let touched = self.last();
+        Times { touched, expires: touched.max(Millis(self.failed.load(Ordering::Acquire))) }
+    }
+
+    /// Storage knows of this use.
+    pub(crate) fn wrote(&self, touched: Millis) {
+        self.asked.fetch_max(touched.0, Ordering::AcqRel);
+        self.written.fetch_max(touched.0, Ordering::AcqRel);
+        self.failed.store(0, Ordering::Release);
+    }
+
+    /// A touch with `times` failed; the next is due at `again`.
+    pub(crate) fn failed(&self, times: Times, again: Millis, interval: Duration) {
         let interval = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
-        self.written.store(again.0.saturating_sub(interval), Ordering::Release);
+        self.failed.fetch_max(times.expires.0, Ordering::AcqRel);
+        self.asked.store(again.0.saturating_sub(interval), Ordering::Release);
     }
 }
 

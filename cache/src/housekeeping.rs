@@ -4,79 +4,32 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use futures_util::stream::iter;
-use session::{Millis, Session};
-use storage::{Kind, Notice, Touch};
+use storage::{Kind, Notice};
 use tokio::time::sleep;
 
 use crate::Cache;
-use crate::application::Application;
 use crate::cache::handle_of;
-use crate::held::Seen;
 
 /// How often expired records are looked for.
 const REAP_EVERY: Duration = Duration::from_secs(1);
 /// How many expired records are removed at once, so that no writer waits for long.
 const REAP_BUDGET: usize = 500;
-/// When a touch that failed is due again.
-const TOUCH_AGAIN: Duration = Duration::from_secs(1);
 /// The longest pause between two attempts of an end that waits, or of opening the change stream.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// How many last uses are written at once when the process stops.
-const FLUSH_WIDTH: usize = 64;
+/// After how many failures without a success storage is taken to be down, and left alone for a while.
+const FAILURES_IN_A_ROW: usize = 8;
 
 impl Cache {
-    /// Reaps, follows the change stream, and repeats ends until storage confirms them. Runs until it is dropped.
+    /// Reaps, follows the change stream, and repeats ends and failed touches until storage confirms them. Runs until it
+    /// is dropped.
     pub async fn keep_house(self: Arc<Self>) {
-        tokio::join!(self.reap(), self.follow(), self.repeat_ends());
-    }
-
-    /// Writes the last uses that storage does not know yet. For an orderly stop.
-    pub async fn flush(&self) {
-        let unwritten = self.tier.all().into_iter().filter(|held| held.seen.is_unwritten());
-        iter(unwritten)
-            .for_each_concurrent(FLUSH_WIDTH, |held| async move {
-                let Ok(key) = self.key(&held.session.handle) else { return };
-                let touched = held.seen.last();
-                // The later of each is kept, so that a time of its own does no harm to `expires`.
-                let times = storage::Times { touched, expires: touched };
-                if let Err(error) = self.storage.touch(&key, times).await {
-                    tracing::warn!(%error, "the last use of a session was not written");
-                }
-            })
-            .await;
+        tokio::join!(self.reap(), self.follow(), self.repeat_ends(), self.repeat_touches());
     }
 
     /// How many bytes the first tier takes, and how many sessions it holds.
     #[must_use]
     pub fn first_tier_size(&self) -> (u64, usize) {
         self.tier.size()
-    }
-
-    /// Writes the last use of a session, beside the request.
-    pub(crate) fn touch(
-        &self,
-        session: &Arc<Session>,
-        seen: &Arc<Seen>,
-        application: &Application,
-        now: Millis,
-    ) {
-        let Ok(key) = self.key(&session.handle) else { return };
-        let times = Self::times(&application.realm, session, now);
-        let (storage, seen) = (Arc::clone(&self.storage), Arc::clone(seen));
-        let (touched, failed) = (self.counters.touched.clone(), self.counters.touches_failed.clone());
-        let interval = application.touch_interval;
-        tokio::spawn(async move {
-            match storage.touch(&key, times).await {
-                // If it is gone, the change stream says so, or the next reader sees it.
-                Ok(Touch::Touched | Touch::Absent | Touch::Buried(_)) => touched.inc(),
-                Err(error) => {
-                    seen.failed(now.plus(TOUCH_AGAIN), interval);
-                    tracing::debug!(%error, "the last use of a session was not written; it will be tried again");
-                    failed.inc()
-                }
-            };
-        });
     }
 
     async fn reap(&self) {
@@ -106,7 +59,7 @@ impl Cache {
             match self.storage.watch(None).await {
                 Ok(mut changes) => {
                     // What changed before the stream began is not known.
-                    self.tier.clear();
+                    self.tier.doubt_all();
                     pause = Pause::default();
                     while let Some(notice) = changes.next().await {
                         self.hear(&notice);
@@ -122,7 +75,7 @@ impl Cache {
 
     fn hear(&self, notice: &Notice) {
         match notice {
-            Notice::Gap => self.tier.clear(),
+            Notice::Gap => self.tier.doubt_all(),
             Notice::Change(change) => {
                 let Some(handle) = handle_of(&change.key) else { return };
                 match change.kind {
@@ -136,22 +89,32 @@ impl Cache {
     async fn repeat_ends(&self) {
         loop {
             let mut pause = Pause::default();
+            let mut tried = 0;
             loop {
-                let waiting = self.outbox.all();
+                let mut waiting = self.outbox.all();
                 if waiting.is_empty() {
                     break;
                 }
+                // Each round goes on where the one before gave up, so that one that never succeeds is in nobody's way.
+                let begin = tried % waiting.len();
+                waiting.rotate_left(begin);
+                let mut failures = 0;
                 for (handle, burial) in waiting {
                     let why = burial.ending.why;
+                    tried += 1;
                     match self.bury(&handle, burial).await {
                         Ok(_) => {
+                            failures = 0;
                             self.counters.count_end(why);
                             self.outbox.remove(&handle);
                         }
                         Err(error) => {
+                            failures += 1;
                             tracing::warn!(%error, %handle, "the end of a session is not confirmed; it will be repeated");
-                            break;
                         }
+                    }
+                    if failures >= FAILURES_IN_A_ROW {
+                        break;
                     }
                 }
                 pause.wait().await;
@@ -162,7 +125,7 @@ impl Cache {
 }
 
 /// Pauses that grow, with jitter, so that many nodes do not come back at once.
-struct Pause(Duration);
+pub(crate) struct Pause(Duration);
 
 impl Default for Pause {
     fn default() -> Self {
@@ -171,7 +134,7 @@ impl Default for Pause {
 }
 
 impl Pause {
-    async fn wait(&mut self) {
+    pub(crate) async fn wait(&mut self) {
         let jitter = getrandom::u32().unwrap_or(0) % 1000;
         sleep(self.0.mul_f64(0.5 + f64::from(jitter) / 1000.0)).await;
         self.0 = (self.0 * 2).min(LONGEST_PAUSE);

@@ -22,6 +22,7 @@ mod outbox;
 mod patch;
 mod renew;
 mod tier;
+mod touch;
 
 pub use application::{Application, Realm};
 pub use cache::{Cache, Settings};

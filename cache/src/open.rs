@@ -51,8 +51,7 @@ impl Cache {
                 Create::Created(version) => {
                     let mut held = Held::new(session, version, encoded, Arc::new(Seen::at(now)));
                     held.is_exact = !self.storage.capabilities().is_shared;
-                    let held = Arc::new(held);
-                    registration.keep(&held);
+                    let (held, _) = registration.keep(held);
                     self.counters.opened.inc();
                     return Ok(Opened { session: Arc::clone(&held.session), ticket });
                 }

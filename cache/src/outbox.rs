@@ -1,6 +1,6 @@
 //! Ends that storage has not confirmed yet.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -15,7 +15,8 @@ use tokio::sync::Notify;
 pub(crate) struct Outbox {
     /// How many there are: so that finds pay for the lock only while storage is in trouble.
     waiting: AtomicUsize,
-    burials: Mutex<HashMap<Handle, Burial>>,
+    /// In an order, so that whoever repeats them can go on behind the one that failed.
+    burials: Mutex<BTreeMap<Handle, Burial>>,
     pub(crate) arrived: Notify,
 }
 

@@ -71,7 +71,8 @@ impl Cache {
                 let merge = next.apply(patch, on_conflict);
                 if !merge.changed {
                     Step::Leave((merge, false))
-                } else if next.is_void() && !current.is_void() {
+                } else if next.is_void() && !current.is_void() && next.conflicts.is_empty() {
+                    // A conflict that was not told yet keeps it: its writer learns of it with the next request.
                     Step::End(
                         Ending { at: self.clock.now(), why: Why::Emptied, by: by.into() },
                         (merge, true),
@@ -123,27 +124,34 @@ impl Cache {
         let key = self.key(handle)?;
         let registration = self.tier.register(*handle);
         let earlier = self.tier.held(handle);
-        let mut current = earlier.clone();
+        let mut current = earlier.clone().filter(|held| held.is_current());
+        // A write from a copy is measured against storage by its version; what writes nothing needs another measure,
+        // if others may have written there and we have not heard of it yet.
+        let mut is_measured = current.is_none() || !self.storage.capabilities().is_shared;
         for _ in 0..MAX_ROUNDS {
             let held = match current.take() {
                 Some(held) => held,
                 None => match self.storage.read(&key, None).await? {
                     Read::Found(record) => Arc::new(Held::read(&record, self.storage.id())?),
-                    Read::Buried(tombstone) => return Ok(Changed::Ended(tombstone.ending)),
-                    Read::Absent | Read::Unchanged(_) => return Ok(Changed::Absent),
+                    Read::Buried(tombstone) => return Ok(self.gone(handle, Changed::Ended(tombstone.ending))),
+                    Read::Absent | Read::Unchanged(_) => return Ok(self.gone(handle, Changed::Absent)),
                 },
             };
             let (next, answer) = match step(&held.session) {
+                Step::Leave(_) if !is_measured => {
+                    is_measured = true;
+                    continue;
+                }
                 Step::Leave(answer) => return Ok(Changed::Done(Arc::clone(&held.session), answer)),
                 Step::Write(next, answer) => (*next, answer),
                 Step::End(ending, answer) => {
                     let now = self.clock.now();
                     let until = Some(application.realm.buried_until(held.session.begun, now));
                     let burial = Burial { until, ending, expected: Some(held.version) };
-                    match self.storage.bury(&key, burial).await? {
+                    match self.tier.attempt(handle, self.storage.bury(&key, burial)).await? {
                         Bury::Buried(_) => {
-                            self.tier.end(handle);
-                            return Ok(Changed::Done(Arc::clone(&held.session), answer));
+                            let done = Changed::Done(Arc::clone(&held.session), answer);
+                            return Ok(self.gone(handle, done));
                         }
                         Bury::Conflict(_) => continue,
                     }
@@ -157,7 +165,8 @@ impl Cache {
             }
             let times = Some(Self::times(&application.realm, &next, now));
             let write = WriteId::random().map_err(|error| self.unavailable(error))?;
-            match self.storage.update(&key, NewValue { expected: held.version, value, times, write }).await? {
+            let new = NewValue { expected: held.version, value, times, write };
+            match self.tier.attempt(handle, self.storage.update(&key, new)).await? {
                 Update::Updated(version) => {
                     let seen = earlier
                         .as_ref()
@@ -167,15 +176,20 @@ impl Cache {
                     let mut written = Held::new(next, version, bytes, seen);
                     // Who writes a session uses it: from now on every use is known, if nobody else serves it.
                     written.is_exact = !self.storage.capabilities().is_shared;
-                    let written = Arc::new(written);
-                    registration.keep(&written);
+                    let (written, _) = registration.keep(written);
                     return Ok(Changed::Done(Arc::clone(&written.session), answer));
                 }
                 Update::Conflict(record) => current = Some(Arc::new(Held::read(&record, self.storage.id())?)),
-                Update::Absent => return Ok(Changed::Absent),
-                Update::Buried(tombstone) => return Ok(Changed::Ended(tombstone.ending)),
+                Update::Absent => return Ok(self.gone(handle, Changed::Absent)),
+                Update::Buried(tombstone) => return Ok(self.gone(handle, Changed::Ended(tombstone.ending))),
             }
         }
         Err(self.unavailable(format!("{MAX_ROUNDS} other writers of this session were faster")))
+    }
+
+    /// Takes the copy out before anybody is told that the session is gone: the next request must not find it.
+    fn gone<T>(&self, handle: &Handle, changed: Changed<T>) -> Changed<T> {
+        self.tier.end(handle);
+        changed
     }
 }

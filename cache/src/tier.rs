@@ -4,6 +4,9 @@
 //! registers *before* reading or writing storage. An end or a notice from elsewhere marks what is registered for the
 //! session at that moment, under the same lock that puts copies in; a marked copy is not put in. So once
 //! [`FirstTier::end`] has returned, no copy is there and none can come that was read before it.
+//!
+//! A copy that may be out of date is not thrown away but doubted: it is not served before storage was asked. It may be
+//! all that knows of uses in an outage, and who was there must not be called idle after it.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -13,7 +16,7 @@ use parking_lot::Mutex;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use session::Handle;
-use storage::Version;
+use storage::{Applied, Unavailable, Version};
 
 use crate::held::Held;
 
@@ -91,16 +94,38 @@ impl FirstTier {
         }
     }
 
+    /// The session may be another one by now: it must be asked for before it is served.
+    pub(crate) fn doubt(&self, handle: &Handle) {
+        let mut stripe = self.stripe(handle).lock();
+        if let Some(registered) = stripe.get_mut(handle) {
+            registered.ends += 1;
+        }
+        if let Some(held) = self.copies.as_ref().and_then(|copies| copies.peek(handle)) {
+            held.doubt();
+        }
+    }
+
     /// Nothing is known to be current any more.
-    pub(crate) fn clear(&self) {
+    pub(crate) fn doubt_all(&self) {
         for stripe in &self.registered {
             let mut stripe = stripe.lock();
             // What is being read now may be out of date as well; it is read again.
             stripe.values_mut().for_each(|registered| registered.ends += 1);
         }
-        if let Some(copies) = &self.copies {
-            copies.clear();
-        }
+        self.all().iter().for_each(|held| held.doubt());
+    }
+
+    /// Waits for a write of the session. If nobody will know whether it was done, what was known before is doubted:
+    /// the answer is lost, or the future is dropped, because a visitor went away.
+    pub(crate) async fn attempt<T>(
+        &self,
+        handle: &Handle,
+        write: impl Future<Output = Result<T, Unavailable>>,
+    ) -> Result<T, Unavailable> {
+        let mut attempt = Attempt { tier: self, handle, is_open: true };
+        let answer = write.await;
+        attempt.is_open = answer.as_ref().is_err_and(|error| error.applied == Applied::Unknown);
+        answer
     }
 
     /// All copies, for writing down what they know of the last use.
@@ -111,6 +136,12 @@ impl FirstTier {
     /// How many bytes the copies take, about, and how many there are.
     pub(crate) fn size(&self) -> (u64, usize) {
         self.copies.as_ref().map_or((0, 0), |copies| (copies.weight(), copies.len()))
+    }
+
+    /// How many sessions somebody is about to put in.
+    #[cfg(test)]
+    pub(crate) fn registrations(&self) -> usize {
+        self.registered.iter().map(|stripe| stripe.lock().len()).sum()
     }
 
     fn remove(&self, handle: &Handle) {
@@ -126,6 +157,21 @@ impl FirstTier {
             reason = "there are STRIPES of them, and this is a remainder of it"
         )]
         &self.registered[index]
+    }
+}
+
+/// A write that may or may not have been done.
+struct Attempt<'a> {
+    tier: &'a FirstTier,
+    handle: &'a Handle,
+    is_open: bool,
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if self.is_open {
+            self.tier.doubt(self.handle);
+        }
     }
 }
 
@@ -150,27 +196,32 @@ pub(crate) enum Kept {
 }
 
 impl Registration<'_> {
-    /// Puts in a copy, unless it is known to be wrong already.
-    pub(crate) fn keep(&self, held: &Arc<Held>) -> Kept {
+    /// Puts in a copy, unless it is known to be wrong already. Of several accounts of the last use one remains.
+    pub(crate) fn keep(&self, mut held: Held) -> (Arc<Held>, Kept) {
         let mut stripe = self.tier.stripe(&self.handle).lock();
-        let Some(registered) = stripe.get_mut(&self.handle) else {
-            // Cannot be: this registration is counted. Not to keep the copy is the safe side.
-            return Kept::Ended;
-        };
-        if registered.ends != self.ends {
-            return Kept::Ended;
+        let there = self.tier.copies.as_ref().and_then(|copies| copies.peek(&self.handle));
+        if let Some(there) = &there
+            && !Arc::ptr_eq(&there.seen, &held.seen)
+        {
+            there.seen.learn(&held.seen);
+            held.seen = Arc::clone(&there.seen);
         }
-        if held.version < registered.least {
-            return Kept::Older;
-        }
-        registered.least = held.version;
-        if let Some(copies) = &self.tier.copies {
-            if copies.peek(&self.handle).is_some_and(|there| there.version > held.version) {
-                return Kept::Older;
+        let held = Arc::new(held);
+        let kept = match stripe.get_mut(&self.handle) {
+            // That there is none cannot be: this registration is counted. Not to keep the copy is the safe side.
+            None => Kept::Ended,
+            Some(registered) if registered.ends != self.ends => Kept::Ended,
+            Some(registered) if held.version < registered.least => Kept::Older,
+            Some(_) if there.is_some_and(|there| there.version > held.version) => Kept::Older,
+            Some(registered) => {
+                registered.least = held.version;
+                if let Some(copies) = &self.tier.copies {
+                    copies.insert(self.handle, Arc::clone(&held));
+                }
+                Kept::Yes
             }
-            copies.insert(self.handle, Arc::clone(held));
-        }
-        Kept::Yes
+        };
+        (held, kept)
     }
 }
 
@@ -193,9 +244,9 @@ mod tests {
     use super::*;
     use crate::held::Seen;
 
-    fn held(handle: Handle, version: u64) -> Arc<Held> {
+    fn held(handle: Handle, version: u64) -> Held {
         let session = Session::new(handle, &Ticket::random().unwrap().secret, "r", Millis(0));
-        Arc::new(Held::new(session, Version(version), 100, Arc::new(Seen::at(Millis(0)))))
+        Held::new(session, Version(version), 100, Arc::new(Seen::at(Millis(0))))
     }
 
     #[test]
@@ -205,7 +256,7 @@ mod tests {
         let registration = tier.register(handle);
         let copy = held(handle, 1);
         tier.end(&handle);
-        assert_eq!(registration.keep(&copy), Kept::Ended);
+        assert_eq!(registration.keep(copy).1, Kept::Ended);
         assert!(tier.held(&handle).is_none());
     }
 
@@ -214,11 +265,11 @@ mod tests {
         let tier = FirstTier::new(true, 1 << 20);
         let handle = Handle::random().unwrap();
         let (reader, writer) = (tier.register(handle), tier.register(handle));
-        assert_eq!(writer.keep(&held(handle, 2)), Kept::Yes);
+        assert_eq!(writer.keep(held(handle, 2)).1, Kept::Yes);
         drop(writer);
         // Even if the newer one was evicted meanwhile.
         tier.remove(&handle);
-        assert_eq!(reader.keep(&held(handle, 1)), Kept::Older);
+        assert_eq!(reader.keep(held(handle, 1)).1, Kept::Older);
         assert!(tier.held(&handle).is_none());
     }
 
@@ -226,25 +277,60 @@ mod tests {
     fn a_notice_outdates_what_is_there_and_what_is_under_way() {
         let tier = FirstTier::new(true, 1 << 20);
         let handle = Handle::random().unwrap();
-        tier.register(handle).keep(&held(handle, 1));
+        tier.register(handle).keep(held(handle, 1));
         let reader = tier.register(handle);
         tier.outdate(&handle, Version(2));
         assert!(tier.held(&handle).is_none());
-        assert_eq!(reader.keep(&held(handle, 1)), Kept::Older);
-        assert_eq!(reader.keep(&held(handle, 2)), Kept::Yes);
+        assert_eq!(reader.keep(held(handle, 1)).1, Kept::Older);
+        assert_eq!(reader.keep(held(handle, 2)).1, Kept::Yes);
         tier.outdate(&handle, Version(2));
         assert!(tier.held(&handle).is_some());
     }
 
     #[test]
-    fn a_gap_forgets_everything() {
+    fn a_gap_makes_everything_doubtful() {
         let tier = FirstTier::new(true, 1 << 20);
         let (there, coming) = (Handle::random().unwrap(), Handle::random().unwrap());
-        tier.register(there).keep(&held(there, 1));
+        tier.register(there).keep(held(there, 1));
         let registration = tier.register(coming);
-        tier.clear();
-        assert!(tier.held(&there).is_none());
-        assert_eq!(registration.keep(&held(coming, 1)), Kept::Ended);
+        tier.doubt_all();
+        assert!(!tier.held(&there).unwrap().is_current());
+        assert_eq!(registration.keep(held(coming, 1)).1, Kept::Ended);
+        // Whoever asks storage now puts in what is right again.
+        assert_eq!(tier.register(there).keep(held(there, 1)).1, Kept::Yes);
+        assert!(tier.held(&there).unwrap().is_current());
+    }
+
+    #[test]
+    fn of_two_accounts_of_the_last_use_one_remains_and_knows_all() {
+        let tier = FirstTier::new(true, 1 << 20);
+        let handle = Handle::random().unwrap();
+        let (early, late) = (tier.register(handle), tier.register(handle));
+        let (first, second) = (held(handle, 1), held(handle, 1));
+        first.seen.mark(Millis(9));
+        second.seen.mark(Millis(5));
+        let ((first, _), (second, _)) = (early.keep(first), late.keep(second));
+        assert!(Arc::ptr_eq(&first.seen, &second.seen));
+        assert_eq!(second.seen.last(), Millis(9));
+    }
+
+    #[tokio::test]
+    async fn a_write_of_unknown_fate_is_doubted_and_a_refused_one_is_not() {
+        let tier = FirstTier::new(true, 1 << 20);
+        let handle = Handle::random().unwrap();
+        let storage = "s".into();
+        for (answer, is_current) in [
+            (Ok(()), true),
+            (Err(Unavailable::failed(&storage, "refused")), true),
+            (Err(Unavailable::unknown(&storage, "lost")), false),
+        ] {
+            tier.register(handle).keep(held(handle, 1));
+            let _ = tier.attempt(&handle, async { answer }).await;
+            assert_eq!(tier.held(&handle).unwrap().is_current(), is_current);
+        }
+        tier.register(handle).keep(held(handle, 1));
+        drop(tier.attempt(&handle, std::future::pending::<Result<(), _>>()));
+        assert!(tier.held(&handle).unwrap().is_current(), "what never began changed nothing");
     }
 
     #[test]
@@ -260,7 +346,7 @@ mod tests {
         let tier = FirstTier::new(true, 100_000);
         for _ in 0..10_000 {
             let handle = Handle::random().unwrap();
-            tier.register(handle).keep(&held(handle, 1));
+            tier.register(handle).keep(held(handle, 1));
         }
         let (bytes, count) = tier.size();
         assert!(bytes <= 100_000 && count > 10, "{bytes} bytes, {count} sessions");

@@ -1,0 +1,103 @@
+//! Writing down when sessions were last used.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::iter;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use session::{Millis, Session};
+use storage::{Touch, Unavailable};
+
+use crate::Cache;
+use crate::application::Application;
+use crate::held::{Held, Seen};
+use crate::housekeeping::Pause;
+
+/// When a touch that failed is due again.
+const TOUCH_AGAIN: Duration = Duration::from_secs(1);
+/// How many last uses are written at once.
+const WIDTH: usize = 64;
+
+impl Cache {
+    /// Writes the last uses that storage does not know yet. For an orderly stop.
+    pub async fn flush(&self) {
+        let unwritten = self.tier.all().into_iter().filter(|held| held.seen.is_unwritten());
+        iter(unwritten)
+            .for_each_concurrent(WIDTH, |held| async move {
+                if let Err(error) = self.write_last_use(&held).await {
+                    tracing::warn!(%error, "the last use of a session was not written");
+                }
+            })
+            .await;
+    }
+
+    /// Writes the last use of a session, beside the request.
+    pub(crate) fn touch(
+        &self,
+        session: &Arc<Session>,
+        seen: &Arc<Seen>,
+        application: &Application,
+        now: Millis,
+    ) {
+        let Ok(key) = self.key(&session.handle) else { return };
+        let times = Self::times(&application.realm, session, now);
+        let (handle, interval) = (session.handle, application.touch_interval);
+        let (storage, tier, late) =
+            (Arc::clone(&self.storage), Arc::clone(&self.tier), Arc::clone(&self.late));
+        let seen = Arc::clone(seen);
+        let (touched, failed) = (self.counters.touched.clone(), self.counters.touches_failed.clone());
+        tokio::spawn(async move {
+            match storage.touch(&key, times).await {
+                Ok(Touch::Touched) => {
+                    seen.wrote(times.touched);
+                    touched.inc()
+                }
+                // It was ended or has gone, and the change stream did not say so, or not yet.
+                Ok(Touch::Absent | Touch::Buried(_)) => {
+                    tier.end(&handle);
+                    touched.inc()
+                }
+                Err(error) => {
+                    seen.failed(times, now.plus(TOUCH_AGAIN), interval);
+                    late.notify_one();
+                    tracing::debug!(%error, "the last use of a session was not written; it will be tried again");
+                    failed.inc()
+                }
+            };
+        });
+    }
+
+    /// Repeats touches that failed until storage confirms them: who was there in an outage must not be called idle after
+    /// it, not by another node or after a restart either.
+    pub(crate) async fn repeat_touches(&self) {
+        loop {
+            self.late.notified().await;
+            let mut pause = Pause::default();
+            loop {
+                pause.wait().await;
+                if self.write_late_uses().await.is_ok() {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Stops at the first failure: storage has enough trouble.
+    async fn write_late_uses(&self) -> Result<(), Unavailable> {
+        let late: Vec<_> = self.tier.all().into_iter().filter(|held| held.seen.is_late()).collect();
+        iter(late.into_iter().map(Ok))
+            .try_for_each_concurrent(WIDTH, |held| async move { self.write_last_use(&held).await })
+            .await
+    }
+
+    async fn write_last_use(&self, held: &Held) -> Result<(), Unavailable> {
+        let handle = &held.session.handle;
+        let times = held.seen.times();
+        match self.storage.touch(&self.key(handle)?, times).await? {
+            Touch::Touched => held.seen.wrote(times.touched),
+            Touch::Absent | Touch::Buried(_) => self.tier.end(handle),
+        }
+        self.counters.touched.inc();
+        Ok(())
+    }
+}
