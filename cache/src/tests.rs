@@ -1,1 +1,43 @@
+//! The session cache under attack: every law of the design, over every engine, with faults.
+//!
+//! A test is a plain function of a [`Fixture`], and `on_every_engine!` runs it over each of them. Interleavings that
+//! matter are forced with gates of [`storage::faulty`]; where chance does the work it is seeded, and the seed is said.
 
+#![allow(clippy::indexing_slicing, reason = "these are tests")]
+
+mod chance;
+mod endings;
+mod finding;
+mod fixture;
+mod nodes;
+mod outages;
+mod patching;
+mod probe;
+mod renewing;
+mod secrets;
+mod timing;
+mod touching;
+
+use fixture::{Engine, Fixture};
+
+/// Runs tests over every engine. An engine more is a line more.
+macro_rules! on_every_engine {
+    ($($test:ident)*) => {
+        $crate::tests::on_every_engine! { @engine memory Memory $($test)* }
+        $crate::tests::on_every_engine! { @engine tiered Tiered $($test)* }
+        $crate::tests::on_every_engine! { @engine embedded Embedded $($test)* }
+    };
+    (@engine $name:ident $engine:ident $($test:ident)*) => {
+        mod $name {
+            use $crate::tests::{Engine, Fixture};
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::$test(Fixture::over(Engine::$engine).await).await;
+                }
+            )*
+        }
+    };
+}
+
+use on_every_engine;

@@ -1,0 +1,123 @@
+//! An engine that counts what it is asked, can pass for another kind of engine, and whose change stream can be cut.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use futures_util::future::ready;
+use futures_util::stream::{once, select};
+use parking_lot::Mutex;
+use session::Millis;
+use storage::{
+    Batch, Burial, Bury, Capabilities, Changes, Create, Key, NewRecord, NewValue, Notice, Operation, Page,
+    Position, Read, Scan, Storage, Times, Touch, Unavailable, Update, Version,
+};
+use tokio::sync::broadcast;
+use tokio_stream::wrappers::BroadcastStream;
+
+/// Another engine, watched.
+#[derive(Debug)]
+pub(super) struct Probe {
+    inner: Arc<dyn Storage>,
+    capabilities: Capabilities,
+    gaps: broadcast::Sender<()>,
+    /// Records that cannot be ended.
+    stuck: Mutex<Vec<Key>>,
+    followers: Arc<AtomicUsize>,
+    pub(super) reads: AtomicUsize,
+    pub(super) updates: AtomicUsize,
+    pub(super) touches: AtomicUsize,
+}
+
+impl Probe {
+    /// `inner`, which says that it can do this.
+    pub(super) fn new(inner: Arc<dyn Storage>, capabilities: Capabilities) -> Self {
+        Self {
+            inner,
+            capabilities,
+            gaps: broadcast::Sender::new(16),
+            stuck: Mutex::default(),
+            followers: Arc::default(),
+            reads: AtomicUsize::new(0),
+            updates: AtomicUsize::new(0),
+            touches: AtomicUsize::new(0),
+        }
+    }
+
+    /// How many began to listen to the change stream.
+    pub(super) fn followers(&self) -> usize {
+        self.followers.load(Ordering::SeqCst)
+    }
+
+    /// This record cannot be ended any more.
+    pub(super) fn refuse(&self, key: Key) {
+        self.stuck.lock().push(key);
+    }
+
+    /// Says that notices were lost.
+    pub(super) fn gap(&self) {
+        self.gaps.send(()).unwrap();
+    }
+}
+
+#[async_trait]
+impl Storage for Probe {
+    fn id(&self) -> &Arc<str> {
+        self.inner.id()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    async fn create(&self, key: &Key, new: NewRecord) -> Result<Create, Unavailable> {
+        self.inner.create(key, new).await
+    }
+
+    async fn read(&self, key: &Key, known: Option<Version>) -> Result<Read, Unavailable> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        self.inner.read(key, known).await
+    }
+
+    async fn update(&self, key: &Key, new: NewValue) -> Result<Update, Unavailable> {
+        self.updates.fetch_add(1, Ordering::SeqCst);
+        self.inner.update(key, new).await
+    }
+
+    async fn touch(&self, key: &Key, times: Times) -> Result<Touch, Unavailable> {
+        self.touches.fetch_add(1, Ordering::SeqCst);
+        self.inner.touch(key, times).await
+    }
+
+    async fn bury(&self, key: &Key, burial: Burial) -> Result<Bury, Unavailable> {
+        if self.stuck.lock().contains(key) {
+            return Err(Unavailable::failed(self.id(), "this record is on a bad page of the disk"));
+        }
+        self.inner.bury(key, burial).await
+    }
+
+    async fn list(&self, context: &str, after: Option<&[u8]>, limit: usize) -> Result<Page, Unavailable> {
+        self.inner.list(context, after, limit).await
+    }
+
+    async fn scan(&self, cursor: Option<&[u8]>, budget: usize) -> Result<Scan, Unavailable> {
+        self.inner.scan(cursor, budget).await
+    }
+
+    async fn batch(&self, operations: Vec<Operation>) -> Result<Batch, Unavailable> {
+        self.inner.batch(operations).await
+    }
+
+    async fn reap(&self, now: Millis, budget: usize) -> Result<usize, Unavailable> {
+        self.inner.reap(now, budget).await
+    }
+
+    async fn watch(&self, from: Option<Position>) -> Result<Changes, Unavailable> {
+        let gaps = BroadcastStream::new(self.gaps.subscribe()).map(|_| Notice::Gap);
+        let changes = self.inner.watch(from).await?;
+        let followers = Arc::clone(&self.followers);
+        let first = once(async move { followers.fetch_add(1, Ordering::SeqCst) });
+        Ok(Box::pin(first.filter_map(|_| ready(None)).chain(select(changes, gaps))))
+    }
+}
