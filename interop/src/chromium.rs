@@ -15,7 +15,7 @@ use crate::port::Port;
 use crate::process::{Process, find};
 use crate::scratch;
 
-const FLAGS: [&str; 8] = [
+const FLAGS: [&str; 9] = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -24,6 +24,7 @@ const FLAGS: [&str; 8] = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--hide-scrollbars",
 ];
 
 /// What the pages are shown on.
@@ -41,7 +42,7 @@ pub struct Screen {
 
 impl Screen {
     /// A window on a desk.
-    pub const DESKTOP: Self = Self { width: 1280, height: 860, density: 1, phone: false };
+    pub const DESKTOP: Self = Self { width: 1280, height: 1000, density: 1, phone: false };
     /// A common phone.
     pub const PHONE: Self = Self { width: 390, height: 844, density: 2, phone: true };
 }

@@ -81,8 +81,7 @@ impl Cloakroom {
     /// takes fixed ports then, so there can be only one at a time.
     pub fn demonstration() -> Result<Self> {
         for address in [PLAIN_GATEWAY, PLAIN_SERVER] {
-            TcpListener::bind(address)
-                .map_err(Error::system(format!("the demonstration listens on {address}")))?;
+            TcpListener::bind(address).map_err(|_| Error::Taken(address.port()))?;
         }
         let directory = scratch::directory()?;
         let process = Start::Plain.launch(directory.path())?;

@@ -26,6 +26,9 @@ pub enum Error {
         /// The Debian package that brings it.
         package: &'static str,
     },
+    /// Somebody else has the port that cannot be chosen.
+    #[error("port {0} is taken")]
+    Taken(u16),
     /// The program ended, or never answered.
     #[error("{program} did not start: {cause}\n--- its log ---\n{log}")]
     Start {
@@ -88,10 +91,10 @@ impl Error {
     }
 }
 
-/// The server, or `None` when its program is not on this machine and that may be overlooked.
+/// The server, or `None` when its program is not on this machine, or its port is taken, and that may be overlooked.
 ///
 /// A test says `let Some(nginx) = available(Nginx::start(..)).unwrap() else { return };`. With `CI` set in the
-/// environment a missing program stays the error that it is.
+/// environment both stay the errors that they are.
 pub fn available<T>(started: Result<T>) -> Result<Option<T>> {
     overlook_missing(started, std::env::var_os("CI").is_none())
 }
@@ -99,7 +102,7 @@ pub fn available<T>(started: Result<T>) -> Result<Option<T>> {
 fn overlook_missing<T>(started: Result<T>, may_skip: bool) -> Result<Option<T>> {
     match started {
         Ok(server) => Ok(Some(server)),
-        Err(missing @ Error::Missing { .. }) if may_skip => {
+        Err(missing @ (Error::Missing { .. } | Error::Taken(_))) if may_skip => {
             eprintln!("skipped: {missing}");
             Ok(None)
         }

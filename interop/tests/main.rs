@@ -4,6 +4,8 @@
 
 #![cfg(test)]
 
+mod bad_input;
+mod demonstration;
 mod example_files;
 mod form;
 mod given;

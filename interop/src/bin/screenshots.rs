@@ -6,7 +6,7 @@
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fantoccini::{Client, Locator};
 use interop::{Chromium, Cloakroom, Screen};
@@ -29,7 +29,8 @@ async fn take_all() -> Result<(), Box<dyn Error>> {
     std::fs::create_dir_all(PICTURES)?;
     let cloakroom = Cloakroom::demonstration()?;
     let site = format!("http://{}", cloakroom.gateway());
-    for (suffix, screen) in [("desktop", Screen::DESKTOP), ("phone", Screen::PHONE)] {
+    // On the phone the basket is below what fits at first.
+    for (suffix, screen, part) in [("desktop", Screen::DESKTOP, "/"), ("phone", Screen::PHONE, "/#basket")] {
         let chromium = Chromium::start(screen).await?;
         let client = chromium.client();
         client.goto(&format!("{site}/.cloakroom/login?return=/whoami")).await?;
@@ -42,17 +43,26 @@ async fn take_all() -> Result<(), Box<dyn Error>> {
         let note = client.find(Locator::Css("#note-text")).await?;
         note.send_keys("The blue coat is mine.").await?;
         press(client, "form:has(#note-text) button").await?;
-        client.goto(&site).await?;
+        client.goto(&format!("{site}{part}")).await?;
         take(client, &format!("demonstration-{suffix}")).await?;
         chromium.close().await?;
     }
     Ok(())
 }
 
-/// Presses a button that leads to another page, and waits for that.
+/// Presses a button that leads to another address, and waits until the browser is there: what is looked for next
+/// may be on this page too, and is gone a moment later.
 async fn press(client: &Client, button: &str) -> Result<(), Box<dyn Error>> {
+    let before = client.current_url().await?;
     let button = client.wait().at_most(PATIENCE).for_element(Locator::Css(button)).await?;
     button.click().await?;
+    let deadline = Instant::now() + PATIENCE;
+    while client.current_url().await? == before {
+        if Instant::now() > deadline {
+            return Err(format!("a button at {before} led nowhere").into());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     Ok(())
 }
 
