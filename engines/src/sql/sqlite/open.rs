@@ -19,6 +19,8 @@ use crate::Problem;
 
 /// How long an operator who holds a lock on the database may keep us waiting.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The most bytes of the log that remain when a burst of writes is over.
+const LOG_REMAINS: &str = "67108864";
 /// How many changes a listener may miss before it is told that it did.
 const STREAM_CAPACITY: usize = 4096;
 
@@ -31,7 +33,10 @@ pub(super) async fn writer(
 ) -> Result<Writer, Problem> {
     let folder = Folder::claim(path)?;
     let failed = |error| fault::problem(&folder.database, error);
-    let options = tune(connect_options(&folder.database).synchronous(SqliteSynchronous::Full));
+    let options = connect_options(&folder.database)
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("journal_size_limit", LOG_REMAINS);
+    let options = tune(options);
     let mut connection = options.connect().await.map_err(failed)?;
     schema::prepare(&mut connection, &folder.database).await?;
     // Only now that it is known to be ours. It stays in that mode.
@@ -44,7 +49,8 @@ pub(super) async fn writer(
     }
     let versions = Versions::begin(&mut connection, clock.now()).await.map_err(failed)?;
     let count = available_parallelism().map_or(2, |count| count.get().clamp(2, 8) as u32);
-    let readers = Arc::new(Readers::new(connect_options(&folder.database).read_only(true), count));
+    let read_only = connect_options(&folder.database).read_only(true);
+    let readers = Arc::new(Readers::new(read_only, count));
     Ok(Writer {
         storage: Arc::clone(storage),
         clock,
