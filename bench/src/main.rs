@@ -1,2 +1,97 @@
-//! Placeholder.
-fn main() {}
+//! Cloakroom side by side with its peers, on the machine where this runs.
+//!
+//! What a request costs is told as CPU time of the server's own processes, and as a ratio between servers that
+//! were measured in the same round: requests per second say more about the machine, and about who else was
+//! using it, than about a server. `bench/README.md` tells what is measured and how to read it.
+
+mod error;
+mod gateway;
+mod load;
+mod machine;
+mod spread;
+mod usage;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use error::Result;
+use gateway::Plan;
+
+/// Measures Cloakroom beside its peers on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "cloakroom-bench")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The gateway beside nginx, HAProxy and Apache with its session modules.
+    Gateway(GatewayArguments),
+}
+
+#[derive(Debug, clap::Args)]
+struct GatewayArguments {
+    /// How often each server is measured, in rotation.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+    /// How long one measurement takes, in seconds.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+    /// How long the same load runs before it, in seconds.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=600))]
+    warm_up: u64,
+    /// How many connections carry the load.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    connections: u32,
+    /// One round of two seconds, printed and not written: to see that everything works.
+    #[arg(long, conflicts_with_all = ["rounds", "seconds", "warm_up"])]
+    quick: bool,
+    /// Measure these rows alone, and only print them.
+    #[arg(long, value_delimiter = ',', value_name = "ROW")]
+    only: Vec<String>,
+    /// Where gateway.md and gateway.json are written.
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/benchmarks"))]
+    output: PathBuf,
+}
+
+impl From<&GatewayArguments> for Plan {
+    fn from(arguments: &GatewayArguments) -> Self {
+        let (rounds, seconds, warm_up) = match arguments.quick {
+            true => (1, 2, 1),
+            false => (arguments.rounds, arguments.seconds, arguments.warm_up),
+        };
+        Self {
+            rounds,
+            length: Duration::from_secs(seconds),
+            warm_up: Duration::from_secs(warm_up),
+            connections: arguments.connections,
+            only: arguments.only.clone(),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let Arguments { command: Command::Gateway(arguments) } = Arguments::parse();
+    match measure_gateway(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure_gateway(arguments: &GatewayArguments) -> Result<()> {
+    let report = gateway::measure(&Plan::from(arguments))?;
+    println!("{}", report.markdown());
+    if arguments.quick || !arguments.only.is_empty() {
+        eprintln!("Nothing was written: that takes a whole run.");
+        return Ok(());
+    }
+    report.write(&arguments.output)
+}

@@ -1,0 +1,113 @@
+//! Where and with what was measured: as much as a reader needs to judge the figures, and nothing that names the
+//! machine.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+use std::thread;
+
+use serde::Serialize;
+
+/// The machine and the versions of what ran on it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Machine {
+    /// What the processor calls itself.
+    pub(crate) processor: String,
+    /// How many threads run at once.
+    pub(crate) cores: usize,
+    /// Name and release of the kernel.
+    pub(crate) kernel: String,
+    /// What each program says of itself.
+    pub(crate) versions: BTreeMap<&'static str, String>,
+}
+
+/// A program, how it is asked for its version, and the word before that in the answer.
+const PROGRAMS: [(&str, &str, &str); 6] = [
+    ("nginx", "-v", "nginx/"),
+    ("apache2", "-v", "Apache/"),
+    ("haproxy", "-v", "version "),
+    ("wrk", "-v", "wrk "),
+    ("sqlite3", "-version", ""),
+    ("rustc", "--version", "rustc "),
+];
+
+impl Machine {
+    /// This one.
+    pub(crate) fn this() -> Self {
+        let mut versions: BTreeMap<_, _> = PROGRAMS
+            .into_iter()
+            .filter_map(|(program, option, before)| Some((program, version(program, option, before)?)))
+            .collect();
+        versions.insert("cloakroom", own_version());
+        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        Self {
+            processor: processor().unwrap_or_else(|| "unknown".to_owned()),
+            cores: cores(),
+            kernel: format!("Linux {}", kernel.trim()),
+            versions,
+        }
+    }
+}
+
+/// How many threads run at once here: so many workers each server gets.
+pub(crate) fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn processor() -> Option<String> {
+    let text = fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+/// `None` when the program is not there. Some tell their version as an error, so what they end with is no matter.
+fn version(program: &'static str, option: &str, before: &str) -> Option<String> {
+    let path = interop::find(program, program).or_else(|_| interop::find("cargo", program)).ok()?;
+    let path = path.with_file_name(program);
+    let output = Command::new(path).arg(option).output().ok()?;
+    let told = [output.stdout, output.stderr].concat();
+    word_after(&String::from_utf8_lossy(&told), before)
+}
+
+fn word_after(text: &str, before: &str) -> Option<String> {
+    let (_, rest) = text.split_once(before)?;
+    Some(rest.split_ascii_whitespace().next()?.to_owned())
+}
+
+/// The version of the workspace and the commit, with a word when the files are not those of the commit.
+fn own_version() -> String {
+    let git = |arguments: &[&str]| {
+        let output =
+            Command::new("git").current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let own = env!("CARGO_PKG_VERSION");
+    let Some(commit) = git(&["rev-parse", "--short", "HEAD"]) else {
+        return own.to_owned();
+    };
+    let is_changed =
+        git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|list| !list.is_empty());
+    format!("{own} ({commit}{})", if is_changed { ", with changes" } else { "" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_found_in_what_programs_say() {
+        let nginx = "nginx version: nginx/1.22.1\n";
+        assert_eq!(word_after(nginx, "nginx/").as_deref(), Some("1.22.1"));
+        let apache = "Server version: Apache/2.4.71 (Debian)\nServer built: 2026\n";
+        assert_eq!(word_after(apache, "Apache/").as_deref(), Some("2.4.71"));
+        assert_eq!(word_after("3.40.1 2022-12-28", "").as_deref(), Some("3.40.1"));
+        assert_eq!(word_after("no such thing", "version "), None);
+    }
+
+    #[test]
+    fn this_machine_can_be_described() {
+        let machine = Machine::this();
+        assert!(machine.cores > 0 && machine.kernel.len() > "Linux ".len());
+        assert!(machine.versions.contains_key("cloakroom"));
+    }
+}

@@ -1,0 +1,139 @@
+//! What processes use of the machine, as the kernel counts it.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::param::clock_ticks_per_second;
+
+use crate::error::{Error, Result};
+
+/// The CPU time that these processes have used until now, in user and system mode, with that of children who
+/// have ended: a server may replace a worker in the middle of a measurement.
+pub(crate) fn cpu_time(processes: &[u32]) -> Result<Duration> {
+    let mut ticks = 0;
+    for id in processes {
+        let path = format!("/proc/{id}/stat");
+        // Who has ended meanwhile is counted with its parent.
+        let Ok(line) = fs::read_to_string(&path) else { continue };
+        ticks += ticks_of(&line).ok_or_else(|| Error::unreadable(path))?.iter().sum::<u64>();
+    }
+    Ok(duration(ticks))
+}
+
+/// The CPU time of this program's children that have ended.
+pub(crate) fn cpu_time_of_ended_children() -> Result<Duration> {
+    let path = "/proc/self/stat";
+    let line = fs::read_to_string(path).map_err(Error::file(path))?;
+    let [_, _, user, system] = ticks_of(&line).ok_or_else(|| Error::unreadable(path))?;
+    Ok(duration(user + system))
+}
+
+/// The CPU time that all processors have spent on anything until now, what the host of a virtual machine took
+/// away included.
+pub(crate) fn cpu_time_of_machine() -> Result<Duration> {
+    let path = "/proc/stat";
+    let text = fs::read_to_string(path).map_err(Error::file(path))?;
+    busy_ticks(&text).map(duration).ok_or_else(|| Error::unreadable(path))
+}
+
+/// Memory of a group of processes, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Memory {
+    /// What is resident, where pages that processes share count for each of them.
+    pub(crate) resident: u64,
+    /// The same, where a page that n processes share counts as an nth.
+    pub(crate) proportional: u64,
+}
+
+impl Memory {
+    /// Of these processes, now.
+    pub(crate) fn of(processes: &[u32]) -> Result<Self> {
+        let mut all = Self::default();
+        for id in processes {
+            let path = format!("/proc/{id}/smaps_rollup");
+            let Ok(text) = fs::read_to_string(&path) else { continue };
+            let one = Self::read(&text).ok_or_else(|| Error::unreadable(Path::new(&path)))?;
+            all.resident += one.resident;
+            all.proportional += one.proportional;
+        }
+        Ok(all)
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let bytes_of = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+            let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+            Some(kibibytes << 10)
+        };
+        Some(Self { resident: bytes_of("Rss:")?, proportional: bytes_of("Pss:")? })
+    }
+}
+
+/// User and system time of a process, then those of its children who have ended, from its `stat` line. The
+/// name of the command, second in the line, may hold blanks and brackets: counting begins after the last one.
+fn ticks_of(line: &str) -> Option<[u64; 4]> {
+    let (_, rest) = line.rsplit_once(')')?;
+    // `rest` begins with the third field, the user time is the fourteenth.
+    let mut fields = rest.split_ascii_whitespace().skip(11).map(|field| field.parse().ok());
+    Some([fields.next()??, fields.next()??, fields.next()??, fields.next()??])
+}
+
+/// The first line of `/proc/stat`: user, nice, system, idle, waiting, interrupts, soft interrupts, stolen. What
+/// follows is time of guests, which is in the first two already.
+fn busy_ticks(text: &str) -> Option<u64> {
+    let line = text.lines().next()?.strip_prefix("cpu ")?;
+    let fields: Vec<u64> =
+        line.split_ascii_whitespace().map(|field| field.parse().ok()).collect::<Option<_>>()?;
+    let [user, nice, system, _idle, _waiting, interrupts, soft, stolen] = *fields.first_chunk::<8>()?;
+    Some(user + nice + system + interrupts + soft + stolen)
+}
+
+fn duration(ticks: u64) -> Duration {
+    Duration::from_micros(ticks * 1_000_000 / clock_ticks_per_second().max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn times_are_found_behind_a_name_with_brackets() {
+        let line = "7 (a) b (c)) S 1 7 7 0 -1 4194304 100 0 0 0 12 34 5 6 20 0 1 0 100 1000 10";
+        assert_eq!(ticks_of(line), Some([12, 34, 5, 6]));
+        assert_eq!(ticks_of("7 (cut off) S 1 7"), None);
+    }
+
+    #[test]
+    fn idle_and_waiting_are_not_busy() {
+        assert_eq!(busy_ticks("cpu  1 2 4 1000 1000 8 16 32 0 0\ncpu0 9 9"), Some(63));
+        assert_eq!(busy_ticks("intr 1 2"), None);
+    }
+
+    #[test]
+    fn memory_is_read_in_kibibytes() {
+        let text = "00400000-7ff000 ---p 00000000 00:00 0 [rollup]\nRss:     2048 kB\nPss:  1024 kB\nPss_Anon: 9 kB\n";
+        assert_eq!(Memory::read(text), Some(Memory { resident: 2 << 20, proportional: 1 << 20 }));
+    }
+
+    #[test]
+    fn the_work_of_this_very_process_is_counted() {
+        let own = [std::process::id()];
+        let before = cpu_time(&own).unwrap();
+        let machine_before = cpu_time_of_machine().unwrap();
+        while cpu_time(&own).unwrap() < before + Duration::from_millis(50) {
+            std::hint::black_box(0);
+        }
+        assert!(cpu_time_of_machine().unwrap() > machine_before);
+        assert!(Memory::of(&own).unwrap().resident > 0);
+    }
+
+    #[test]
+    fn the_work_of_a_child_is_counted_when_it_has_ended() {
+        let before = cpu_time_of_ended_children().unwrap();
+        let script = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done";
+        assert!(Command::new("/bin/sh").args(["-c", script]).status().unwrap().success());
+        assert!(cpu_time_of_ended_children().unwrap() > before);
+    }
+}
