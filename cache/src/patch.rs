@@ -102,12 +102,7 @@ impl Cache {
     pub async fn settle(&self, told: &Session, application: &Application) -> Result<(), Unavailable> {
         self.change(&told.handle, application, |current| {
             let mut next = Session::clone(current);
-            next.conflicts.retain(|name| !told.conflicts.contains(name));
-            if next.conflicts.len() == current.conflicts.len() {
-                return Step::Leave(());
-            }
-            next.revision = next.revision.next();
-            Step::Write(Box::new(next), ())
+            if next.settle(told.revision) { Step::Write(Box::new(next), ()) } else { Step::Leave(()) }
         })
         .await
         .map(drop)

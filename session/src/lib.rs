@@ -20,7 +20,7 @@ pub use end::{Ending, Why};
 pub use entries::{Entries, Entry, MAX_ENTRIES, Removal};
 pub use patch::{Change, Merge, OnConflict, Patch};
 pub use principal::Principal;
-pub use session::{Authentication, Previous, Session};
+pub use session::{Authentication, Conflict, Previous, Session};
 pub use ticket::{Handle, MalformedTicket, NoRandomness, Secret, SecretHash, Ticket};
 pub use time::{Clock, ManualClock, Millis, SystemClock};
 pub use timeouts::{Judgement, Timeouts, record_expiry};

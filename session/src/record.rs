@@ -20,8 +20,8 @@ use std::fmt;
 
 use self::wire::{Reader, Writer};
 use crate::{
-    Authentication, Entries, Entry, Handle, MAX_DEPTH, MAX_ENTRIES, Millis, Previous, Principal, Removal,
-    Revision, SecretHash, Session, Value,
+    Authentication, Conflict, Entries, Entry, Handle, MAX_DEPTH, MAX_ENTRIES, Millis, Previous, Principal,
+    Removal, Revision, SecretHash, Session, Value,
 };
 
 const MAGIC: u8 = 0xC1;
@@ -119,8 +119,11 @@ pub fn encode(session: &Session) -> Vec<u8> {
     if session.entries.floor() != Revision::default() {
         writer.field(FLOOR, |field| field.number(session.entries.floor().0));
     }
-    for name in &session.conflicts {
-        writer.field(CONFLICT, |field| field.raw(name.as_bytes()));
+    for conflict in &session.conflicts {
+        writer.field(CONFLICT, |field| {
+            field.number(conflict.noted.0);
+            field.text(&conflict.name);
+        });
     }
     for unknown in &session.unknown {
         writer.field(unknown.tag, |field| field.raw(&unknown.content));
@@ -162,7 +165,7 @@ struct Parts {
     entries: Vec<Entry>,
     removals: Vec<Removal>,
     floor: Revision,
-    conflicts: Vec<Box<str>>,
+    conflicts: Vec<Conflict>,
     unknown: Vec<Field>,
 }
 
@@ -198,7 +201,10 @@ impl Parts {
                 self.removals.push(Removal { name: field.text()?, removed });
             }
             FLOOR => self.floor = Revision(field.number()?),
-            CONFLICT => self.conflicts.push(field.rest_as_text()?),
+            CONFLICT => {
+                let noted = Revision(field.number()?);
+                self.conflicts.push(Conflict { name: field.text()?, noted });
+            }
             odd if odd % 2 == 1 => return Err(Malformed::Newer { what: "field", number: odd }),
             even => self.unknown.push(Field { tag: even, content: field.rest().into() }),
         }

@@ -31,9 +31,18 @@ pub struct Session {
     /// What applications keep in it.
     pub entries: Entries,
     /// Names whose change somebody lost to somebody else, and has not been told of yet.
-    pub conflicts: Vec<Box<str>>,
+    pub conflicts: Vec<Conflict>,
     /// Fields of a newer build, kept as they are.
     pub unknown: Vec<Field>,
+}
+
+/// A change that was lost to another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// The name that both changed.
+    pub name: Box<str>,
+    /// The revision that noted it: who saw that one, or a later one, can be told.
+    pub noted: Revision,
 }
 
 /// When and how a person proved who they are.
@@ -89,15 +98,25 @@ impl Session {
             merge.changed = true;
         }
         for name in &merge.conflicts {
-            if !self.conflicts.contains(name) {
-                self.conflicts.push(name.clone());
-                merge.changed = true;
-            }
+            self.conflicts.retain(|known| known.name != *name);
+            self.conflicts.push(Conflict { name: name.clone(), noted: revision });
+            merge.changed = true;
         }
         if merge.changed {
             self.revision = revision;
         }
         merge
+    }
+
+    /// Forgets the conflicts that somebody was told of who saw `seen`; whether there were any.
+    pub fn settle(&mut self, seen: Revision) -> bool {
+        let before = self.conflicts.len();
+        self.conflicts.retain(|conflict| conflict.noted > seen);
+        let is_changed = self.conflicts.len() < before;
+        if is_changed {
+            self.revision = self.revision.next();
+        }
+        is_changed
     }
 
     /// Whether it holds nothing and belongs to nobody.
@@ -110,5 +129,54 @@ impl Session {
 impl fmt::Debug for Previous {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Previous").field("until", &self.until).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patch(seen: Revision, value: &str) -> Patch {
+        let mut patch = Patch::new(seen);
+        patch.set("a", value.into());
+        patch
+    }
+
+    #[test]
+    fn a_conflict_is_told_until_somebody_saw_the_latest() {
+        let secret = Secret::from_bytes([1; 32]);
+        let mut session = Session::new(Handle::from_bytes([1; 16]), &secret, "shop", Millis(0));
+        let start = session.revision;
+        session.apply(&patch(start, "1"), OnConflict::KeepFirst);
+        session.apply(&patch(start, "2"), OnConflict::KeepFirst);
+        let told = session.revision;
+        // The same name again, while the first conflict is being told.
+        session.apply(&patch(start, "3"), OnConflict::KeepFirst);
+        assert!(!session.settle(told));
+        assert_eq!(session.conflicts.len(), 1);
+        assert!(session.settle(session.revision));
+        assert!(session.conflicts.is_empty() && !session.settle(session.revision));
+    }
+
+    #[test]
+    fn a_patch_that_changes_nothing_is_no_revision() {
+        let secret = Secret::from_bytes([1; 32]);
+        let mut session = Session::new(Handle::from_bytes([1; 16]), &secret, "shop", Millis(0));
+        session.apply(&patch(session.revision, "1"), OnConflict::KeepFirst);
+        let before = session.revision;
+        assert!(!session.apply(&patch(before, "1"), OnConflict::KeepFirst).changed);
+        assert_eq!(session.revision, before);
+    }
+
+    #[test]
+    fn an_end_comes_nearer_and_never_goes_away() {
+        let secret = Secret::from_bytes([1; 32]);
+        let mut session = Session::new(Handle::from_bytes([1; 16]), &secret, "shop", Millis(0));
+        for (ends, expected) in [(900, 900), (500, 500), (700, 500)] {
+            let mut patch = Patch::new(session.revision);
+            patch.ends = Some(Millis(ends));
+            session.apply(&patch, OnConflict::KeepFirst);
+            assert_eq!(session.ends, Some(Millis(expected)));
+        }
     }
 }

@@ -26,7 +26,7 @@ fn full_session() -> Session {
         until: session.begun.plus(Duration::from_secs(10)),
         successor: vec![1, 2, 3].into(),
     });
-    session.conflicts = vec!["name".into()];
+    session.conflicts = vec![Conflict { name: "name".into(), noted: Revision(3) }];
     session
 }
 
