@@ -34,6 +34,9 @@ pub(crate) enum Error {
         /// All that there are.
         known: String,
     },
+    /// The user has ended the run.
+    #[error("ended before all was measured")]
+    Interrupted,
     /// A file could not be read or written.
     #[error("{}: {cause}", path.display())]
     File {

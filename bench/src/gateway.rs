@@ -19,6 +19,7 @@ use serde::Serialize;
 pub(crate) use report::Report;
 
 use crate::error::{Error, Result};
+use crate::interrupt::Interrupt;
 use crate::machine::{self, Machine};
 use crate::usage::{self, Memory};
 use rows::{ROWS, Row};
@@ -66,7 +67,7 @@ pub(crate) struct Measured {
 }
 
 /// Measures everything that is installed. What is not is named in the report.
-pub(crate) fn measure(plan: &Plan) -> Result<Report> {
+pub(crate) fn measure(plan: &Plan, interrupt: &Interrupt) -> Result<Report> {
     let mut measured: Vec<Measured> =
         chosen(&plan.only)?.into_iter().map(|row| Measured { row, rounds: Vec::new() }).collect();
     let mut skipped = Vec::new();
@@ -79,7 +80,10 @@ pub(crate) fn measure(plan: &Plan) -> Result<Report> {
     for round in 1..=plan.rounds {
         for Measured { row, rounds } in &mut measured {
             eprint!("round {round} of {}: {} ... ", plan.rounds, row.id);
-            match measure_row(row, &upstream, plan) {
+            let outcome = measure_row(row, &upstream, plan);
+            // Such an outcome may be one of a part of the time, or an error that is nobody's fault.
+            interrupt.check()?;
+            match outcome {
                 Ok(one) => {
                     eprintln!("{:.1} us of CPU a request", one.cpu_microseconds_per_request);
                     rounds.push(one);

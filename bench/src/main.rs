@@ -6,6 +6,7 @@
 
 mod error;
 mod gateway;
+mod interrupt;
 mod load;
 mod machine;
 mod spread;
@@ -19,6 +20,7 @@ use clap::{Parser, Subcommand};
 
 use error::Result;
 use gateway::Plan;
+use interrupt::Interrupt;
 
 /// Measures Cloakroom beside its peers on this machine.
 #[derive(Debug, Parser)]
@@ -87,7 +89,7 @@ fn main() -> ExitCode {
 }
 
 fn measure_gateway(arguments: &GatewayArguments) -> Result<()> {
-    let report = gateway::measure(&Plan::from(arguments))?;
+    let report = gateway::measure(&Plan::from(arguments), &Interrupt::watched()?)?;
     println!("{}", report.markdown());
     if arguments.quick || !arguments.only.is_empty() {
         eprintln!("Nothing was written: that takes a whole run.");

@@ -142,12 +142,14 @@ impl Report {
              Measured on {date} with `{command}`, on {cores} cores of {processor}, {kernel}.\n\
              {versions}.\n\n\
              wrk, one thread, {connections} kept connections, {seconds} s after a warm-up of {warm_up_seconds} s; \
-             {rounds} rounds in rotation. Figures are medians, with the least and the greatest in brackets; a ratio \
+             {rotation}. Figures are medians, with the least and the greatest in brackets; a ratio \
              is taken within each round.\n\
              The machine is shared and noisy, and server, upstream and load all run on it: requests per second and \
              latency tell about the whole of it. The ratios are what counts.\n\
              {others}\n\
              What each row is, and how to read it: `bench/README.md`.\n",
+            rotation =
+                if *rounds == 1 { "one round".to_owned() } else { format!("{rounds} rounds in rotation") },
             cores = machine.cores,
             processor = machine.processor,
             kernel = machine.kernel,
