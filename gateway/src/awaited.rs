@@ -53,13 +53,16 @@ impl Drop for Awaited {
         }
         let (gateway, application) = (Arc::clone(&self.gateway), Arc::clone(&self.application));
         let visit = std::mem::take(&mut self.visit);
-        runtime.spawn(async move {
+        // A graceful stop waits for it.
+        let tasks = self.gateway.under_way.clone();
+        let late = async move {
             let Some(sessions) = &application.sessions else { return };
             let Ok(mut answer) = answer.await else { return };
             let updates = sessions.update.take(answer.headers_mut());
             if let Err(error) = gateway.update(&application, visit, updates).await {
                 tracing::warn!(%error, application = %application.id, "an update was lost, and its visitor had left");
             }
-        });
+        };
+        tasks.spawn_on(late, &runtime);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -35,32 +35,64 @@ pub(crate) struct Inbound {
     patience: Patience,
     received: u64,
     max_bytes: Option<u64>,
-    moved: Arc<Moved>,
+    upload: Arc<Upload>,
 }
 
-/// How much of a request's body has moved: whoever waits for the answer waits longer while it does.
+/// How far the body of a request has come.
 #[derive(Debug, Default)]
-pub(crate) struct Moved(AtomicU64);
+pub(crate) struct Upload {
+    steps: AtomicU64,
+    awaits_client: AtomicBool,
+    has_ended: AtomicBool,
+}
 
-impl Moved {
-    pub(crate) fn frames(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+impl Upload {
+    /// Changes whenever the body moves.
+    pub(crate) fn steps(&self) -> u64 {
+        self.steps.load(Ordering::Relaxed)
+    }
+
+    /// Whether the application would take more, and the client has not sent it.
+    pub(crate) fn awaits_client(&self) -> bool {
+        self.awaits_client.load(Ordering::Relaxed)
+    }
+
+    /// Whether all of it was read.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Relaxed)
+    }
+
+    fn step(&self) {
+        self.awaits_client.store(false, Ordering::Relaxed);
+        self.steps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn end(&self) {
+        self.has_ended.store(true, Ordering::Relaxed);
+        self.step();
     }
 }
 
 impl Inbound {
     pub(crate) fn new(body: Incoming, limits: &Limits) -> Self {
+        let upload = Upload { has_ended: body.is_end_stream().into(), ..Upload::default() };
         Self {
             body,
             patience: Patience::new(limits.body_timeout),
             received: 0,
             max_bytes: limits.max_body_bytes,
-            moved: Arc::default(),
+            upload: Arc::new(upload),
         }
     }
 
-    pub(crate) const fn moved(&self) -> &Arc<Moved> {
-        &self.moved
+    /// How far it has come, also for whoever does not hold the body.
+    pub(crate) const fn upload(&self) -> &Arc<Upload> {
+        &self.upload
+    }
+
+    /// Whether the client itself says that it will be too large.
+    pub(crate) fn announces_too_much(&self) -> Option<InboundError> {
+        self.max_bytes.filter(|max| self.body.size_hint().lower() > *max).map(InboundError::TooLarge)
     }
 }
 
@@ -79,8 +111,12 @@ impl HttpBody for Inbound {
                 Poll::Ready(Some(Err(error))) => {
                     return Poll::Ready(Some(Err(InboundError::Broken(error.to_string().into()))));
                 }
-                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Ready(None) => {
+                    this.upload.end();
+                    return Poll::Ready(None);
+                }
                 Poll::Pending => {
+                    this.upload.awaits_client.store(true, Ordering::Relaxed);
                     ready!(this.patience.poll_exhausted(cx));
                     return Poll::Ready(Some(Err(InboundError::TooSlow)));
                 }
@@ -88,12 +124,15 @@ impl HttpBody for Inbound {
             // Trailers are dropped: an application would read them as headers that nobody has looked at.
             let Some(data) = frame.data_ref() else { continue };
             this.patience.progress(data.len());
-            this.moved.0.fetch_add(1, Ordering::Relaxed);
+            this.upload.step();
             this.received = this.received.saturating_add(data.len() as u64);
             if let Some(max) = this.max_bytes
                 && this.received > max
             {
                 return Poll::Ready(Some(Err(InboundError::TooLarge(max))));
+            }
+            if this.body.is_end_stream() {
+                this.upload.end();
             }
             return Poll::Ready(Some(Ok(frame)));
         }
@@ -105,6 +144,13 @@ impl HttpBody for Inbound {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+impl Drop for Inbound {
+    fn drop(&mut self) {
+        // Nobody waits for the client any more.
+        self.upload.step();
     }
 }
 
@@ -125,6 +171,11 @@ enum Source {
 impl Outbound {
     pub(crate) const fn application(body: Incoming) -> Self {
         Self { source: Source::Application(body), _serving: None }
+    }
+
+    /// Whether it is our own, and no application's.
+    pub(crate) const fn is_own(&self) -> bool {
+        matches!(self.source, Source::Own(_))
     }
 
     pub(crate) fn with(self, serving: Serving) -> Self {

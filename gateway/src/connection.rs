@@ -5,52 +5,108 @@
 //! a bound of its own.
 
 use std::io::{Error, ErrorKind, IoSlice, Result};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::body::Upload;
+use crate::counters::Counted;
 use crate::patience::Patience;
 use crate::settings::Limits;
 
-const IDLE: u8 = 0;
-const HEAD: u8 = 1;
-const SERVING: u8 = 2;
-const TUNNEL: u8 = 3;
+/// How long a client that still sends may take to notice that it was answered.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// What a connection is doing, shared between its socket and its requests.
 #[derive(Debug, Default)]
-pub(crate) struct Phase(AtomicU8);
+pub(crate) struct Phase {
+    /// How many requests there were, so that the socket does not miss one that was answered at once.
+    requests: AtomicU64,
+    is_serving: AtomicBool,
+    is_tunnel: AtomicBool,
+    /// The body of the last request.
+    upload: Mutex<Option<Arc<Upload>>>,
+}
 
 impl Phase {
     /// A request is served until what this returns is dropped.
-    pub(crate) fn serve(self: &Arc<Self>) -> Serving {
-        self.0.store(SERVING, Ordering::Release);
-        Serving(Arc::clone(self))
+    pub(crate) fn serve(self: &Arc<Self>, upload: Arc<Upload>, in_flight: Counted) -> Serving {
+        *self.upload.lock() = Some(upload);
+        self.is_serving.store(true, Ordering::Release);
+        self.requests.fetch_add(1, Ordering::Release);
+        Serving { phase: Arc::clone(self), _in_flight: in_flight }
     }
 
     /// The connection has changed its protocol: from now on silence is no fault.
     pub(crate) fn tunnel(&self) {
-        self.0.store(TUNNEL, Ordering::Release);
+        self.is_tunnel.store(true, Ordering::Release);
     }
 
-    fn is_serving(&self) -> bool {
-        self.0.load(Ordering::Acquire) >= SERVING
+    fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Acquire)
+    }
+
+    fn doing(&self) -> Doing {
+        if self.is_tunnel.load(Ordering::Acquire) {
+            Doing::Tunnel
+        } else if self.is_serving.load(Ordering::Acquire) {
+            Doing::Serving
+        } else {
+            Doing::Idle
+        }
+    }
+
+    fn has_unread_body(&self) -> bool {
+        self.upload.lock().as_ref().is_some_and(|upload| !upload.has_ended())
     }
 }
 
 /// A request is being served.
 #[derive(Debug)]
-pub(crate) struct Serving(Arc<Phase>);
+pub(crate) struct Serving {
+    phase: Arc<Phase>,
+    _in_flight: Counted,
+}
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        // A tunnel stays one.
-        let _ = self.0.0.compare_exchange(SERVING, IDLE, Ordering::AcqRel, Ordering::Relaxed);
+        self.phase.is_serving.store(false, Ordering::Release);
     }
+}
+
+/// One of the connections that may be open at once.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    pub(crate) _permit: OwnedSemaphorePermit,
+    pub(crate) _open: Counted,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doing {
+    /// It is open, and nothing has come yet.
+    New,
+    /// It waits for the next request.
+    Idle,
+    /// A head has begun.
+    Head,
+    Serving,
+    Tunnel,
+}
+
+/// What the socket last saw its connection do.
+#[derive(Debug)]
+struct Seen {
+    doing: Doing,
+    requests: u64,
+    since: Instant,
 }
 
 /// A socket whose peer must not keep us waiting for ever.
@@ -59,11 +115,14 @@ pub(crate) struct Connection<S> {
     socket: S,
     phase: Arc<Phase>,
     limits: Limits,
-    /// In which phase the socket was last seen, and since when.
-    seen: (u8, Instant),
+    seen: Seen,
     /// Armed once and left alone while what it would be reset to lies later: most requests never touch the timer.
     alarm: Pin<Box<Sleep>>,
     writing: Patience,
+    /// Until when a client that still sends is listened to, once nothing more is sent to it.
+    farewell: Option<Instant>,
+    /// Kept as long as the socket is open, whoever holds that.
+    _seat: Option<Seat>,
 }
 
 impl<S> Connection<S> {
@@ -72,29 +131,46 @@ impl<S> Connection<S> {
         Self {
             socket,
             phase,
-            // A new connection owes us a head.
-            seen: (HEAD, now),
+            seen: Seen { doing: Doing::New, requests: 0, since: now },
             alarm: Box::pin(sleep_until(now + limits.header_timeout)),
             writing: Patience::new(limits.write_timeout),
             limits,
+            farewell: None,
+            _seat: None,
+        }
+    }
+
+    pub(crate) fn holding(self, seat: Seat) -> Self {
+        Self { _seat: Some(seat), ..self }
+    }
+
+    fn look(&mut self) {
+        let requests = self.phase.requests();
+        let doing = match self.phase.doing() {
+            // Only this side knows that a head has begun.
+            Doing::Idle if requests == self.seen.requests && self.seen.doing != Doing::Serving => {
+                self.seen.doing
+            }
+            doing => doing,
+        };
+        if doing != self.seen.doing || requests != self.seen.requests {
+            self.seen = Seen { doing, requests, since: Instant::now() };
         }
     }
 
     /// Until when the peer may be silent in the present phase.
     fn deadline(&mut self) -> Option<Instant> {
-        let phase = match self.phase.is_serving() {
-            true => SERVING,
-            // Only this side knows that a head has begun.
-            false if self.seen.0 == HEAD => HEAD,
-            false => IDLE,
-        };
-        if phase != self.seen.0 {
-            self.seen = (phase, Instant::now());
-        }
-        match phase {
-            IDLE => Some(self.seen.1 + self.limits.idle_connection_timeout),
-            HEAD => Some(self.seen.1 + self.limits.header_timeout),
-            _ => None,
+        self.look();
+        match self.seen.doing {
+            Doing::New | Doing::Head => Some(self.seen.since + self.limits.header_timeout),
+            Doing::Idle => {
+                // It is not idle while it takes the end of an answer; for that, writing has its own bound.
+                if self.writing.is_waiting() {
+                    self.seen.since = Instant::now();
+                }
+                Some(self.seen.since + self.limits.idle_connection_timeout)
+            }
+            Doing::Serving | Doing::Tunnel => None,
         }
     }
 
@@ -102,15 +178,18 @@ impl<S> Connection<S> {
         let Some(deadline) = self.deadline() else {
             return Poll::Pending;
         };
+        ready!(self.poll_alarm(deadline, cx));
+        Poll::Ready(Error::new(ErrorKind::TimedOut, "the client was silent for too long"))
+    }
+
+    fn poll_alarm(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             if deadline < self.alarm.deadline() {
                 self.alarm.as_mut().reset(deadline);
             }
-            if self.alarm.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
+            ready!(self.alarm.as_mut().poll(cx));
             if Instant::now() >= deadline {
-                return Poll::Ready(Error::new(ErrorKind::TimedOut, "the client was silent for too long"));
+                return Poll::Ready(());
             }
             self.alarm.as_mut().reset(deadline);
         }
@@ -132,6 +211,33 @@ impl<S> Connection<S> {
             failed => failed,
         }
     }
+
+    /// Whether the client is in the middle of a request that we answer without reading all of it.
+    fn is_interrupted(&mut self) -> bool {
+        self.look();
+        match self.seen.doing {
+            Doing::Head => true,
+            Doing::Idle | Doing::Serving => self.phase.has_unread_body(),
+            Doing::New | Doing::Tunnel => false,
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> Connection<S> {
+    /// Reads what the client still sends, until it has noticed that we are done, or for a while. To close before that
+    /// would reset the connection, and on its way back that overtakes the answer: the client would read an error of the
+    /// network where we told it what was wrong (RFC 9112, 9.6).
+    fn poll_farewell(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let mut unheard = [MaybeUninit::uninit(); 4096];
+        loop {
+            let mut buffer = ReadBuf::uninit(&mut unheard);
+            match Pin::new(&mut self.socket).poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() && Instant::now() < until => {}
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return self.poll_alarm(until, cx),
+            }
+        }
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
@@ -140,9 +246,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
         match Pin::new(&mut self.socket).poll_read(cx, buf) {
             Poll::Pending => self.poll_silence(cx).map(Err),
             read => {
-                // Bytes that come while nothing is served begin a head.
-                if buf.filled().len() > before && self.seen.0 != HEAD && !self.phase.is_serving() {
-                    self.seen = (HEAD, Instant::now());
+                if buf.filled().len() > before {
+                    self.look();
+                    // Bytes that come while nothing is served begin a head.
+                    if matches!(self.seen.doing, Doing::New | Doing::Idle) {
+                        self.seen = Seen { doing: Doing::Head, since: Instant::now(), ..self.seen };
+                    }
                 }
                 read
             }
@@ -150,7 +259,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
         let written = Pin::new(&mut self.socket).poll_write(cx, buf);
         self.check_write(cx, written)
@@ -174,7 +283,19 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
+        let until = match self.farewell {
+            Some(until) => until,
+            None => {
+                ready!(Pin::new(&mut self.socket).poll_shutdown(cx))?;
+                if !self.is_interrupted() {
+                    return Poll::Ready(Ok(()));
+                }
+                let until = Instant::now() + FAREWELL.min(self.limits.header_timeout);
+                self.farewell = Some(until);
+                until
+            }
+        };
+        self.poll_farewell(until, cx).map(Ok)
     }
 }
 
@@ -244,7 +365,7 @@ mod tests {
         let (_client, server) = duplex(64);
         let phase = Arc::new(Phase::default());
         let mut connection = Connection::new(server, Arc::clone(&phase), limits());
-        let serving = phase.serve();
+        let serving = phase.serve(Arc::default(), Counted::in_gauge(&Default::default()));
         let mut byte = [0; 1];
         // While a request is served, nothing is expected here.
         assert!(timeout(Duration::from_secs(500), connection.read(&mut byte)).await.is_err());

@@ -27,7 +27,6 @@ use crate::hygiene::{self, Refused};
 use crate::login::{INSECURE_NONCE_COOKIE, NONCE_COOKIE};
 use crate::pages::Fault;
 use crate::path::NormalPath;
-use crate::tunnel;
 use crate::update::{Effect, Updater};
 use crate::upstream::UpstreamError;
 use crate::visit::Visit;
@@ -51,7 +50,7 @@ pub(crate) struct Exchange {
 /// A request on its way to an application.
 pub(crate) struct Passing {
     pub(crate) parts: Parts,
-    pub(crate) body: Incoming,
+    pub(crate) body: Inbound,
     pub(crate) client: Client,
     /// The protocol that the client wants to change to.
     upgrade: Option<(HeaderValue, OnUpgrade)>,
@@ -59,7 +58,7 @@ pub(crate) struct Passing {
 
 impl Gateway {
     /// Answers a request.
-    pub(crate) async fn exchange(self: &Arc<Self>, request: Request<Incoming>, peer: IpAddr) -> Exchange {
+    pub(crate) async fn exchange(self: &Arc<Self>, request: Request<Inbound>, peer: IpAddr) -> Exchange {
         let (mut parts, body) = request.into_parts();
         let path = parts.uri.path().to_owned();
         let (application, path) = match self.route(&parts, &path) {
@@ -254,7 +253,7 @@ impl Gateway {
             return Ok(Effect::None);
         }
         let (gateway, application) = (Arc::clone(self), Arc::clone(application));
-        let task = tokio::spawn(async move {
+        let task = self.under_way.spawn(async move {
             let Some(sessions) = &application.sessions else { return Ok(Effect::None) };
             let updater = Updater {
                 cache: &gateway.cache,
@@ -306,7 +305,7 @@ impl Gateway {
         parts.uri = Uri::from_parts(uri).map_err(|_| Fault::new(StatusCode::BAD_REQUEST))?;
         parts.version = Version::HTTP_11;
         parts.extensions = Extensions::new();
-        Ok((Request::from_parts(parts, Inbound::new(body, &self.limits)), on_upgrade))
+        Ok((Request::from_parts(parts, body), on_upgrade))
     }
 
     /// An application's answer, without what was meant for its connection with us.
@@ -318,7 +317,7 @@ impl Gateway {
     ) -> Response<Outbound> {
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             match upgrade {
-                Some(client) => tunnel::open(client, &mut answer),
+                Some(client) => self.open_tunnel(client, &mut answer),
                 None => {
                     self.counters.upstream_failed("upgrade_nobody_asked_for");
                     return self.error(&asked.headers(), &Fault::new(StatusCode::BAD_GATEWAY));

@@ -6,22 +6,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cache::Cache;
-use http::{Method, Request, Response};
+use http::header::CONNECTION;
+use http::{HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::registry::Registry;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::application::{Application, ApplicationError};
-use crate::body::Outbound;
-use crate::connection::{Connection, Phase};
-use crate::counters::{Answers, Counters};
+use crate::body::{Inbound, Outbound};
+use crate::connection::{Connection, Phase, Seat};
+use crate::counters::{Answers, Counted, Counters};
 use crate::pages::Pages;
 use crate::router::Router;
 use crate::settings::{ApplicationSettings, Limits};
@@ -40,6 +41,10 @@ pub struct Gateway {
     has_access_log: bool,
     /// What is answered for no application in particular.
     unrouted: Answers,
+    /// What a stop waits for.
+    pub(crate) under_way: TaskTracker,
+    /// Nobody waits any more.
+    pub(crate) over: CancellationToken,
 }
 
 impl Gateway {
@@ -65,12 +70,15 @@ impl Gateway {
             counters,
             limits,
             has_access_log,
+            under_way: TaskTracker::new(),
+            over: CancellationToken::new(),
         })
     }
 
-    /// Serves connections of `listener` until `stop` is ready; then those under way may end, for the drain time-out.
+    /// Serves connections of `listener` until `stop` is ready. Then idle connections are closed, and requests and tunnels
+    /// under way may end, for the drain time-out. To be called once.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, stop: impl Future<Output = ()>) {
-        let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
+        let stopping = CancellationToken::new();
         let room = Arc::new(Semaphore::new(self.limits.max_connections));
         let mut stop = std::pin::pin!(stop);
         loop {
@@ -80,37 +88,47 @@ impl Gateway {
             };
             let Some((socket, peer, permit)) = accepted else { continue };
             let phase = Arc::new(Phase::default());
-            let connection = Connection::new(socket, Arc::clone(&phase), self.limits);
+            let seat = Seat { _permit: permit, _open: Counted::in_gauge(&self.counters.connections) };
+            let connection = Connection::new(socket, Arc::clone(&phase), self.limits).holding(seat);
             let gateway = Arc::clone(&self);
             let service = service_fn(move |request| {
                 let (gateway, phase) = (Arc::clone(&gateway), Arc::clone(&phase));
                 async move { Ok::<_, Infallible>(gateway.answer(request, peer.ip(), &phase).await) }
             });
             let serving = self.http().serve_connection(TokioIo::new(connection), service).with_upgrades();
-            let (open, stopping) = (self.counters.connections.clone(), stopping.clone());
-            open.inc();
-            tasks.spawn(async move {
+            let (gateway, stopping) = (Arc::clone(&self), stopping.clone());
+            self.under_way.spawn(async move {
                 let mut serving = std::pin::pin!(serving);
                 let ended = tokio::select! {
-                    ended = serving.as_mut() => ended,
+                    ended = serving.as_mut() => Some(ended),
                     () = stopping.cancelled() => {
                         serving.as_mut().graceful_shutdown();
-                        serving.await
+                        gateway.over.run_until_cancelled(serving).await
                     }
                 };
-                if let Err(error) = ended {
-                    tracing::debug!(%error, "a client's connection ended badly");
+                if let Some(Err(error)) = ended {
+                    gateway.ended_badly(&error);
                 }
-                open.dec();
-                drop(permit);
             });
         }
         drop(listener);
-        tasks.close();
+        self.under_way.close();
         stopping.cancel();
-        if timeout(self.limits.drain_timeout, tasks.wait()).await.is_err() {
-            tracing::warn!("requests were still under way after the drain time-out; they are cut off");
+        if timeout(self.limits.drain_timeout, self.under_way.wait()).await.is_err() {
+            tracing::warn!(
+                left = self.under_way.len(),
+                "requests or tunnels were still under way after the drain time-out; they are cut off"
+            );
+            self.over.cancel();
         }
+    }
+
+    fn ended_badly(&self, error: &hyper::Error) {
+        if error.is_parse() {
+            // The library has answered it.
+            self.counters.refuse("malformed");
+        }
+        tracing::debug!(%error, "a client's connection ended badly");
     }
 
     fn http(&self) -> http1::Builder {
@@ -131,11 +149,16 @@ impl Gateway {
         peer: IpAddr,
         phase: &Arc<Phase>,
     ) -> Response<Outbound> {
-        let serving = phase.serve();
-        let _in_flight = InFlight::of(&self.counters);
         let line = self.has_access_log.then(|| AccessLine::of(&request));
+        let request = request.map(|body| Inbound::new(body, &self.limits));
+        let upload = Arc::clone(request.body().upload());
+        let serving = phase.serve(Arc::clone(&upload), Counted::in_gauge(&self.counters.in_flight));
         let exchange = self.exchange(request, peer).await;
-        let response = exchange.response;
+        let mut response = exchange.response;
+        if response.body().is_own() && !upload.has_ended() {
+            // Nobody reads the rest, so nothing can follow it.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
             phase.tunnel();
         }
@@ -164,7 +187,7 @@ impl Gateway {
 async fn accept(
     listener: &TcpListener,
     room: &Arc<Semaphore>,
-) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let permit = Arc::clone(room).acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((socket, peer)) => {
@@ -179,22 +202,6 @@ async fn accept(
             sleep(ACCEPT_PAUSE).await;
             None
         }
-    }
-}
-
-/// A request that is being answered.
-struct InFlight<'a>(&'a Counters);
-
-impl<'a> InFlight<'a> {
-    fn of(counters: &'a Counters) -> Self {
-        counters.in_flight.inc();
-        Self(counters)
-    }
-}
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.in_flight.dec();
     }
 }
 

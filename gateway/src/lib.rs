@@ -21,6 +21,7 @@ mod connection;
 mod counters;
 mod exchange;
 mod gateway;
+mod last_words;
 mod list;
 mod own_page;
 mod patience;

@@ -7,7 +7,6 @@ use http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use hyper::body::Incoming;
 use session::{Patch, Revision};
 
 use crate::Gateway;
@@ -126,8 +125,8 @@ impl Gateway {
         }
     }
 
-    async fn form(&self, parts: &Parts, body: Incoming) -> Result<Bytes, Fault<'static>> {
-        let collected = Limited::new(Inbound::new(body, &self.limits), MAX_FORM).collect().await;
+    async fn form(&self, parts: &Parts, body: Inbound) -> Result<Bytes, Fault<'static>> {
+        let collected = Limited::new(body, MAX_FORM).collect().await;
         collected.map(http_body_util::Collected::to_bytes).map_err(|error| {
             let status = if error.is::<LengthLimitError>() {
                 StatusCode::PAYLOAD_TOO_LARGE

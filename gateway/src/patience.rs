@@ -41,6 +41,11 @@ impl Patience {
         }
     }
 
+    /// Whether somebody waits now.
+    pub(crate) const fn is_waiting(&self) -> bool {
+        self.since.is_some()
+    }
+
     /// Nothing comes through now. Ready when that has been so for too long; else the task is woken then.
     pub(crate) fn poll_exhausted(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = Instant::now();

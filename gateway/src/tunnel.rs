@@ -6,20 +6,28 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
 
-/// Joins the client's connection with the application's once both have changed.
-pub(crate) fn open(client: OnUpgrade, answer: &mut Response<Incoming>) {
-    let application = hyper::upgrade::on(answer);
-    tokio::spawn(async move {
-        let (client, application) = match tokio::try_join!(client, application) {
-            Ok(both) => both,
-            Err(error) => {
-                tracing::debug!(%error, "a connection did not change its protocol");
-                return;
-            }
-        };
-        let (mut client, mut application) = (TokioIo::new(client), TokioIo::new(application));
-        if let Err(error) = copy_bidirectional(&mut client, &mut application).await {
-            tracing::debug!(%error, "a tunnel broke off");
+use crate::Gateway;
+
+impl Gateway {
+    /// Joins the client's connection with the application's once both have changed. A stop waits for it as for a
+    /// request, and then cuts it off.
+    pub(crate) fn open_tunnel(&self, client: OnUpgrade, answer: &mut Response<Incoming>) {
+        let application = hyper::upgrade::on(answer);
+        let over = self.over.clone();
+        self.under_way.spawn(async move { over.run_until_cancelled(join(client, application)).await });
+    }
+}
+
+async fn join(client: OnUpgrade, application: OnUpgrade) {
+    let (client, application) = match tokio::try_join!(client, application) {
+        Ok(both) => both,
+        Err(error) => {
+            tracing::debug!(%error, "a connection did not change its protocol");
+            return;
         }
-    });
+    };
+    let (mut client, mut application) = (TokioIo::new(client), TokioIo::new(application));
+    if let Err(error) = copy_bidirectional(&mut client, &mut application).await {
+        tracing::debug!(%error, "a tunnel broke off");
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt::Debug;
+use std::future::ready;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,8 @@ use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::timeout;
 
-use crate::body::{Inbound, InboundError, Moved};
+use crate::body::{Inbound, InboundError, Upload};
+use crate::last_words::Connector;
 use crate::settings::UpstreamSettings;
 
 /// How many idle connections to one application are kept, and how long.
@@ -50,7 +52,7 @@ pub(crate) enum UpstreamError {
 /// Connections to one application, kept open and used again.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    client: Client<HttpsConnector<HttpConnector>, Inbound>,
+    client: Client<HttpsConnector<Connector>, Inbound>,
     response_timeout: Duration,
 }
 
@@ -64,7 +66,7 @@ impl Pool {
             .with_native_roots()?
             .https_or_http()
             .enable_http1()
-            .wrap_connector(connector);
+            .wrap_connector(Connector(connector));
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
@@ -79,11 +81,14 @@ impl Pool {
 
 impl Upstream for Pool {
     fn send(&self, request: Request<Inbound>) -> Answer {
-        let moved = Arc::clone(request.body().moved());
+        if let Some(too_large) = request.body().announces_too_much() {
+            return Box::pin(ready(Err(UpstreamError::Request(too_large))));
+        }
+        let upload = Arc::clone(request.body().upload());
         let answer = self.client.request(request);
         let response_timeout = self.response_timeout;
         Box::pin(async move {
-            within(response_timeout, &moved, answer).await?.map_err(|error| match inbound(error) {
+            within(response_timeout, &upload, answer).await?.map_err(|error| match inbound(error) {
                 Ok(inbound) => UpstreamError::Request(inbound),
                 Err(error) if error.is_connect() => UpstreamError::Unreachable(error),
                 Err(error) => UpstreamError::Nonsense(error),
@@ -92,23 +97,23 @@ impl Upstream for Pool {
     }
 }
 
-/// Waits for an answer; as long as the request still moves, the application has not been asked in full.
+/// Waits for an answer. As long as the request still moves, or is the client's to send, the application has not been
+/// asked in full; one that takes no more of it has been.
 async fn within<T>(
     longest: Duration,
-    moved: &Moved,
+    upload: &Upload,
     answer: impl Future<Output = T>,
 ) -> Result<T, UpstreamError> {
     let mut answer = std::pin::pin!(answer);
-    let mut frames = moved.frames();
     loop {
+        let steps = upload.steps();
         if let Ok(answer) = timeout(longest, answer.as_mut()).await {
             return Ok(answer);
         }
-        let now = moved.frames();
-        if now == frames {
+        // The patience with a client is that of the body itself.
+        if upload.steps() == steps && !upload.awaits_client() {
             return Err(UpstreamError::TooSlow(longest));
         }
-        frames = now;
     }
 }
 
