@@ -74,6 +74,9 @@ fn word_after(text: &str, before: &str) -> Option<String> {
     Some(rest.split_ascii_whitespace().next()?.to_owned())
 }
 
+/// What the binary is not made of.
+const NOT_BUILT: [&str; 5] = [":/", ":!/bench", ":!/interop", ":!/xtask", ":!/docs"];
+
 /// The version of the workspace and the commit, with a word when the files are not those of the commit.
 fn own_version() -> String {
     let git = |arguments: &[&str]| {
@@ -82,11 +85,14 @@ fn own_version() -> String {
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     let own = env!("CARGO_PKG_VERSION");
+    if std::env::var_os("CLOAKROOM_BIN").is_some() {
+        return format!("{own} (a binary that was built before)");
+    }
     let Some(commit) = git(&["rev-parse", "--short", "HEAD"]) else {
         return own.to_owned();
     };
-    let is_changed =
-        git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|list| !list.is_empty());
+    let changes = git(&[&["status", "--porcelain", "--untracked-files=no", "--"], &NOT_BUILT[..]].concat());
+    let is_changed = changes.is_some_and(|list| !list.is_empty());
     format!("{own} ({commit}{})", if is_changed { ", with changes" } else { "" })
 }
 
