@@ -80,7 +80,21 @@ async fn something(f: &Fixture, cache: &Arc<Cache>, shared: &Shared, chance: &mu
         }
         16 => cache.tier.doubt_all(),
         17 => f.clock.set(Millis(START.0 + chance.below(600_000))),
-        18 => tokio::task::yield_now().await,
+        18 => {
+            // A visitor goes away in the middle of it.
+            let patch = setting(&shared.session, "gone", &chance.below(9).to_string());
+            let renewal = f.renewal(None);
+            let patience = chance.below(4);
+            tokio::select! {
+                biased;
+                () = async { for _ in 0..patience { tokio::task::yield_now().await } } => {}
+                _ = async {
+                    let _ = cache.patch(&ticket.handle, &patch, OnConflict::Refuse, &f.application).await;
+                    let _ = cache.find(&ticket, &f.application).await;
+                    let _ = cache.renew(&ticket.handle, &ticket.secret, &renewal, &f.application).await;
+                } => {}
+            }
+        }
         _ => {
             if cache.end(&shared.session, f.logout(), &f.application).await.is_ok() {
                 shared.told();

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use session::{OnConflict, Ticket, Why};
+use session::{OnConflict, Ticket, Timeouts, Why};
 use storage::faulty::{Fault, Gate, Which};
 use tokio::task::JoinHandle;
 
-use super::fixture::{IDLE, TOUCH_INTERVAL, found, setting};
+use super::fixture::{
+    IDLE, LIFETIME, MILLISECOND, SETTINGS, START, TOUCH_INTERVAL, application, ended, eventually, found,
+    setting,
+};
 use super::{Engine, Fixture, on_every_engine};
-use crate::{Ended, Find, Patched, Renew};
+use crate::{Cache, Ended, Find, Opening, Patched, Renew};
 
 on_every_engine!(
     what_was_ended_is_ended_for_everybody_and_after_a_restart
@@ -163,7 +166,7 @@ async fn an_end_goes_on_when_its_visitor_is_gone(mut f: Fixture) {
         }
     }
     gate.open();
-    super::fixture::eventually(async || !f.is_found(&opened.ticket).await).await;
+    eventually(async || !f.is_found(&opened.ticket).await).await;
     f.is_over(&opened.ticket).await;
 }
 
@@ -230,7 +233,7 @@ async fn an_end_of_a_session_that_is_over_anyway_brings_nothing_back(mut f: Fixt
     assert_eq!(f.end(&opened.session).await.unwrap(), Ended::Before);
     for _ in 0..2 {
         assert!(!f.is_found(&opened.ticket).await);
-        f.clock.set(super::fixture::START);
+        f.clock.set(START);
         assert!(!f.is_found(&opened.ticket).await);
         f.crash();
     }
@@ -259,4 +262,38 @@ async fn an_end_that_fails_leaves_no_way_around_the_refusal() {
     f.find(&opened.ticket).await.unwrap_err();
     f.patch(&opened.ticket.handle, &setting(&opened.session, "a", "2")).await.unwrap_err();
     f.renew(&opened.ticket, None).await.unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ends_and_last_uses_outlive_the_process_with_the_embedded_engine() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let clock = Arc::new(session::ManualClock::at(START));
+    let application = application("shop", Timeouts { idle: IDLE, lifetime: LIFETIME });
+    let cache = reopened(&folder, &clock).await;
+    let entries = session::Patch::new(session::Revision(0));
+    let opening = Opening { principal: None, authentication: None, entries };
+    let ended_one = cache.open(opening.clone(), &application).await.unwrap();
+    let used_one = cache.open(opening, &application).await.unwrap();
+    let logout = session::Ending { at: START, why: Why::Logout, by: "test".into() };
+    cache.end(&ended_one.session, logout.clone(), &application).await.unwrap();
+    clock.advance(TOUCH_INTERVAL - MILLISECOND);
+    found(cache.find(&used_one.ticket, &application).await);
+    cache.flush().await;
+    drop(cache);
+    let cache = reopened(&folder, &clock).await;
+    assert_eq!(ended(cache.find(&ended_one.ticket, &application).await), logout);
+    clock.advance(IDLE + TOUCH_INTERVAL - MILLISECOND);
+    found(cache.find(&used_one.ticket, &application).await);
+}
+
+/// A cache over the folder, as a new process has it; the old one may still be closing its files.
+async fn reopened(folder: &tempfile::TempDir, clock: &Arc<session::ManualClock>) -> Arc<Cache> {
+    let mut storage = None;
+    eventually(async || {
+        storage = engines::embedded::open("test", folder.path(), Arc::clone(clock) as _).await.ok();
+        storage.is_some()
+    })
+    .await;
+    let registry = &mut prometheus_client::registry::Registry::default();
+    Arc::new(Cache::new(storage.unwrap(), Arc::clone(clock) as _, SETTINGS, registry))
 }

@@ -45,6 +45,9 @@ async fn an_end_elsewhere_becomes_visible_here(f: Fixture) {
 }
 
 async fn a_fill_under_way_is_not_older_than_a_notice(mut f: Fixture) {
+    if !f.has_first_tier() {
+        return;
+    }
     let other = f.another_cache();
     for is_end in [true, false] {
         let opened = f.open().await;
@@ -82,9 +85,6 @@ async fn hears_what_was_said(f: &Fixture, other: &Arc<Cache>) {
     let patch = setting(&marker.session, "a", "said");
     merged(other.patch(&marker.ticket.handle, &patch, OnConflict::KeepFirst, &f.application).await);
     eventually(async || entries_at(&f.cache, &marker, &f.application).await == "a=said").await;
-    if !f.has_first_tier() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 async fn a_gap_makes_everything_be_asked_for_again(f: Fixture) {

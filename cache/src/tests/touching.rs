@@ -22,6 +22,8 @@ on_every_engine!(
     a_failed_touch_is_repeated_within_seconds
     a_tiny_first_tier_loses_no_use
     a_touch_never_brings_an_ended_session_back
+    a_write_whose_notice_comes_before_its_answer_forgets_no_use
+    a_first_tier_without_room_serves_from_storage
 );
 
 impl Fixture {
@@ -200,6 +202,40 @@ async fn a_touch_never_brings_an_ended_session_back(f: Fixture) {
     f.end(&opened.session).await.unwrap();
     gate.open();
     eventually(async || f.cache.counters.touched.get() == 1).await;
+    f.ending(&opened.ticket).await;
+}
+
+async fn a_write_whose_notice_comes_before_its_answer_forgets_no_use(f: Fixture) {
+    if !f.has_first_tier() {
+        return;
+    }
+    let opened = f.open().await;
+    let _house = f.keep_house(&f.cache).await;
+    f.found(&opened.ticket).await;
+    f.advance(IDLE - MILLISECOND);
+    let gate = f.hold_after(Which::Update);
+    let patch = tokio::spawn({
+        let (cache, application, seen) =
+            (Arc::clone(&f.cache), f.application.clone(), Arc::clone(&opened.session));
+        let patch = super::fixture::setting(&seen, "b", "2");
+        async move { cache.patch(&seen.handle, &patch, session::OnConflict::KeepFirst, &application).await }
+    });
+    gate.arrival().await;
+    // The stream takes the old copy out, with what it knew.
+    eventually(async || f.cache.tier.held(&opened.ticket.handle).is_none()).await;
+    gate.open();
+    super::fixture::merged(patch.await.unwrap());
+    f.advance(IDLE - MILLISECOND);
+    f.found(&opened.ticket).await;
+}
+
+async fn a_first_tier_without_room_serves_from_storage(mut f: Fixture) {
+    f.cache = f.cache_with(Settings { inproc_bytes: 0, ..SETTINGS });
+    let opened = f.open().await;
+    let session = f.set(&opened.session, "b", "2").await;
+    assert_eq!(*f.found(&opened.ticket).await, *session);
+    assert_eq!(f.cache.first_tier_size(), (0, 0));
+    f.end(&session).await.unwrap();
     f.ending(&opened.ticket).await;
 }
 
