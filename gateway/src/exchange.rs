@@ -7,12 +7,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cache::Find;
 use http::header::{ACCEPT, HOST, SET_COOKIE};
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
-use session::Handle;
+use session::{Handle, Ticket};
 use storage::Unavailable;
 
 use crate::Gateway;
@@ -180,7 +181,12 @@ impl Gateway {
                 Ok(mut answer) => {
                     sessions.update.take(answer.headers_mut());
                     self.without_impostors(&mut answer, sessions);
-                    self.returned(answer, upgrade, &asked)
+                    let mut response = self.returned(answer, upgrade, &asked);
+                    if is_demanded.is_some() {
+                        // Who is not logged in does not get it; nor do they from somebody's cache.
+                        caching::make_safe(response.headers_mut(), Audience::Person);
+                    }
+                    response
                 }
                 Err(error) => self.failed(&asked, application, &error),
             };
@@ -221,10 +227,11 @@ impl Gateway {
             Effect::Set(ticket) => set(sessions, &ticket),
             Effect::Delete => Some(sessions.cookie.delete()),
             Effect::None => match presented.as_ref().and_then(|found| found.successor.as_ref()) {
-                Some(successor) => set(sessions, successor),
-                None if presented.is_none() && is_over && may_delete(asked.mode.as_ref()) => {
-                    Some(sessions.cookie.delete())
-                }
+                Some(successor) => match self.latest(successor, sessions).await {
+                    Some(latest) => set(sessions, &latest),
+                    None => None,
+                },
+                None if is_over && may_delete(asked.mode.as_ref()) => Some(sessions.cookie.delete()),
                 None => None,
             },
         };
@@ -238,6 +245,20 @@ impl Gateway {
             response.headers_mut().append(SET_COOKIE, cookie);
         }
         response
+    }
+
+    /// The ticket of a session that had this one when the application was asked, if it is still alive: it may have ended
+    /// or been renewed meanwhile, and a dead ticket would take the place of what the visitor got then (law 1).
+    async fn latest(&self, ticket: &Ticket, sessions: &Sessions) -> Option<Ticket> {
+        match self.cache.find(ticket, &sessions.judge).await {
+            Ok(Find::Found(found)) => Some(found.successor.unwrap_or_else(|| ticket.clone())),
+            Ok(Find::Absent(_) | Find::Ended(_)) => None,
+            Err(error) => {
+                // The ticket that the visitor has is good for a while; its successor is told with the next request.
+                tracing::debug!(%error, "the successor of a ticket was not told");
+                None
+            }
+        }
     }
 
     /// Applies update headers, in a task of its own: a visitor who leaves meanwhile loses nothing.
@@ -444,7 +465,8 @@ fn present(headers: &mut HeaderMap, sessions: &Sessions, visit: &Visit) -> Resul
     sessions.presentation.insert(fact.as_slice(), &session.entries, headers)?;
     if !session.conflicts.is_empty() {
         let Presentation { format, max_header_bytes, .. } = &sessions.presentation;
-        let value = handoff::conflicts(&session.conflicts, *format, *max_header_bytes);
+        let names: Vec<Box<str>> = session.conflicts.iter().map(|conflict| conflict.name.clone()).collect();
+        let value = handoff::conflicts(&names, *format, *max_header_bytes);
         headers.insert(sessions.conflict_header.clone(), value);
     }
     Ok(())

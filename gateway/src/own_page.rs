@@ -15,7 +15,7 @@ use crate::body::{Inbound, Outbound};
 use crate::exchange::{Passing, set};
 use crate::login::{Login, OwnPage, Refusal, Submission};
 use crate::pages::Fault;
-use crate::update::{Effect, Updater};
+use crate::update::{Authority, Effect, Updater};
 use crate::visit::Visit;
 
 /// More than any form of ours has, in bytes.
@@ -40,9 +40,17 @@ impl Gateway {
         if matches!(parts.method, Method::GET | Method::HEAD) {
             return match page {
                 OwnPage::Login => login.login_page(&parts, name, now),
-                OwnPage::Logout => login.logout_page(&parts, name, now),
+                OwnPage::Logout => {
+                    // Whoever comes with several sessions has something to end as well.
+                    let name = visit.all().find_map(|found| found.session.principal.as_ref());
+                    login.logout_page(&parts, name.map(|principal| &*principal.name), now)
+                }
             }
             .map(Outbound::from);
+        }
+        if visit.is_crowded {
+            // Nobody could be found among so many afterwards, nor be logged out for certain now.
+            return self.error(&parts.headers, &Fault::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
         }
         let form = match self.form(&parts, body).await {
             Ok(form) => form,
@@ -67,7 +75,12 @@ impl Gateway {
                     self.counters.login("logout_refused");
                     response.map(Outbound::from)
                 }
-                Ok(()) => self.log_out(&parts, updater, sessions, login).await,
+                Ok(()) => match Visit::leaving(&parts.headers, sessions, &self.cache, &self.counters).await {
+                    Ok(visit) => {
+                        self.log_out(&parts, Updater { visit: &visit, ..updater }, sessions, login).await
+                    }
+                    Err(error) => self.unavailable(&parts.headers, &error, None),
+                },
             },
         }
     }
@@ -82,7 +95,7 @@ impl Gateway {
     ) -> Response<Outbound> {
         let seen =
             updater.visit.session.as_ref().map_or(Revision::default(), |(found, _)| found.session.revision);
-        match updater.log_in(user, "password", Patch::new(seen)).await {
+        match updater.log_in(user, Authority::Password, Patch::new(seen)).await {
             Ok(effect) => {
                 self.counters.login("logged_in");
                 let mut response = see_other(return_to);
@@ -109,7 +122,7 @@ impl Gateway {
         login: &Login,
     ) -> Response<Outbound> {
         match updater.log_out("the visitor").await {
-            Ok(()) => {
+            Ok(_) => {
                 self.counters.login("logged_out");
                 let mut response = login.logged_out().map(Outbound::from);
                 response.headers_mut().append(SET_COOKIE, sessions.cookie.delete());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cache::{Application as Judge, Cache, Opening, Patched, Renew, Renewal};
+use cache::{Application as Judge, Cache, Ended, Find, Opening, Patched, Renew, Renewal};
 use dialects::apache::form::Limits;
 use http::HeaderValue;
 use session::{Authentication, Change, Ending, MAX_ENTRIES, Patch, Principal, Revision, Ticket, Value, Why};
@@ -26,6 +26,24 @@ pub(crate) enum Effect {
     Set(Ticket),
     /// It goes.
     Delete,
+}
+
+/// Who says that somebody is who they say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Authority {
+    /// We ourselves, who were shown the password in this very request.
+    Password,
+    /// The application, in its answer to a request that came with the visit's session.
+    Application,
+}
+
+impl Authority {
+    const fn level(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::Application => "application",
+        }
+    }
 }
 
 /// Who makes changes, on what.
@@ -58,14 +76,22 @@ impl Updater<'_> {
                 );
                 self.change(patch).await
             }
-            Some(Change::Set(Value::Text(name))) => self.log_in(&name, "application", patch).await,
+            Some(Change::Set(Value::Text(name))) if !name.is_empty() => {
+                self.log_in(&name, Authority::Application, patch).await
+            }
             Some(Change::Set(_)) => {
                 self.counters.update("malformed");
-                tracing::warn!(application = %self.application.id, "who is logged in must be a text");
+                tracing::warn!(application = %self.application.id, "who is logged in must be a text, and not empty");
+                self.change(patch).await
+            }
+            // Nobody is logged in, as far as the application saw.
+            Some(Change::Remove) if self.visit.principal().is_none() && self.visit.ambiguous.is_empty() => {
                 self.change(patch).await
             }
             Some(Change::Remove) => {
-                self.log_out(&self.application.id).await?;
+                if self.log_out(&self.application.id).await? == Ended::Before {
+                    return Ok(self.too_late());
+                }
                 // What the application keeps beyond the logout begins a session of nobody.
                 let fresh = Visit::default();
                 match (Updater { visit: &fresh, ..*self }).change(patch).await? {
@@ -78,21 +104,30 @@ impl Updater<'_> {
 
     /// Makes the session that of `name`, with a new ticket: a known one is worthless after a login (session fixation).
     /// What somebody else had in it is not handed on; what a visitor collected before is theirs.
+    ///
+    /// Of several sessions none is known to be theirs. They are ended, or the visitor would stay nobody.
     pub(crate) async fn log_in(
         &self,
         name: &str,
-        level: &str,
+        authority: Authority,
         mut patch: Patch,
     ) -> Result<Effect, Unavailable> {
         let judge = &self.sessions.judge;
         let principal = Principal::named(&judge.realm.id, name);
-        let authentication = Authentication { at: self.cache.now(), level: level.into() };
+        let authentication = Authentication { at: self.cache.now(), level: authority.level().into() };
+        for other in &self.visit.ambiguous {
+            let ending = self.ending(Why::Replaced, &self.application.id);
+            self.cache.end(&other.session, ending, judge).await?;
+        }
         if let Some((found, ticket)) = &self.visit.session {
             let is_anothers =
                 found.session.principal.as_ref().is_some_and(|owner| !owner.is_same_person(&principal));
             if is_anothers {
                 let ending = self.ending(Why::Replaced, &self.application.id);
-                self.cache.end(&found.session, ending, judge).await?;
+                let ended = self.cache.end(&found.session, ending, judge).await?;
+                if ended == Ended::Before && authority == Authority::Application {
+                    return Ok(self.too_late());
+                }
             } else {
                 let login = Some((principal.clone(), authentication.clone()));
                 let secret = found.successor.as_ref().map_or(&ticket.secret, |successor| &successor.secret);
@@ -103,8 +138,16 @@ impl Updater<'_> {
                         self.too_large(&too_large);
                         return Ok(Effect::None);
                     }
-                    // It ended, or its ticket was renewed, while they logged in: they begin anew.
-                    Renew::Gone => {}
+                    // Another request has renewed it for the same person: that is renewed enough.
+                    Renew::Gone if self.successor(ticket).await?.is_some() => {
+                        self.change(patch).await?;
+                        // Asked again, for it may have ended just now.
+                        return Ok(self.successor(ticket).await?.map_or(Effect::None, Effect::Set));
+                    }
+                    // It ended, or somebody logged in with it, while they entered their password: they begin anew.
+                    Renew::Gone if authority == Authority::Password => {}
+                    // That wins over what an application says to a request from before it (law 1).
+                    Renew::Gone => return Ok(self.too_late()),
                 }
             }
         }
@@ -112,13 +155,20 @@ impl Updater<'_> {
         self.open(Some((principal, authentication)), patch, judge).await
     }
 
-    /// Ends the session, if there is one, or all that the visitor came with.
-    pub(crate) async fn log_out(&self, by: &str) -> Result<(), Unavailable> {
+    /// Ends the session, if there is one, or all that the visitor came with. Says whether one of them was live until
+    /// now.
+    pub(crate) async fn log_out(&self, by: &str) -> Result<Ended, Unavailable> {
+        let mut outcome = Ok(Ended::Before);
         for found in self.visit.all() {
             let ending = self.ending(Why::Logout, by);
-            self.cache.end(&found.session, ending, &self.sessions.judge).await?;
+            // What fails for one is tried for the others all the same: each that was tried is refused from now on.
+            match (self.cache.end(&found.session, ending, &self.sessions.judge).await, &outcome) {
+                (Err(error), _) => outcome = Err(error),
+                (Ok(Ended::Now), Ok(_)) => outcome = Ok(Ended::Now),
+                (Ok(_), _) => {}
+            }
         }
-        Ok(())
+        outcome
     }
 
     async fn change(&self, patch: Patch) -> Result<Effect, Unavailable> {
@@ -126,6 +176,15 @@ impl Updater<'_> {
         let Some((found, _)) = &self.visit.session else {
             // Nothing is kept for who has nothing.
             if !patch.sets_something() {
+                return Ok(Effect::None);
+            }
+            // A cookie of ours would take the place of one that may be alive.
+            if !self.visit.is_certain() {
+                self.counters.update("several_sessions");
+                tracing::info!(
+                    application = %self.application.id,
+                    "an update was not made: its visitor came with several sessions"
+                );
                 return Ok(Effect::None);
             }
             return self.open(None, patch, judge).await;
@@ -143,13 +202,7 @@ impl Updater<'_> {
                         "another request had changed keys meanwhile; the application is told with its next request"
                     );
                 }
-                if !merge.refused.is_empty() {
-                    self.counters.update("too_many_entries");
-                    tracing::warn!(
-                        application = %self.application.id, %handle, keys = merge.refused.len(),
-                        "the session has no room for more entries; keys were not set"
-                    );
-                }
+                self.no_room(merge.refused.len());
                 self.counters.update("done");
                 Ok(Effect::None)
             }
@@ -157,11 +210,7 @@ impl Updater<'_> {
                 self.counters.update("emptied");
                 Ok(Effect::Delete)
             }
-            Patched::Absent | Patched::Ended(_) => {
-                self.counters.update("too_late");
-                tracing::info!(application = %self.application.id, %handle, "an update came after the end of its session");
-                Ok(Effect::None)
-            }
+            Patched::Absent | Patched::Ended(_) => Ok(self.too_late()),
             Patched::TooLarge(too_large) => {
                 self.too_large(&too_large);
                 Ok(Effect::None)
@@ -176,8 +225,14 @@ impl Updater<'_> {
         judge: &Judge,
     ) -> Result<Effect, Unavailable> {
         let (principal, authentication) = login.unzip();
+        let names: Vec<Box<str>> = entries
+            .changes()
+            .filter(|(_, change)| matches!(change, Change::Set(_)))
+            .map(|(name, _)| name.into())
+            .collect();
         let opened = self.cache.open(Opening { principal, authentication, entries }, judge).await?;
         self.counters.update("opened");
+        self.no_room(names.iter().filter(|name| opened.session.entries.get(name).is_none()).count());
         Ok(Effect::Set(opened.ticket))
     }
 
@@ -187,6 +242,35 @@ impl Updater<'_> {
 
     fn ending(&self, why: Why, by: &str) -> Ending {
         Ending { at: self.cache.now(), why, by: by.into() }
+    }
+
+    /// What the visitor should hold instead of this ticket, if there is such a thing.
+    async fn successor(&self, ticket: &Ticket) -> Result<Option<Ticket>, Unavailable> {
+        match self.cache.find(ticket, &self.sessions.judge).await? {
+            Find::Found(found) => Ok(found.successor),
+            Find::Absent(_) | Find::Ended(_) => Ok(None),
+        }
+    }
+
+    fn too_late(&self) -> Effect {
+        self.counters.update("too_late");
+        let handle =
+            self.visit.session.as_ref().map(|(found, _)| tracing::field::display(&found.session.handle));
+        tracing::info!(
+            application = %self.application.id, handle,
+            "an update came too late: its session had ended, or somebody had logged in with it"
+        );
+        Effect::None
+    }
+
+    fn no_room(&self, keys: usize) {
+        if keys > 0 {
+            self.counters.update("too_many_entries");
+            tracing::warn!(
+                application = %self.application.id, keys,
+                "the session has no room for more entries; keys were not set"
+            );
+        }
     }
 
     fn too_large(&self, too_large: &cache::TooLarge) {

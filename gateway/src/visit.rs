@@ -1,8 +1,10 @@
 //! Which session a request comes with.
 
-use cache::{Cache, Find, Found};
+use std::time::Duration;
+
+use cache::{Absence, Application as Judge, Cache, Find, Found};
 use http::HeaderMap;
-use session::{Principal, Ticket};
+use session::{Principal, Ticket, Timeouts};
 use storage::Unavailable;
 
 use crate::application::Sessions;
@@ -17,7 +19,10 @@ pub(crate) struct Visit {
     /// It came with tickets of several live sessions, so that nobody can say which is meant. They are all ended by a
     /// logout, and otherwise count for nothing.
     pub(crate) ambiguous: Vec<Found>,
-    /// It came with a ticket of a session that was ended: its cookie has no use any more.
+    /// It came with more cookies of the name than are looked at: nobody knows what it has.
+    pub(crate) is_crowded: bool,
+    /// It came with a ticket of a session that was ended, and with none that may be alive, here or elsewhere: its cookie
+    /// has no use any more.
     pub(crate) is_over: bool,
 }
 
@@ -30,26 +35,52 @@ impl Visit {
         cache: &Cache,
         counters: &Counters,
     ) -> Result<Self, Unavailable> {
+        Self::judged(headers, sessions, &sessions.judge, cache, counters).await
+    }
+
+    /// As [`Visit::of`], for somebody who leaves: with the sessions that are over for this application, and alive for
+    /// another one of its realm. Who leaves, leaves everywhere.
+    pub(crate) async fn leaving(
+        headers: &HeaderMap,
+        sessions: &Sessions,
+        cache: &Cache,
+        counters: &Counters,
+    ) -> Result<Self, Unavailable> {
+        let unbounded = Timeouts { idle: Duration::ZERO, lifetime: Duration::ZERO };
+        let judge = Judge { timeouts: unbounded, ..sessions.judge.clone() };
+        Self::judged(headers, sessions, &judge, cache, counters).await
+    }
+
+    async fn judged(
+        headers: &HeaderMap,
+        sessions: &Sessions,
+        judge: &Judge,
+        cache: &Cache,
+        counters: &Counters,
+    ) -> Result<Self, Unavailable> {
         let cookies = cookies::find(headers, sessions.cookie.name());
         if cookies.too_many() {
             counters.refuse_cookie("too_many");
-            return Ok(Self::default());
+            return Ok(Self { is_crowded: true, ..Self::default() });
         }
-        let mut visit = Self::default();
+        let (mut visit, mut is_alive_elsewhere) = (Self::default(), false);
         for value in cookies.values() {
             let Some(ticket) = std::str::from_utf8(value).ok().and_then(|text| text.parse::<Ticket>().ok())
             else {
                 counters.refuse_cookie("malformed");
                 continue;
             };
-            match cache.find(&ticket, &sessions.judge).await? {
+            match cache.find(&ticket, judge).await? {
                 Find::Found(found) => match &visit.session {
                     Some((other, _)) if other.session.handle != found.session.handle => {
                         visit.ambiguous.push(found)
                     }
                     _ => visit.session = Some((found, ticket)),
                 },
-                Find::Absent(absence) => counters.refuse_cookie(absence.as_str()),
+                Find::Absent(absence) => {
+                    counters.refuse_cookie(absence.as_str());
+                    is_alive_elsewhere |= matches!(absence, Absence::OverHere | Absence::OtherRealm);
+                }
                 Find::Ended(_) => {
                     counters.refuse_cookie("ended");
                     visit.is_over = true;
@@ -60,7 +91,14 @@ impl Visit {
             counters.refuse_cookie("several_sessions");
             visit.ambiguous.extend(visit.session.take().map(|(found, _)| found));
         }
+        // A browser would delete whichever it holds at our path, and which that is cannot be told.
+        visit.is_over &= !is_alive_elsewhere && visit.all().next().is_none();
         Ok(visit)
+    }
+
+    /// Whether it is known what the visitor has, be it nothing.
+    pub(crate) const fn is_certain(&self) -> bool {
+        self.ambiguous.is_empty() && !self.is_crowded
     }
 
     /// The sessions that a logout ends.
