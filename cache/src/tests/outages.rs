@@ -219,7 +219,7 @@ async fn what_was_used_in_an_outage_is_written_after_it_without_anybody_asking(m
         f.advance(SETTINGS.inproc_timeout - MILLISECOND);
         f.found(&opened.ticket).await;
     }
-    eventually(async || f.cache.counters.touches_failed.get() > 0).await;
+    eventually(async || f.cache.counters.touches_failed.get() == 6).await;
     // when storage is back,
     f.faults.heal();
     let last_use = f.clock_now();

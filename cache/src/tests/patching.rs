@@ -26,6 +26,7 @@ on_every_engine!(
     sixty_four_writers_of_distinct_keys_are_all_kept
     of_64_writers_of_one_key_one_is_first_and_63_are_told
     an_update_whose_answer_was_lost_is_seen_by_the_next_find
+    a_stale_writer_is_told_of_an_update_whose_answer_was_lost
     a_patch_that_was_given_up_half_way_is_seen_by_the_next_find
     an_emptying_whose_answer_was_lost_leaves_no_copy
 );
@@ -251,6 +252,18 @@ async fn an_update_whose_answer_was_lost_is_seen_by_the_next_find(f: Fixture) {
         Err(error) => assert_eq!(error.applied, storage::Applied::Unknown),
     }
     assert_eq!(entries(&*f.found(&opened.ticket).await), "a=2");
+}
+
+async fn a_stale_writer_is_told_of_an_update_whose_answer_was_lost(f: Fixture) {
+    let opened = f.open().await;
+    f.faults.fail_once(Which::Update, Fault::LoseAnswer);
+    let patch = setting(&opened.session, "a", "2");
+    // Recognised or not, it is there.
+    let _ = f.patch(&opened.ticket.handle, &patch).await;
+    // What was there before the lost answer is no measure for who wants to keep it.
+    let (session, merge) = merged(f.patch(&opened.ticket.handle, &setting(&opened.session, "a", "1")).await);
+    assert_eq!(merge.conflicts, ["a".into()]);
+    assert_eq!(entries(&session), "a=2");
 }
 
 async fn a_patch_that_was_given_up_half_way_is_seen_by_the_next_find(f: Fixture) {
