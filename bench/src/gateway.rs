@@ -21,7 +21,7 @@ pub(crate) use report::Report;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::machine::{self, Machine};
-use crate::usage::{self, Memory};
+use crate::usage::{self, CpuTime, Memory};
 use rows::{ROWS, Row};
 use subject::Subject;
 use upstream::Upstream;
@@ -45,8 +45,10 @@ pub(crate) struct Plan {
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Measurement {
     pub(crate) requests_per_second: f64,
-    /// Of all processes of the server, user and system mode.
+    /// Of all processes of the server.
     pub(crate) cpu_microseconds_per_request: f64,
+    /// The part of it that the programs themselves used. The rest is the kernel's.
+    pub(crate) user_microseconds_per_request: f64,
     pub(crate) p50_microseconds: f64,
     pub(crate) p99_microseconds: f64,
     /// Memory before the load, when a few requests were answered.
@@ -136,7 +138,8 @@ fn measure_row(row: &'static Row, upstream: &Upstream, plan: &Plan) -> Result<Me
     #[expect(clippy::cast_precision_loss, reason = "none of them comes near 2^52")]
     Ok(Measurement {
         requests_per_second: seen.requests as f64 * 1e6 / seen.microseconds as f64,
-        cpu_microseconds_per_request: used.server.as_secs_f64() * 1e6 / seen.requests as f64,
+        cpu_microseconds_per_request: used.server.total().as_secs_f64() * 1e6 / seen.requests as f64,
+        user_microseconds_per_request: used.server.user.as_secs_f64() * 1e6 / seen.requests as f64,
         p50_microseconds: seen.p50 as f64,
         p99_microseconds: seen.p99 as f64,
         resident_bytes_at_start: at_start.resident as f64,
@@ -150,35 +153,34 @@ fn measure_row(row: &'static Row, upstream: &Upstream, plan: &Plan) -> Result<Me
 /// CPU times at one moment, or between two.
 #[derive(Debug)]
 struct Usage {
-    server: Duration,
-    upstream: Duration,
-    load: Duration,
+    server: CpuTime,
+    upstream: CpuTime,
+    load: CpuTime,
     machine: Duration,
 }
 
 impl Usage {
     fn now(server: &dyn subject::Server, upstream: &Upstream) -> Result<Self> {
         Ok(Self {
-            server: usage::cpu_time(&server.process().group())?,
-            upstream: usage::cpu_time(&upstream.process().group())?,
-            load: usage::cpu_time_of_ended_children()?,
+            server: CpuTime::of(&server.process().group())?,
+            upstream: CpuTime::of(&upstream.process().group())?,
+            load: CpuTime::of_ended_children()?,
             machine: usage::cpu_time_of_machine()?,
         })
     }
 
     fn since(&self, before: &Self) -> Self {
-        let between = |what: fn(&Self) -> Duration| what(self).saturating_sub(what(before));
         Self {
-            server: between(|usage| usage.server),
-            upstream: between(|usage| usage.upstream),
-            load: between(|usage| usage.load),
-            machine: between(|usage| usage.machine),
+            server: self.server.since(before.server),
+            upstream: self.upstream.since(before.upstream),
+            load: self.load.since(before.load),
+            machine: self.machine.saturating_sub(before.machine),
         }
     }
 
     /// What nobody of the measurement used. The machine's own time is counted in whole ticks, so it may come
     /// out a little below the sum of the others.
     fn others(&self) -> Duration {
-        self.machine.saturating_sub(self.server + self.upstream + self.load)
+        self.machine.saturating_sub(self.server.total() + self.upstream.total() + self.load.total())
     }
 }

@@ -15,7 +15,7 @@ pub(crate) struct Machine {
     pub(crate) processor: String,
     /// How many threads run at once.
     pub(crate) cores: usize,
-    /// Name and release of the kernel.
+    /// Name and version of the kernel, without what a distributor or a host adds to it.
     pub(crate) kernel: String,
     /// What each program says of itself.
     pub(crate) versions: BTreeMap<&'static str, String>,
@@ -43,7 +43,7 @@ impl Machine {
         Self {
             processor: processor().unwrap_or_else(|| "unknown".to_owned()),
             cores: cores(),
-            kernel: format!("Linux {}", kernel.trim()),
+            kernel: format!("Linux {}", kernel.trim().split('-').next().unwrap_or_default()),
             versions,
         }
     }

@@ -8,25 +8,52 @@ use rustix::param::clock_ticks_per_second;
 
 use crate::error::{Error, Result};
 
-/// The CPU time that these processes have used until now, in user and system mode, with that of children who
-/// have ended: a server may replace a worker in the middle of a measurement.
-pub(crate) fn cpu_time(processes: &[u32]) -> Result<Duration> {
-    let mut ticks = 0;
-    for id in processes {
-        let path = format!("/proc/{id}/stat");
-        // Who has ended meanwhile is counted with its parent.
-        let Ok(line) = fs::read_to_string(&path) else { continue };
-        ticks += ticks_of(&line).ok_or_else(|| Error::unreadable(path))?.iter().sum::<u64>();
-    }
-    Ok(duration(ticks))
+/// CPU time, by where it was spent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CpuTime {
+    /// In the program.
+    pub(crate) user: Duration,
+    /// In the kernel on its behalf.
+    pub(crate) system: Duration,
 }
 
-/// The CPU time of this program's children that have ended.
-pub(crate) fn cpu_time_of_ended_children() -> Result<Duration> {
-    let path = "/proc/self/stat";
-    let line = fs::read_to_string(path).map_err(Error::file(path))?;
-    let [_, _, user, system] = ticks_of(&line).ok_or_else(|| Error::unreadable(path))?;
-    Ok(duration(user + system))
+impl CpuTime {
+    /// What these processes have used until now, with what those of their children used who have ended: a server may
+    /// replace a worker in the middle of a measurement.
+    pub(crate) fn of(processes: &[u32]) -> Result<Self> {
+        let mut all = Self::default();
+        for id in processes {
+            let path = format!("/proc/{id}/stat");
+            // Who has ended meanwhile is counted with its parent.
+            let Ok(line) = fs::read_to_string(&path) else { continue };
+            let [user, system, user_of_ended, system_of_ended] =
+                ticks_of(&line).ok_or_else(|| Error::unreadable(path))?;
+            all.user += duration(user + user_of_ended);
+            all.system += duration(system + system_of_ended);
+        }
+        Ok(all)
+    }
+
+    /// Of this program's children that have ended.
+    pub(crate) fn of_ended_children() -> Result<Self> {
+        let path = "/proc/self/stat";
+        let line = fs::read_to_string(path).map_err(Error::file(path))?;
+        let [_, _, user, system] = ticks_of(&line).ok_or_else(|| Error::unreadable(path))?;
+        Ok(Self { user: duration(user), system: duration(system) })
+    }
+
+    /// Both.
+    pub(crate) fn total(self) -> Duration {
+        self.user + self.system
+    }
+
+    /// What came since an earlier time.
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self {
+            user: self.user.saturating_sub(before.user),
+            system: self.system.saturating_sub(before.system),
+        }
+    }
 }
 
 /// The CPU time that all processors have spent on anything until now, what the host of a virtual machine took
@@ -120,9 +147,9 @@ mod tests {
     #[test]
     fn the_work_of_this_very_process_is_counted() {
         let own = [std::process::id()];
-        let before = cpu_time(&own).unwrap();
+        let before = CpuTime::of(&own).unwrap();
         let machine_before = cpu_time_of_machine().unwrap();
-        while cpu_time(&own).unwrap() < before + Duration::from_millis(50) {
+        while CpuTime::of(&own).unwrap().since(before).user < Duration::from_millis(50) {
             std::hint::black_box(0);
         }
         assert!(cpu_time_of_machine().unwrap() > machine_before);
@@ -131,9 +158,9 @@ mod tests {
 
     #[test]
     fn the_work_of_a_child_is_counted_when_it_has_ended() {
-        let before = cpu_time_of_ended_children().unwrap();
+        let before = CpuTime::of_ended_children().unwrap();
         let script = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done";
         assert!(Command::new("/bin/sh").args(["-c", script]).status().unwrap().success());
-        assert!(cpu_time_of_ended_children().unwrap() > before);
+        assert!(CpuTime::of_ended_children().unwrap().since(before).total() > Duration::ZERO);
     }
 }

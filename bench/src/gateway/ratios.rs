@@ -133,6 +133,7 @@ mod tests {
         let rounds = costs.map(|cost| Measurement {
             requests_per_second: 1e6 / cost,
             cpu_microseconds_per_request: cost,
+            user_microseconds_per_request: cost / 2.0,
             p50_microseconds: 1.0,
             p99_microseconds: 2.0,
             resident_bytes_at_start: 1.0,

@@ -38,6 +38,7 @@ struct Figures {
     what: &'static str,
     requests_per_second: Spread,
     cpu_microseconds_per_request: Spread,
+    user_microseconds_per_request: Spread,
     /// Of the CPU time.
     ratio_to_nginx: Option<Spread>,
     p50_microseconds: Spread,
@@ -90,8 +91,8 @@ impl Report {
         let mut page = self.introduction();
         page.push_str(
             "\n## What a request costs\n\n\
-             | server | CPU µs a request | to nginx | requests/s | p50 µs | p99 µs | resident / proportional MB |\n\
-             |---|---|---|---|---|---|---|\n",
+             | server | CPU µs a request | of which in the program | to nginx | requests/s | p50 µs | p99 µs | resident / proportional MB |\n\
+             |---|---|---|---|---|---|---|---|\n",
         );
         for row in &self.rows {
             // Writing to a text cannot fail.
@@ -179,6 +180,7 @@ impl Figures {
             what: row.what,
             requests_per_second: spread(|one| one.requests_per_second)?,
             cpu_microseconds_per_request: spread(|one| one.cpu_microseconds_per_request)?,
+            user_microseconds_per_request: spread(|one| one.user_microseconds_per_request)?,
             ratio_to_nginx: ratios::to_nginx(rounds, all),
             p50_microseconds: spread(|one| one.p50_microseconds)?,
             p99_microseconds: spread(|one| one.p99_microseconds)?,
@@ -192,9 +194,10 @@ impl Figures {
 
     fn line(&self) -> String {
         format!(
-            "| {} | {} | {} | {} | {} | {} | {:.1} / {:.1} |",
+            "| {} | {} | {:.1} | {} | {} | {} | {} | {:.1} / {:.1} |",
             self.what,
             self.cpu_microseconds_per_request.shown(1),
+            self.user_microseconds_per_request.median,
             self.ratio_to_nginx.map_or_else(String::new, |ratio| ratio.shown(2)),
             self.requests_per_second.shown(0),
             self.p50_microseconds.shown(0),
