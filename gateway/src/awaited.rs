@@ -52,7 +52,7 @@ impl Drop for Awaited {
             return;
         }
         let (gateway, application) = (Arc::clone(&self.gateway), Arc::clone(&self.application));
-        let visit = std::mem::take(&mut self.visit);
+        let visit = Visit { has_left: true, ..std::mem::take(&mut self.visit) };
         // A graceful stop waits for it.
         let tasks = self.gateway.under_way.clone();
         let late = async move {

@@ -224,13 +224,18 @@ impl Gateway {
         self.without_impostors(&mut answer, sessions);
         let mut response = self.returned(answer, upgrade, asked);
         let cookie = match effect {
-            Effect::Set(ticket) => set(sessions, &ticket),
+            Effect::Set(ticket) => {
+                // Storage that cannot say is no reason to keep it from the visitor.
+                let latest = self.latest(&ticket, sessions).await.unwrap_or(Some(ticket));
+                latest.and_then(|ticket| set(sessions, &ticket))
+            }
             Effect::Delete => Some(sessions.cookie.delete()),
             Effect::None => match presented.as_ref().and_then(|found| found.successor.as_ref()) {
-                Some(successor) => match self.latest(successor, sessions).await {
-                    Some(latest) => set(sessions, &latest),
-                    None => None,
-                },
+                Some(successor) => {
+                    // The ticket that the visitor has is good for a while, and answered so again.
+                    let latest = self.latest(successor, sessions).await.unwrap_or_default();
+                    latest.and_then(|ticket| set(sessions, &ticket))
+                }
                 None if is_over && may_delete(asked.mode.as_ref()) => Some(sessions.cookie.delete()),
                 None => None,
             },
@@ -247,17 +252,16 @@ impl Gateway {
         response
     }
 
-    /// The ticket of a session that had this one when the application was asked, if it is still alive: it may have ended
-    /// or been renewed meanwhile, and a dead ticket would take the place of what the visitor got then (law 1).
-    async fn latest(&self, ticket: &Ticket, sessions: &Sessions) -> Option<Ticket> {
-        match self.cache.find(ticket, &sessions.judge).await {
-            Ok(Find::Found(found)) => Some(found.successor.unwrap_or_else(|| ticket.clone())),
-            Ok(Find::Absent(_) | Find::Ended(_)) => None,
-            Err(error) => {
-                // The ticket that the visitor has is good for a while; its successor is told with the next request.
-                tracing::debug!(%error, "the successor of a ticket was not told");
-                None
-            }
+    /// What to set a cookie to that shall hold this ticket: its session may have ended meanwhile, or have another one,
+    /// and a dead ticket would take the place of what the visitor got then (law 1).
+    pub(crate) async fn latest(
+        &self,
+        ticket: &Ticket,
+        sessions: &Sessions,
+    ) -> Result<Option<Ticket>, Unavailable> {
+        match self.cache.find(ticket, &sessions.judge).await? {
+            Find::Found(found) => Ok(Some(found.successor.unwrap_or_else(|| ticket.clone()))),
+            Find::Absent(_) | Find::Ended(_) => Ok(None),
         }
     }
 

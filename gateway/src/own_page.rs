@@ -100,7 +100,8 @@ impl Gateway {
                 self.counters.login("logged_in");
                 let mut response = see_other(return_to);
                 if let Effect::Set(ticket) = effect
-                    && let Some(cookie) = set(sessions, &ticket)
+                    && let Some(latest) = self.latest(&ticket, sessions).await.unwrap_or(Some(ticket))
+                    && let Some(cookie) = set(sessions, &latest)
                 {
                     response.headers_mut().append(SET_COOKIE, cookie);
                 }

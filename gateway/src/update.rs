@@ -115,6 +115,15 @@ impl Updater<'_> {
         let judge = &self.sessions.judge;
         let principal = Principal::named(&judge.realm.id, name);
         let authentication = Authentication { at: self.cache.now(), level: authority.level().into() };
+        if self.visit.has_left
+            && !self.visit.principal().is_some_and(|owner| owner.is_same_person(&principal))
+        {
+            // The ticket would reach nobody, and the one that they have, with all that they collected, would be
+            // worthless.
+            self.counters.update("left_before_login");
+            tracing::info!(application = %self.application.id, "a visitor who had left was not logged in");
+            return Ok(Effect::None);
+        }
         for other in &self.visit.ambiguous {
             let ending = self.ending(Why::Replaced, &self.application.id);
             self.cache.end(&other.session, ending, judge).await?;

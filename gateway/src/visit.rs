@@ -24,6 +24,8 @@ pub(crate) struct Visit {
     /// It came with a ticket of a session that was ended, and with none that may be alive, here or elsewhere: its cookie
     /// has no use any more.
     pub(crate) is_over: bool,
+    /// The visitor has gone, and no cookie reaches them any more.
+    pub(crate) has_left: bool,
 }
 
 impl Visit {

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use storage::Scanned;
+use storage::faulty::{Fault as StorageFault, Gate as StorageGate, Which};
 
 use crate::application::{Gate, update};
 use crate::house::{ADA, Engine, House, Plan, over_each_engine, plan};
-use crate::visitor::{LOGOUT, Request, Visitor};
+use crate::visitor::{LOGIN, LOGOUT, Request, Visitor};
 
 const WRITERS: u32 = 64;
 const ROUNDS: u64 = 16;
@@ -72,6 +73,48 @@ over_each_engine! {
             assert_eq!(reply.session(), Some("user=ada"));
             assert!(reply.set_cookies().is_empty(), "{:?}", reply.set_cookies());
         }
+        assert_gone(&house, &before).await;
+    }
+
+    async fn a_write_that_storage_holds_back_changes_nothing_after_a_logout(engine: Engine) {
+        let house = shop(engine).await;
+        for (text, fault) in [
+            ("a=2", StorageFault::HoldBefore as fn(StorageGate) -> StorageFault),
+            ("a=2", StorageFault::HoldAfter),
+            ("user=ada", StorageFault::HoldBefore),
+            ("user=ada", StorageFault::HoldAfter),
+        ] {
+            let visitor = house.visitor();
+            visitor.get("/").answered(update("user=ada")).await;
+            let before = visitor.with_ticket(&visitor.ticket());
+            let gate = StorageGate::default();
+            house.storage().fail_once(Which::Update, fault(gate.clone()));
+            let held = before.get("/").answered(update(text)).underway();
+            gate.arrival().await;
+            assert_eq!(log_out(&visitor).await.status, 303);
+            gate.open();
+            let reply = held.await.unwrap();
+            assert_eq!((reply.status, reply.session()), (200, Some("user=ada")));
+            assert!(reply.set_cookies().is_empty(), "{text} gave {:?}", reply.set_cookies());
+            assert_gone(&house, &before).await;
+        }
+    }
+
+    async fn a_login_that_storage_holds_back_is_told_nothing_of_after_a_logout(engine: Engine) {
+        let house = shop(engine).await;
+        let visitor = house.visitor();
+        visitor.log_in(ADA).await;
+        let before = visitor.with_ticket(&visitor.ticket());
+        let token = visitor.get(LOGIN).await.token();
+        let gate = StorageGate::default();
+        house.storage().fail_once(Which::Update, StorageFault::HoldAfter(gate.clone()));
+        let fields = [("token", &*token), ("user", ADA.0), ("password", ADA.1)];
+        let held = visitor.post(LOGIN, &fields).underway();
+        gate.arrival().await;
+        assert_eq!(log_out(&before).await.status, 303);
+        gate.open();
+        let reply = held.await.unwrap();
+        assert!(reply.set_cookies().is_empty(), "{:?}", reply.set_cookies());
         assert_gone(&house, &before).await;
     }
 

@@ -1,10 +1,12 @@
 //! Applications that log people in and out themselves.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use gateway::handoff::Format;
 
 use crate::application::{Gate, status, update};
-use crate::house::{Engine, House, Plan, over_each_engine, plan};
+use crate::house::{Engine, House, Plan, over_each_engine, plan, until};
 
 fn registering() -> Plan {
     Plan { may_login: true, ..plan() }
@@ -39,6 +41,32 @@ over_each_engine! {
         assert_eq!(visitor.get("/").await.session(), Some("user=bob&own=2"));
         assert_eq!(of_ada.get("/").await.session(), None);
         assert_eq!(house.stored().await, 1);
+    }
+
+    async fn who_leaves_before_they_are_logged_in_keeps_what_they_have(engine: Engine) {
+        let house = House::over(engine, vec![registering()]).await;
+        let visitor = house.visitor();
+        visitor.get("/").answered(update("basket=tea")).await;
+        let gate = Gate::closed();
+        let held = visitor.get("/").answered(update("user=ada").held_at(&gate)).underway();
+        gate.arrivals(1).await;
+        held.abort();
+        assert!(held.await.is_err());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        gate.open();
+        until("the refusal", async || house.counted("updates", "left_before_login") == 1).await;
+        assert_eq!(visitor.get("/").await.session(), Some("basket=tea"));
+        // Who leaves while they are logged out is logged out.
+        visitor.get("/").answered(update("user=ada")).await;
+        let gate = Gate::closed();
+        let held = visitor.get("/").answered(update("user=").held_at(&gate)).underway();
+        gate.arrivals(1).await;
+        held.abort();
+        assert!(held.await.is_err());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        gate.open();
+        until("the logout", async || house.stored().await == 0).await;
+        assert_eq!(visitor.get("/").await.session(), None);
     }
 
     async fn a_login_that_was_under_way_brings_back_nothing_after_a_logout(engine: Engine) {

@@ -127,6 +127,17 @@ async fn the_application_can_bring_the_end_nearer_and_not_move_it_away() {
 }
 
 #[tokio::test]
+async fn a_session_that_is_over_from_the_beginning_gives_no_cookie() {
+    let house = House::with(plan()).await;
+    for past in ["a=1&expiry=1", "expiry=1700000000000000&a=1", "a=1&expiry=-5"] {
+        let visitor = house.visitor();
+        let reply = visitor.get("/").answered(update(past)).await;
+        assert!(reply.set_cookies().is_empty(), "{past}");
+    }
+    assert_eq!(house.stored().await, 0);
+}
+
+#[tokio::test]
 async fn a_session_is_over_after_its_idle_time_and_its_lifetime() {
     let house = House::with(plan()).await;
     let (idle, busy) = (house.visitor(), house.visitor());
