@@ -1,7 +1,8 @@
 //! Nobody else's cache keeps what was made for one visitor.
 
 use crate::application::{status, update};
-use crate::house::{ADA, House, Plan, plan};
+use crate::house::House;
+use crate::plan::{ADA, Plan, plan};
 
 #[tokio::test]
 async fn what_shows_a_session_or_sets_a_cookie_is_private() {

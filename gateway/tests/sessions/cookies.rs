@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::application::update;
-use crate::house::{House, Plan, plan};
+use crate::house::House;
+use crate::plan::{Plan, plan};
 use crate::visitor::Visitor;
 
 /// Some tickets, each of a live session that says so.

@@ -4,7 +4,8 @@ use gateway::handoff::Format;
 use http::Method;
 
 use crate::application::{status, update};
-use crate::house::{House, Plan, plan};
+use crate::house::House;
+use crate::plan::{Plan, plan};
 
 #[tokio::test]
 async fn an_empty_value_removes_and_headers_apply_in_their_order() {

@@ -1,7 +1,8 @@
 //! What a client sends never passes for ours, and what is ours never reaches the application or, from it, the browser.
 
 use crate::application::{status, update};
-use crate::house::{ADA, House, Plan, plan};
+use crate::house::House;
+use crate::plan::{ADA, Plan, plan};
 use crate::visitor::{Request, Visitor};
 
 /// Names that some application reads as one of those that we present.

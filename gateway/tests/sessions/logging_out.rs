@@ -5,7 +5,8 @@ use std::time::Duration;
 use http::Method;
 
 use crate::application::update;
-use crate::house::{ADA, BOB, Engine, House, Plan, over_each_engine, plan};
+use crate::house::{Engine, House, over_each_engine};
+use crate::plan::{ADA, BOB, Plan, plan};
 use crate::visitor::LOGOUT;
 
 fn guarded() -> Plan {

@@ -7,7 +7,8 @@ use storage::Scanned;
 use storage::faulty::{Fault as StorageFault, Gate as StorageGate, Which};
 
 use crate::application::{Gate, update};
-use crate::house::{ADA, Engine, House, Plan, over_each_engine, plan};
+use crate::house::{Engine, House, over_each_engine};
+use crate::plan::{ADA, Plan, plan};
 use crate::visitor::{LOGIN, LOGOUT, Request, Visitor};
 
 const WRITERS: u32 = 64;

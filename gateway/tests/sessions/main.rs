@@ -1,8 +1,8 @@
 //! Sessions, seen from both ends of the gateway: a visitor on one socket, an application on another, storage that can
 //! fail below.
 //!
-//! Each module holds one of the promises of the design. `house`, `application` and `visitor` are what the tests are
-//! written in.
+//! Each module holds one of the promises of the design. `house`, `plan`, `application` and `visitor` are what the tests
+//! are written in.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,6 +16,7 @@ extern crate cloakroom_gateway as gateway;
 
 mod application;
 mod house;
+mod plan;
 mod visitor;
 
 mod caching;

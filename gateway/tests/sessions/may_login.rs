@@ -6,7 +6,8 @@ use futures_util::future::join_all;
 use gateway::handoff::Format;
 
 use crate::application::{Gate, status, update};
-use crate::house::{Engine, House, Plan, over_each_engine, plan, until};
+use crate::house::{Engine, House, over_each_engine, until};
+use crate::plan::{Plan, plan};
 
 fn registering() -> Plan {
     Plan { may_login: true, ..plan() }

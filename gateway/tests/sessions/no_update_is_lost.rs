@@ -7,7 +7,8 @@ use gateway::handoff::Format;
 use session::OnConflict;
 
 use crate::application::{Gate, update};
-use crate::house::{Engine, House, Plan, over_each_engine, plan, until};
+use crate::house::{Engine, House, over_each_engine, until};
+use crate::plan::{Plan, plan};
 use crate::visitor::Visitor;
 
 const WRITERS: u32 = 64;

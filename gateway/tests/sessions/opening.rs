@@ -5,7 +5,8 @@ use std::time::Duration;
 use gateway::cookies::{CookieSettings, SameSite};
 
 use crate::application::{status, update};
-use crate::house::{House, Plan, plan};
+use crate::house::House;
+use crate::plan::{Plan, plan};
 
 #[tokio::test]
 async fn who_has_nothing_gets_nothing() {

@@ -7,7 +7,8 @@ use storage::Scanned;
 use storage::faulty::{Fault as StorageFault, Gate as StorageGate, Which};
 
 use crate::application::{Fault, failing, status, update};
-use crate::house::{ADA, BOB, Engine, House, Plan, over_each_engine, plan, until};
+use crate::house::{Engine, House, over_each_engine, until};
+use crate::plan::{ADA, BOB, Plan, plan};
 use crate::visitor::{LOGIN, LOGOUT, Reply, Visitor};
 
 fn guarded() -> Plan {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::application::update;
-use crate::house::{Engine, House, Plan, over_each_engine, plan};
+use crate::house::{Engine, House, over_each_engine};
+use crate::plan::{Plan, plan};
 
 const MINUTE: Duration = Duration::from_secs(60);
 

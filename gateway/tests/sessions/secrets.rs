@@ -9,7 +9,8 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::application::{Fault, Gate, failing, status, update};
-use crate::house::{ADA, BOB, Engine, House, Plan, plan};
+use crate::house::{Engine, House};
+use crate::plan::{ADA, BOB, Plan, plan};
 use crate::visitor::{LOGIN, LOGOUT, Visitor};
 
 /// Everything that was logged.

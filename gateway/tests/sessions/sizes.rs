@@ -1,7 +1,8 @@
 //! What is too large has a clear answer, and loses nothing that was there.
 
 use crate::application::{status, update};
-use crate::house::{ADA, House, Plan, plan};
+use crate::house::House;
+use crate::plan::{ADA, Plan, plan};
 
 fn keys(count: usize, from: usize) -> String {
     (from..from + count).map(|number| format!("k{number}=1")).collect::<Vec<_>>().join("&")
