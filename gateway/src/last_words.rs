@@ -3,10 +3,13 @@
 //! An application may answer while we still send it the body of a request (413 is the common case), and close. Then our
 //! next write fails, perhaps before its answer was read, and the library would give up the connection with the answer
 //! in it. So a write that fails only stops: what reads from the connection finds the answer first, and then the error.
+//!
+//! One that neither hangs up nor takes anything is given up, or the client's upload would stand still with it for ever.
 
-use std::io::{IoSlice, Result};
+use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use http::Uri;
@@ -14,9 +17,21 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use tower_service::Service;
 
+use crate::patience::Patience;
+
 /// Makes connections whose last words are heard.
 #[derive(Debug, Clone)]
-pub(crate) struct Connector(pub(crate) HttpConnector);
+pub(crate) struct Connector {
+    http: HttpConnector,
+    write_timeout: Duration,
+}
+
+impl Connector {
+    /// Connects by `http`. An application may take nothing of a request for at most `write_timeout`.
+    pub(crate) const fn new(http: HttpConnector, write_timeout: Duration) -> Self {
+        Self { http, write_timeout }
+    }
+}
 
 type Socket = <HttpConnector as Service<Uri>>::Response;
 
@@ -26,12 +41,13 @@ impl Service<Uri> for Connector {
     type Future = BoxFuture<'static, std::result::Result<Self::Response, Self::Error>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<std::result::Result<(), Self::Error>> {
-        self.0.poll_ready(cx)
+        self.http.poll_ready(cx)
     }
 
     fn call(&mut self, target: Uri) -> Self::Future {
-        let connecting = self.0.call(target);
-        Box::pin(async move { connecting.await.map(LastWords::of) })
+        let connecting = self.http.call(target);
+        let write_timeout = self.write_timeout;
+        Box::pin(async move { connecting.await.map(|socket| LastWords::of(socket, write_timeout)) })
     }
 }
 
@@ -40,20 +56,31 @@ impl Service<Uri> for Connector {
 pub(crate) struct LastWords<S> {
     socket: S,
     is_unheard: bool,
+    writing: Patience,
 }
 
 impl<S> LastWords<S> {
-    const fn of(socket: S) -> Self {
-        Self { socket, is_unheard: false }
+    const fn of(socket: S, write_timeout: Duration) -> Self {
+        Self { socket, is_unheard: false, writing: Patience::new(write_timeout) }
     }
 
     /// A write that failed never ends: the end of the connection is what reading says.
-    fn hold<T>(&mut self, written: Poll<Result<T>>, cx: &Context<'_>) -> Poll<Result<T>> {
-        let Poll::Ready(Err(error)) = written else { return written };
-        tracing::debug!(%error, "an application takes no more of a request; its answer may be there");
-        self.is_unheard = true;
-        cx.waker().wake_by_ref();
-        Poll::Pending
+    fn check_write(&mut self, written: Poll<Result<usize>>, cx: &mut Context<'_>) -> Poll<Result<usize>> {
+        match written {
+            Poll::Ready(Ok(bytes)) => self.writing.progress(bytes),
+            Poll::Ready(Err(error)) => {
+                tracing::debug!(%error, "an application takes no more of a request; its answer may be there");
+                self.is_unheard = true;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Poll::Pending if self.writing.poll_exhausted(cx).is_ready() => {
+                let text = "the application took nothing of a request for too long";
+                return Poll::Ready(Err(Error::new(ErrorKind::TimedOut, text)));
+            }
+            Poll::Pending => {}
+        }
+        written
     }
 }
 
@@ -69,7 +96,7 @@ impl<S: Write + Unpin> Write for LastWords<S> {
             return Poll::Pending;
         }
         let written = Pin::new(&mut self.socket).poll_write(cx, buf);
-        self.hold(written, cx)
+        self.check_write(written, cx)
     }
 
     fn poll_write_vectored(
@@ -81,7 +108,7 @@ impl<S: Write + Unpin> Write for LastWords<S> {
             return Poll::Pending;
         }
         let written = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
-        self.hold(written, cx)
+        self.check_write(written, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -92,8 +119,7 @@ impl<S: Write + Unpin> Write for LastWords<S> {
         if self.is_unheard {
             return Poll::Pending;
         }
-        let flushed = Pin::new(&mut self.socket).poll_flush(cx);
-        self.hold(flushed, cx)
+        Pin::new(&mut self.socket).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {

@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt::Debug;
 use std::future::ready;
+use std::io::ErrorKind;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,7 +67,7 @@ impl Pool {
             .with_native_roots()?
             .https_or_http()
             .enable_http1()
-            .wrap_connector(Connector(connector));
+            .wrap_connector(Connector::new(connector, settings.response_timeout));
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
@@ -91,6 +92,7 @@ impl Upstream for Pool {
             within(response_timeout, &upload, answer).await?.map_err(|error| match inbound(error) {
                 Ok(inbound) => UpstreamError::Request(inbound),
                 Err(error) if error.is_connect() => UpstreamError::Unreachable(error),
+                Err(error) if is_timed_out(&error) => UpstreamError::TooSlow(response_timeout),
                 Err(error) => UpstreamError::Nonsense(error),
             })
         })
@@ -117,14 +119,19 @@ async fn within<T>(
     }
 }
 
+/// Whether the application did not take the request.
+fn is_timed_out(error: &ClientError) -> bool {
+    causes(error).any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::TimedOut)
+    })
+}
+
 /// The fault of the client's that made a request fail, if it was that.
 fn inbound(error: ClientError) -> Result<InboundError, ClientError> {
-    let mut source: Option<&(dyn StdError + 'static)> = error.source();
-    while let Some(cause) = source {
-        if let Some(inbound) = cause.downcast_ref::<InboundError>() {
-            return Ok(inbound.clone());
-        }
-        source = cause.source();
-    }
-    Err(error)
+    let inbound = causes(&error).find_map(|cause| cause.downcast_ref::<InboundError>()).cloned();
+    inbound.ok_or(error)
+}
+
+fn causes(error: &ClientError) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    std::iter::successors(error.source(), |cause| (**cause).source())
 }

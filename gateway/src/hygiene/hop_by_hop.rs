@@ -45,7 +45,12 @@ pub fn pass_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
 
 /// Removes what is meant for the application's connection only. A 101 keeps its upgrade. Call it after the update
 /// header was taken: `Connection` may name that.
+///
+/// A length beside chunks goes as well: it is not that of the body (RFC 9112, 6.3), and would cut it off.
 pub fn strip_response(parts: &mut response::Parts) {
+    if parts.headers.contains_key(TRANSFER_ENCODING) {
+        parts.headers.remove(CONTENT_LENGTH);
+    }
     let upgrade = match parts.status {
         StatusCode::SWITCHING_PROTOCOLS => parts.headers.get(UPGRADE).cloned(),
         _ => None,
@@ -205,6 +210,16 @@ mod tests {
         let mut parts = response(426, &headers);
         strip_response(&mut parts);
         assert_eq!(names(&parts.headers), ["x-end"]);
+    }
+
+    #[test]
+    fn a_response_has_one_framing() {
+        let mut parts = response(200, &[("Content-Length", "3"), ("Transfer-Encoding", "chunked")]);
+        strip_response(&mut parts);
+        assert!(parts.headers.is_empty());
+        let mut parts = response(200, &[("Content-Length", "3")]);
+        strip_response(&mut parts);
+        assert_eq!(names(&parts.headers), ["content-length"]);
     }
 
     proptest! {

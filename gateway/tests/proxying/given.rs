@@ -1,0 +1,237 @@
+//! A gateway, in front of an application, on a port of its own.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use cache::{Cache, Realm, Settings};
+use gateway::cookies::CookieSettings;
+use gateway::forwarded::{Trust, Writes};
+use gateway::handoff::{Format, Presentation};
+use gateway::pages::Pages;
+use gateway::path::{Prefix, Prefixes};
+use gateway::settings::{ApplicationSettings, Limits, SessionSettings, UpstreamSettings};
+use http::HeaderName;
+use http::uri::Scheme;
+use interop::raw::Connection;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
+use session::{Clock, OnConflict, SystemClock, Timeouts};
+use storage::Memory;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::application::Application;
+
+/// What a gateway is told.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) listen: &'static str,
+    pub(crate) upstream: String,
+    pub(crate) hosts: &'static [&'static str],
+    pub(crate) preserve_host: bool,
+    pub(crate) trusted: &'static [&'static str],
+    pub(crate) writes: Writes,
+    /// Whether it keeps sessions.
+    pub(crate) has_sessions: bool,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) response_timeout: Duration,
+    pub(crate) limits: Limits,
+}
+
+/// A plan in which nothing is short of time.
+pub(crate) fn plan(application: &Application) -> Plan {
+    Plan {
+        listen: "127.0.0.1:0",
+        upstream: application.address().to_string(),
+        hosts: &[],
+        preserve_host: true,
+        trusted: &[],
+        writes: Writes::XForwarded,
+        has_sessions: false,
+        connect_timeout: Duration::from_secs(5),
+        response_timeout: Duration::from_secs(10),
+        limits: limits(),
+    }
+}
+
+pub(crate) fn limits() -> Limits {
+    Limits {
+        header_timeout: Duration::from_secs(10),
+        body_timeout: Duration::from_secs(10),
+        write_timeout: Duration::from_secs(10),
+        idle_connection_timeout: Duration::from_secs(30),
+        max_header_bytes: 16 << 10,
+        max_headers: 100,
+        max_body_bytes: None,
+        drain_timeout: Duration::from_secs(5),
+        max_connections: 1000,
+    }
+}
+
+/// A gateway that keeps no sessions.
+pub(crate) fn gateway(application: &Application) -> Gateway {
+    plan(application).start()
+}
+
+/// A gateway that runs until it is stopped or dropped.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    address: SocketAddr,
+    registry: Registry,
+    stop: Option<oneshot::Sender<()>>,
+    serving: Option<JoinHandle<()>>,
+    runtime: Runtime,
+}
+
+impl Plan {
+    pub(crate) fn start(self) -> Gateway {
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let mut registry = Registry::default();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+        let storage = Arc::new(Memory::new("sessions", Arc::clone(&clock), 64 << 20));
+        let settings = Settings {
+            inproc_timeout: Duration::from_secs(60),
+            inproc_bytes: 1 << 20,
+            renew_window: Duration::from_secs(60),
+        };
+        let cache = Arc::new(Cache::new(storage, clock, settings, &mut registry));
+        let limits = self.limits;
+        let listen = self.listen;
+        let application = self.application();
+        let pages = Pages::built_in().unwrap();
+        let gateway =
+            gateway::Gateway::new(vec![application], limits, false, cache, pages, &mut registry).unwrap();
+        let listener = runtime.block_on(TcpListener::bind(listen)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = runtime.spawn(async move {
+            let until = async {
+                let _ = stopped.await;
+            };
+            Arc::new(gateway).serve(listener, until).await;
+        });
+        Gateway { address, registry, stop: Some(stop), serving: Some(serving), runtime }
+    }
+
+    fn application(self) -> ApplicationSettings {
+        ApplicationSettings {
+            id: "application".into(),
+            hosts: self.hosts.iter().map(|host| (*host).into()).collect(),
+            path: Prefix::parse("/").unwrap(),
+            upstream: UpstreamSettings {
+                scheme: Scheme::HTTP,
+                authority: self.upstream.parse().unwrap(),
+                connect_timeout: self.connect_timeout,
+                response_timeout: self.response_timeout,
+            },
+            preserve_host: self.preserve_host,
+            trust: Trust::new(self.trusted.iter().map(|network| network.parse().unwrap()), self.writes),
+            sessions: self.has_sessions.then(sessions),
+        }
+    }
+}
+
+fn sessions() -> SessionSettings {
+    let timeouts = Timeouts { idle: Duration::from_secs(600), lifetime: Duration::from_secs(3600) };
+    let touch_interval = Duration::from_secs(60);
+    let realm = Realm { id: "realm".into(), timeouts: vec![timeouts], touch_interval };
+    SessionSettings {
+        judge: cache::Application { realm: Arc::new(realm), timeouts, touch_interval },
+        cookie: CookieSettings { name: "session".into(), secure: false, ..CookieSettings::default() },
+        hide_from_upstream: true,
+        presentation: Presentation {
+            header: HeaderName::from_static("x-session"),
+            format: Format::Form,
+            list_separator: None,
+            entry_headers: Vec::new(),
+            max_header_bytes: 16 << 10,
+        },
+        update_header: HeaderName::from_static("x-replace-session"),
+        conflict_header: HeaderName::from_static("x-session-conflicts"),
+        paths: Prefixes::new(vec![Prefix::parse("/").unwrap()], Vec::new()),
+        on_conflict: OnConflict::KeepFirst,
+        user_entry: None,
+        may_login: false,
+        login: None,
+    }
+}
+
+impl Gateway {
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn connect(&self) -> Connection {
+        Connection::open(self.address).unwrap()
+    }
+
+    /// A connection on which this was sent. `HOST` in it stands for a good `Host` line.
+    pub(crate) fn sent(&self, request: &str) -> Connection {
+        let mut connection = self.connect();
+        connection.send(self.request(request)).unwrap();
+        connection
+    }
+
+    pub(crate) fn request(&self, request: &str) -> String {
+        request.replace("HOST", &format!("Host: {}", self.address))
+    }
+
+    /// What a metric without labels shows.
+    pub(crate) fn gauge(&self, name: &str) -> i64 {
+        self.metric(&format!("gateway_{name} ")).unwrap_or_else(|| panic!("there is no gauge {name}"))
+    }
+
+    /// How often something was counted under a reason.
+    pub(crate) fn counted(&self, name: &str, reason: &str) -> i64 {
+        self.metric(&format!("gateway_{name}_total{{reason=\"{reason}\"}} ")).unwrap_or(0)
+    }
+
+    fn metric(&self, start: &str) -> Option<i64> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).unwrap();
+        text.lines().find_map(|line| line.strip_prefix(start)).map(|value| value.parse().unwrap())
+    }
+
+    /// Nobody is connected, nothing is under way.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.gauge("connections") == 0 && self.gauge("in_flight") == 0
+    }
+
+    /// Tells it to stop.
+    pub(crate) fn stop(&mut self) {
+        let _ = self.stop.take().expect("it is stopped once").send(());
+    }
+
+    /// Waits until it has stopped, and says how long that took.
+    pub(crate) fn stopped(&mut self) -> Duration {
+        let serving = self.serving.take().expect("it stops once");
+        let start = Instant::now();
+        let ended =
+            self.runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), serving).await });
+        ended.expect("the gateway stops").unwrap();
+        start.elapsed()
+    }
+
+    /// How many tasks the gateway's runtime still has.
+    pub(crate) fn tasks(&self) -> usize {
+        self.runtime.metrics().num_alive_tasks()
+    }
+}
+
+/// Waits until it is so.
+pub(crate) fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A whole answer with this body.
+pub(crate) fn ok(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
