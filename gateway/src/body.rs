@@ -44,6 +44,7 @@ pub(crate) struct Upload {
     steps: AtomicU64,
     awaits_client: AtomicBool,
     has_ended: AtomicBool,
+    is_dropped: AtomicBool,
 }
 
 impl Upload {
@@ -60,6 +61,16 @@ impl Upload {
     /// Whether all of it was read.
     pub(crate) fn has_ended(&self) -> bool {
         self.has_ended.load(Ordering::Relaxed)
+    }
+
+    /// Whether somebody would still read the rest of it.
+    pub(crate) fn goes_on(&self) -> bool {
+        !self.has_ended() && !self.is_dropped.load(Ordering::Relaxed)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of_nothing() -> Self {
+        Self { has_ended: true.into(), ..Self::default() }
     }
 
     fn step(&self) {
@@ -150,6 +161,7 @@ impl HttpBody for Inbound {
 impl Drop for Inbound {
     fn drop(&mut self) {
         // Nobody waits for the client any more.
+        self.upload.is_dropped.store(true, Ordering::Relaxed);
         self.upload.step();
     }
 }

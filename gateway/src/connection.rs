@@ -57,7 +57,10 @@ impl Phase {
     fn doing(&self) -> Doing {
         if self.is_tunnel.load(Ordering::Acquire) {
             Doing::Tunnel
-        } else if self.is_serving.load(Ordering::Acquire) {
+        } else if self.is_serving.load(Ordering::Acquire)
+            || self.upload.lock().as_ref().is_some_and(|upload| upload.goes_on())
+        {
+            // An application may have answered, and take the rest of the body all the same: that has its own bound.
             Doing::Serving
         } else {
             Doing::Idle
@@ -365,7 +368,7 @@ mod tests {
         let (_client, server) = duplex(64);
         let phase = Arc::new(Phase::default());
         let mut connection = Connection::new(server, Arc::clone(&phase), limits());
-        let serving = phase.serve(Arc::default(), Counted::in_gauge(&Default::default()));
+        let serving = phase.serve(Upload::of_nothing().into(), Counted::in_gauge(&Default::default()));
         let mut byte = [0; 1];
         // While a request is served, nothing is expected here.
         assert!(timeout(Duration::from_secs(500), connection.read(&mut byte)).await.is_err());

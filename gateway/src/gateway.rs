@@ -13,6 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::registry::Registry;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
@@ -29,6 +30,11 @@ use crate::settings::{ApplicationSettings, Limits};
 
 /// How long accepting pauses when the system has no room for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// When the system asks a silent peer whether it is still there, and how often. A tunnel may be silent as long as it
+/// likes, so nothing else would tell that its client has lost power or its network.
+pub(crate) const KEEPALIVE: Duration = Duration::from_secs(60);
+pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// A reverse proxy that keeps sessions for the applications behind it.
 #[derive(Debug)]
@@ -191,7 +197,9 @@ async fn accept(
     let permit = Arc::clone(room).acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((socket, peer)) => {
-            if let Err(error) = socket.set_nodelay(true) {
+            let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE_INTERVAL);
+            let prepared = socket.set_nodelay(true);
+            if let Err(error) = prepared.and_then(|()| SockRef::from(&socket).set_tcp_keepalive(&keepalive)) {
                 tracing::debug!(%error, "a connection went before it was served");
                 return None;
             }

@@ -17,6 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::timeout;
 
 use crate::body::{Inbound, InboundError, Upload};
+use crate::gateway::{KEEPALIVE, KEEPALIVE_INTERVAL};
 use crate::last_words::Connector;
 use crate::settings::UpstreamSettings;
 
@@ -61,6 +62,8 @@ impl Pool {
     pub(crate) fn new(settings: &UpstreamSettings) -> std::io::Result<Self> {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
+        connector.set_keepalive(Some(KEEPALIVE));
+        connector.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
         connector.set_connect_timeout(Some(settings.connect_timeout));
         connector.enforce_http(false);
         let connector = HttpsConnectorBuilder::new()

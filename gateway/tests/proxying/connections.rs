@@ -1,12 +1,14 @@
 //! Connections are used again, on both sides, and closed when their time has come.
 
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use gateway::settings::Limits;
 
 use crate::application::Application;
-use crate::given::{Plan, gateway, limits, ok, plan};
+use crate::given::{Plan, eventually, gateway, limits, ok, plan};
 
 #[test]
 fn one_connection_on_each_side_serves_many_requests() {
@@ -141,6 +143,30 @@ fn a_new_head_has_its_whole_time_whatever_was_before() {
         client.send("nown.example\r\n\r\n").unwrap();
         assert_eq!(client.response().unwrap().status, 404);
     }
+}
+
+#[test]
+fn the_system_notices_when_a_silent_peer_is_gone() {
+    let application = Application::start();
+    let gateway = gateway(&application);
+    let client = TcpStream::connect(gateway.address()).unwrap();
+    (&client).write_all(gateway.request("GET / HTTP/1.1\r\nHOST\r\n\r\n").as_bytes()).unwrap();
+    let mut served = application.accept();
+    served.head();
+    let (near, far) = (client.local_addr().unwrap(), application.address());
+    eventually("both have a timer", || {
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        // Local and remote address, state, queues, and the timer: 02 is that of keepalive.
+        let has_timer = |is_it: &dyn Fn(&str, &str) -> bool| {
+            table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>()).any(|fields| {
+                let [local, remote] = [fields[1], fields[2]].map(|field| field.split(':').nth(1).unwrap());
+                is_it(local, remote) && fields[5].starts_with("02:")
+            })
+        };
+        let port = |port: u16| format!("{port:04X}");
+        has_timer(&|local, remote| local == port(gateway.address().port()) && remote == port(near.port()))
+            && has_timer(&|_, remote| remote == port(far.port()))
+    });
 }
 
 #[test]

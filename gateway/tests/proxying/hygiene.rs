@@ -186,6 +186,10 @@ fn what_is_for_one_connection_stays_on_it() {
              Proxy-Connection: keep-alive\r\nProxy-Authorization: Basic x\r\nTE: trailers\r\nX-Kept: 1\r\n\r\n",
             Ok(&[("GET / HTTP/1.1", &["x-kept: 1"], b"")]),
         ),
+        (
+            "GET / HTTP/1.1\r\nHOST\r\nX-A: 1\r\nX-A: 2\r\n\r\n",
+            Ok(&[("GET / HTTP/1.1", &["x-a: 1", "x-a: 2"], b"")]),
+        ),
         // CVE-2016-5385
         ("GET / HTTP/1.1\r\nHOST\r\nProxy: http://elsewhere/\r\n\r\n", Ok(&[PLAIN])),
         (

@@ -118,6 +118,28 @@ fn a_pause_of_the_client_is_not_the_slowness_of_the_application() {
 }
 
 #[test]
+fn an_upload_goes_on_after_the_answer_as_long_as_the_application_takes_it() {
+    let application = Application::start();
+    let gateway = hurried(&application, |limits| {
+        limits.header_timeout = SHORT;
+        limits.idle_connection_timeout = SHORT;
+    });
+    let mut client = gateway.sent("POST / HTTP/1.1\r\nHOST\r\nContent-Length: 40\r\n\r\n");
+    let mut served = application.answers(ok("thanks"));
+    assert_eq!(client.response().unwrap().text(), "thanks");
+    for _ in 0..10 {
+        thread::sleep(SHORT / 4);
+        client.send("more").unwrap();
+        assert_eq!(served.read(4), b"more");
+    }
+    // And then the connection is an idle one.
+    let since = Instant::now();
+    assert!(client.rest().unwrap().is_empty());
+    let waited = since.elapsed();
+    assert!(waited > EARLY && waited < LATE, "{waited:?}");
+}
+
+#[test]
 fn who_takes_nothing_of_the_answer_is_cut_off() {
     let application = Application::start();
     let gateway = hurried(&application, |limits| limits.write_timeout = SHORT);
