@@ -38,14 +38,15 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct GatewayArguments {
-    /// How often each server is measured, in rotation.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    /// How often each server is measured, in rotation. Many short rounds rather than few long ones: the speed of a
+    /// shared machine changes within minutes, and a ratio is as good as its two measurements are near.
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
     /// How long one measurement takes, in seconds.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
     /// How long the same load runs before it, in seconds.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=600))]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=600))]
     warm_up: u64,
     /// How many connections carry the load.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1024))]
