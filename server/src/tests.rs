@@ -32,10 +32,16 @@ async fn get(address: std::net::SocketAddr, path: &str) -> String {
 async fn health_is_that_of_storage() {
     let (address, storage) = started().await;
     let well = get(address, "/health").await;
-    assert!(well.starts_with("HTTP/1.1 200") && well.contains(r#""status":"ok","version":"1.2.3""#), "{well}");
+    assert!(
+        well.starts_with("HTTP/1.1 200") && well.contains(r#""status":"ok","version":"1.2.3""#),
+        "{well}"
+    );
     storage.fail(Which::Any, Fault::Refuse);
     let ill = get(address, "/health").await;
-    assert!(ill.starts_with("HTTP/1.1 503") && ill.contains(r#""id":"local","status":"unavailable""#), "{ill}");
+    assert!(
+        ill.starts_with("HTTP/1.1 503") && ill.contains(r#""id":"local","status":"unavailable""#),
+        "{ill}"
+    );
     storage.heal();
     assert!(get(address, "/health").await.starts_with("HTTP/1.1 200"));
 }
