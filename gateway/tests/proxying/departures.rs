@@ -3,6 +3,8 @@
 use std::thread;
 use std::time::Duration;
 
+use interop::{Answer, Capture};
+
 use crate::application::Application;
 use crate::given::{Gateway, Plan, eventually, gateway, plan};
 
@@ -93,4 +95,53 @@ fn an_answer_that_may_change_a_session_is_awaited_all_the_same() {
     assert!(head.contains("x-session: a=2\r\n"), "{head}");
     served.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(client.response().unwrap().status, 200);
+}
+
+#[test]
+fn a_crowd_that_comes_and_goes_leaves_nothing_behind() {
+    const WAYS: [&str; 8] = [
+        "GET / HTTP/1.1\r\nHOST\r\n\r\n",
+        "HEAD / HTTP/1.1\r\nHOST\r\n\r\nGET / HTTP/1.1\r\nHOST\r\n\r\nGET / HT",
+        "POST / HTTP/1.1\r\nHOST\r\nContent-Length: 3\r\n\r\nabc",
+        "POST / HTTP/1.1\r\nHOST\r\nContent-Length: 3\r\n\r\na",
+        "POST / HTTP/1.1\r\nHOST\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nnonsense\r\n",
+        "GET / HTTP/1.1\r\nHOST\r\nConnection: upgrade\r\nUpgrade: foo\r\n\r\nhello",
+        "GET / HTTP/1.1\r\n\r\n",
+        "nonsense\r\n\r\n",
+    ];
+    let capture = Capture::answering(|request| match request.header("upgrade") {
+        Some(_) => Answer::Echo(
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: foo\r\n\r\n".to_vec(),
+        ),
+        None if request.line().starts_with("POST") => Answer::Close(b"HTTP/1.1 200 OK\r\n\r\nall".to_vec()),
+        None => Answer::ok("all"),
+    })
+    .unwrap();
+    let unused = Application::start();
+    for has_sessions in [false, true] {
+        let upstream = capture.address().to_string();
+        let gateway = Plan { upstream, has_sessions, ..plan(&unused) }.start();
+        thread::scope(|scope| {
+            for crowd in 0..8 {
+                let gateway = &gateway;
+                scope.spawn(move || {
+                    for number in 0..40 {
+                        let mut client = gateway.sent(WAYS[(crowd + number) % WAYS.len()]);
+                        // Some leave at once, some a moment later, some when they have seen enough.
+                        match number % 3 {
+                            0 => {}
+                            1 => thread::sleep(Duration::from_millis(number as u64 % 7)),
+                            _ => {
+                                client.patience(Duration::from_millis(20)).unwrap();
+                                let _ = client.response();
+                            }
+                        }
+                    }
+                });
+            }
+        });
+        eventually("nothing is left", || gateway.is_empty());
+        let mut client = gateway.sent(WAYS[0]);
+        assert_eq!(client.response().unwrap().text(), "all");
+    }
 }
