@@ -10,8 +10,8 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
 
-use crate::connection::Serving;
 use crate::patience::Patience;
+use crate::phase::Serving;
 use crate::settings::Limits;
 
 /// Why the body of a request did not arrive.

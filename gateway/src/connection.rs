@@ -8,100 +8,26 @@ use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::body::Upload;
 use crate::counters::Counted;
 use crate::patience::Patience;
+use crate::phase::{Doing, Phase};
 use crate::settings::Limits;
 
 /// How long a client that still sends may take to notice that it was answered.
 const FAREWELL: Duration = Duration::from_secs(5);
-
-/// What a connection is doing, shared between its socket and its requests.
-#[derive(Debug, Default)]
-pub(crate) struct Phase {
-    /// How many requests there were, so that the socket does not miss one that was answered at once.
-    requests: AtomicU64,
-    is_serving: AtomicBool,
-    is_tunnel: AtomicBool,
-    /// The body of the last request.
-    upload: Mutex<Option<Arc<Upload>>>,
-}
-
-impl Phase {
-    /// A request is served until what this returns is dropped.
-    pub(crate) fn serve(self: &Arc<Self>, upload: Arc<Upload>, in_flight: Counted) -> Serving {
-        *self.upload.lock() = Some(upload);
-        self.is_serving.store(true, Ordering::Release);
-        self.requests.fetch_add(1, Ordering::Release);
-        Serving { phase: Arc::clone(self), _in_flight: in_flight }
-    }
-
-    /// The connection has changed its protocol: from now on silence is no fault.
-    pub(crate) fn tunnel(&self) {
-        self.is_tunnel.store(true, Ordering::Release);
-    }
-
-    fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Acquire)
-    }
-
-    fn doing(&self) -> Doing {
-        if self.is_tunnel.load(Ordering::Acquire) {
-            Doing::Tunnel
-        } else if self.is_serving.load(Ordering::Acquire)
-            || self.upload.lock().as_ref().is_some_and(|upload| upload.goes_on())
-        {
-            // An application may have answered, and take the rest of the body all the same: that has its own bound.
-            Doing::Serving
-        } else {
-            Doing::Idle
-        }
-    }
-
-    fn has_unread_body(&self) -> bool {
-        self.upload.lock().as_ref().is_some_and(|upload| !upload.has_ended())
-    }
-}
-
-/// A request is being served.
-#[derive(Debug)]
-pub(crate) struct Serving {
-    phase: Arc<Phase>,
-    _in_flight: Counted,
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        self.phase.is_serving.store(false, Ordering::Release);
-    }
-}
 
 /// One of the connections that may be open at once.
 #[derive(Debug)]
 pub(crate) struct Seat {
     pub(crate) _permit: OwnedSemaphorePermit,
     pub(crate) _open: Counted,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Doing {
-    /// It is open, and nothing has come yet.
-    New,
-    /// It waits for the next request.
-    Idle,
-    /// A head has begun.
-    Head,
-    Serving,
-    Tunnel,
 }
 
 /// What the socket last saw its connection do.
@@ -310,6 +236,7 @@ mod tests {
     use tokio::time::{sleep, timeout};
 
     use super::*;
+    use crate::body::Upload;
 
     fn limits() -> Limits {
         Limits {

@@ -22,9 +22,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::application::{Application, ApplicationError};
 use crate::body::{Inbound, Outbound};
-use crate::connection::{Connection, Phase, Seat};
+use crate::connection::{Connection, Seat};
 use crate::counters::{Answers, Counted, Counters};
 use crate::pages::Pages;
+use crate::phase::Phase;
 use crate::router::Router;
 use crate::settings::{ApplicationSettings, Limits};
 

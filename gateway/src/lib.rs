@@ -25,6 +25,7 @@ mod last_words;
 mod list;
 mod own_page;
 mod patience;
+mod phase;
 mod router;
 mod tunnel;
 mod update;
