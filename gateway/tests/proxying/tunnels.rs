@@ -129,6 +129,40 @@ fn silence_in_a_tunnel_is_no_fault() {
 }
 
 #[test]
+fn a_tunnel_does_not_wait_for_ever_for_who_takes_nothing() {
+    let application = Application::start();
+    let short = Duration::from_millis(300);
+    let limits = Limits { write_timeout: short, ..limits() };
+    let gateway = Plan { limits, response_timeout: short, ..plan(&application) }.start();
+    let piece = "x".repeat(1 << 20);
+    let (client, mut served) = tunnel(&gateway, &application);
+    while served.tries_to_send(&piece) {}
+    eventually("the tunnel to a client that takes nothing is gone", || gateway.is_empty());
+    drop(client);
+    let (mut client, served) = tunnel(&gateway, &application);
+    while client.send(&piece).is_ok() {}
+    eventually("the tunnel to an application that takes nothing is gone", || gateway.is_empty());
+    drop(served);
+}
+
+#[test]
+fn a_request_with_a_body_may_ask_as_well() {
+    let application = Application::start();
+    let gateway = gateway(&application);
+    let mut client = gateway.sent(
+        "POST /chat HTTP/1.1\r\nHOST\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 4\r\n\r\nbodyearly",
+    );
+    let mut served = application.accept();
+    assert!(served.head().contains("upgrade: websocket\r\n"));
+    assert_eq!(served.read(4), b"body");
+    served.send(AGREE);
+    assert_eq!(client.response().unwrap().status, 101);
+    assert_eq!(served.read(5), b"early");
+    served.send("hi");
+    hears(&mut client, "hi");
+}
+
+#[test]
 fn a_tunnel_takes_its_place_among_the_connections() {
     let application = Application::start();
     let limits = Limits { max_connections: 1, ..limits() };
