@@ -30,9 +30,9 @@ pub struct Limits {
     pub max_headers: usize,
     /// The most bytes of a request's body; `None` is no bound.
     pub max_body_bytes: Option<u64>,
-    /// How long requests under way may take to end when the gateway stops.
+    /// How long requests and tunnels under way may take to end when the gateway stops.
     pub drain_timeout: Duration,
-    /// How many connections are served at once; more wait to be accepted.
+    /// How many connections are served at once, tunnels included; more wait to be accepted.
     pub max_connections: usize,
 }
 
@@ -64,7 +64,8 @@ pub struct UpstreamSettings {
     pub authority: Authority,
     /// The longest that connecting may take.
     pub connect_timeout: Duration,
-    /// The longest that the application may take to begin its answer, counted from when it has the whole request.
+    /// The longest that the application may take to begin its answer, counted from when it has the whole request; and
+    /// the longest that it may take nothing of what is sent to it, tunnels included.
     pub response_timeout: Duration,
 }
 
