@@ -406,9 +406,9 @@ impl Gateway {
         self.counters.refuse("storage_unavailable");
         tracing::warn!(%error, "a request was refused because storage is unavailable");
         let fault = Fault {
-            status: StatusCode::SERVICE_UNAVAILABLE,
             detail,
             retry_after: Some(error.retry_after.unwrap_or(RETRY_AFTER)),
+            ..Fault::new(StatusCode::SERVICE_UNAVAILABLE)
         };
         self.error(request, &fault)
     }

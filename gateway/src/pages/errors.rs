@@ -17,13 +17,16 @@ pub struct Fault<'a> {
     pub detail: Option<&'a str>,
     /// When to try again, if that can help; becomes `Retry-After`, and at least a second.
     pub retry_after: Option<Duration>,
+    /// Whether the page says that nobody was logged out by this (law 3). Never beside a detail that says otherwise.
+    pub session_safe: bool,
 }
 
 impl<'a> Fault<'a> {
-    /// A failure with the general explanation of its status.
+    /// A failure with the general explanation of its status. A fault of ours or of an application leaves the session
+    /// as it is, and says so.
     #[must_use]
     pub const fn new(status: StatusCode) -> Self {
-        Self { status, detail: None, retry_after: None }
+        Self { status, detail: None, retry_after: None, session_safe: status.as_u16() >= 500 }
     }
 
     /// The same with one sentence more, which anybody may read.
@@ -38,6 +41,13 @@ impl<'a> Fault<'a> {
         Self { retry_after: Some(after), ..self }
     }
 
+    /// The same where the session is what failed: a change, a login or a logout that was not confirmed. Then nothing is
+    /// promised about it, and the detail says what is known.
+    #[must_use]
+    pub const fn session_at_risk(self) -> Self {
+        Self { session_safe: false, ..self }
+    }
+
     pub(crate) fn page(&self) -> ErrorPage<'_> {
         let words = words(self.status);
         ErrorPage {
@@ -45,7 +55,7 @@ impl<'a> Fault<'a> {
             title: words.title,
             explanation: words.explanation,
             detail: self.detail,
-            session_safe: self.status.is_server_error(),
+            session_safe: self.session_safe,
         }
     }
 

@@ -128,6 +128,17 @@ fn an_error_comes_in_the_form_that_the_client_can_use() {
 }
 
 #[test]
+fn a_page_promises_nothing_of_a_session_that_is_at_risk() {
+    let promise = "Your session is not affected";
+    let page = |fault: &Fault<'_>| text(&pages().error(&accept("text/html"), fault)).to_owned();
+    let fault = Fault::new(StatusCode::SERVICE_UNAVAILABLE).detail("You are not logged out for certain yet.");
+    assert!(page(&fault).contains(promise));
+    assert!(!page(&fault.session_at_risk()).contains(promise));
+    assert!(page(&fault.session_at_risk()).contains("not logged out for certain"));
+    assert!(!page(&Fault::new(StatusCode::FORBIDDEN)).contains(promise));
+}
+
+#[test]
 fn every_status_has_words() {
     for status in 400..600 {
         let fault = Fault::new(StatusCode::from_u16(status).unwrap()).detail("The cause in one sentence.");
