@@ -470,7 +470,7 @@ fn present(headers: &mut HeaderMap, sessions: &Sessions, visit: &Visit) -> Resul
     if !session.conflicts.is_empty() {
         let Presentation { format, max_header_bytes, .. } = &sessions.presentation;
         let names: Vec<Box<str>> = session.conflicts.iter().map(|conflict| conflict.name.clone()).collect();
-        let value = handoff::conflicts(&names, *format, *max_header_bytes);
+        let value = handoff::conflicts(&names, *format, *max_header_bytes).0;
         headers.insert(sessions.conflict_header.clone(), value);
     }
     Ok(())

@@ -114,6 +114,8 @@ pub(crate) struct Places {
     pub(crate) id: Place,
     pub(crate) path: Place,
     pub(crate) cookie_name: Place,
+    /// Of its login, if it has one.
+    pub(crate) user_entry: Option<Place>,
 }
 
 /// What an application takes from the rest of the file.
@@ -257,12 +259,13 @@ impl Application {
                 handoff.check_reach(section, &path);
                 handoff
             });
-        let login = section.optional_table(
-            "login",
-            "A login form in front of the application. Left out, there is none.",
-            |section| Login::read(section, &path),
-        );
-        let places = Places { id: section.place("id"), path: section.place("path"), cookie_name };
+        let login_text = "A login form in front of the application. Left out, there is none.";
+        let (login, user_entry) = section
+            .optional_table("login", login_text, |section| {
+                (Login::read(section, &path), section.place("user_entry"))
+            })
+            .unzip();
+        let places = Places { id: section.place("id"), path: section.place("path"), cookie_name, user_entry };
         let application = Self {
             id,
             realm,

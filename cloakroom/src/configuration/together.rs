@@ -50,6 +50,7 @@ pub(crate) fn check_applications(document: &Document<'_>, applications: &[(Appli
         applications.iter().map(|(application, places)| (application.id.as_str(), &places.id)),
     );
     check_routes(document, applications);
+    check_user_entries(document, applications);
     for (index, (later, places)) in applications.iter().enumerate() {
         let earlier =
             applications.iter().take(index).filter(|(earlier, _)| earlier.carrier == Carrier::Ticket);
@@ -102,6 +103,25 @@ fn check_routes(document: &Document<'_>, applications: &[(Application, Places)])
                     seen.insert((host, path), &application.id);
                 }
             }
+        }
+    }
+}
+
+/// A realm has one name for who is logged in: under another one, an application of it could write what passes for it.
+fn check_user_entries(document: &Document<'_>, applications: &[(Application, Places)]) {
+    let mut seen: HashMap<&str, (&str, &str)> = HashMap::new();
+    for (application, places) in applications {
+        let (Some(login), Some(place)) = (&application.login, &places.user_entry) else { continue };
+        let (first, entry) =
+            *seen.entry(&application.realm).or_insert((&application.id, login.user_entry.as_str()));
+        if entry != login.user_entry {
+            let message = format!(
+                "`{first}` and `{}` are of the realm `{}`, and their logins name who is logged in differently: `{entry}` \
+                 and `{}`",
+                application.id, application.realm, login.user_entry
+            );
+            let cure = "give both the same `user_entry`, or take one out of the realm";
+            document.wrong(place, message, cure);
         }
     }
 }

@@ -117,6 +117,7 @@ fn sessions(
                 .iter()
                 .map(|(header, entry)| (header.clone(), entry.as_str().into()))
                 .collect(),
+            reserved: user_entry(application, all).map(Into::into),
             max_header_bytes: usize::try_from(handoff.max_header_bytes).unwrap_or(usize::MAX),
         },
         update_header: handoff.update_header.clone(),
@@ -161,7 +162,8 @@ fn a_minute(attempts: u32) -> Allowance {
     Allowance { burst, every: Duration::from_secs(60) / burst.get() }
 }
 
-/// The name by which this application learns who is logged in, if anything in its realm logs people in.
+/// The name by which this application learns who is logged in, if anything in its realm logs people in. All logins of
+/// a realm say the same one.
 fn user_entry<'a>(application: &'a Application, all: &'a [Application]) -> Option<&'a str> {
     let own = application.login.as_ref();
     let mut realm =

@@ -3,40 +3,45 @@
 use dialects::apache::form::{is_expiry, push_pair};
 use session::Value;
 
-use super::Fact;
+use super::{Fact, Hidden};
 
 /// Facts and entries as pairs.
 pub(super) fn text<'e>(
     facts: &[Fact<'_>],
     entries: impl Iterator<Item = (&'e str, &'e Value)>,
     separator: Option<&str>,
+    hidden: Hidden<'_>,
 ) -> String {
     let mut text = String::new();
     for (name, value) in facts {
         push_pair(&mut text, name.as_bytes(), value.as_bytes());
     }
     for (name, value) in entries.filter(|(name, _)| !name.is_empty() && !is_expiry(name.as_bytes())) {
-        push(&mut text, name, value, separator);
+        push(&mut text, name, value, separator, hidden);
     }
     text
 }
 
-/// Names, escaped, between commas.
-pub(super) fn names(names: &[Box<str>], max_bytes: usize) -> String {
+/// Names, escaped, between commas, and how many were told by that.
+pub(super) fn names(names: &[Box<str>], max_bytes: usize) -> (String, usize) {
     let mut list = String::new();
-    for name in names {
+    for (told, name) in names.iter().enumerate() {
         let mut pair = String::new();
         push_pair(&mut pair, name.as_bytes(), b"");
         let escaped = pair.strip_suffix('=').unwrap_or(&pair);
-        if list.len() + 1 + escaped.len() > max_bytes {
-            break;
+        let comma = usize::from(!list.is_empty());
+        if escaped.len() > max_bytes {
+            continue;
         }
-        if !list.is_empty() {
+        if list.len() + comma + escaped.len() > max_bytes {
+            return (list, told);
+        }
+        if comma > 0 {
             list.push(',');
         }
         list.push_str(escaped);
     }
-    list
+    (list, names.len())
 }
 
 /// The members of a list that are no list or map themselves, joined; `None` where there is none.
@@ -59,15 +64,19 @@ pub(super) const fn scalar(value: &Value) -> Option<&[u8]> {
     }
 }
 
-/// Recursion ends at [`session::MAX_DEPTH`], which every value keeps.
-fn push(text: &mut String, key: &str, value: &Value, separator: Option<&str>) {
+/// Recursion ends at [`session::MAX_DEPTH`], which every value keeps. What a map holds may get a hidden name as its
+/// key, and is left out as well.
+fn push(text: &mut String, key: &str, value: &Value, separator: Option<&str>, hidden: Hidden<'_>) {
+    if hidden.holds(key) {
+        return;
+    }
     match value {
         Value::Text(_) | Value::Bytes(_) => {
             push_pair(text, key.as_bytes(), scalar(value).unwrap_or_default())
         }
         Value::Map(values) => {
             for (name, value) in values {
-                push(text, &format!("{key}.{name}"), value, separator);
+                push(text, &format!("{key}.{name}"), value, separator, hidden);
             }
         }
         Value::List(values) => {
@@ -75,7 +84,7 @@ fn push(text: &mut String, key: &str, value: &Value, separator: Option<&str>) {
                 push_pair(text, key.as_bytes(), &joined);
             }
             for value in values.iter().filter(|value| separator.is_none() || scalar(value).is_none()) {
-                push(text, key, value, separator);
+                push(text, key, value, separator, hidden);
             }
         }
     }

@@ -25,13 +25,19 @@ pub(super) fn value(value: &Value) -> String {
     text(&Shown(value))
 }
 
-/// An array of as many names as fit.
-pub(super) fn names(names: &[Box<str>], max_bytes: usize) -> String {
-    let mut list = String::from("[");
+/// An array of as many names as fit, and how many were told by that.
+pub(super) fn names(names: &[Box<str>], max_bytes: usize) -> (String, usize) {
+    let (mut list, mut told) = (String::from("["), 0);
     for name in names {
         let name = text(&**name);
-        if list.len() + name.len() + 2 > max_bytes {
+        let is_possible = name.len() + 2 <= max_bytes;
+        // With a comma before it or the bracket that began the list, and the one that ends it.
+        if is_possible && list.len() + usize::from(list.len() > 1) + name.len() + 1 > max_bytes {
             break;
+        }
+        told += 1;
+        if !is_possible {
+            continue;
         }
         if list.len() > 1 {
             list.push(',');
@@ -39,7 +45,7 @@ pub(super) fn names(names: &[Box<str>], max_bytes: usize) -> String {
         list.push_str(&name);
     }
     list.push(']');
-    list
+    (list, told)
 }
 
 /// The members of an object, in order; `None` for `null`. Numbers and truth values become text.

@@ -46,6 +46,9 @@ pub struct Presentation {
     pub list_separator: Option<Box<str>>,
     /// Entries that have headers of their own as well.
     pub entry_headers: Vec<(HeaderName, Box<str>)>,
+    /// The name under which applications are told who is logged in. Only a [`Fact`] is shown under it, and nothing
+    /// where there is no fact: an entry of this name, whoever wrote it, would pass for a login.
+    pub reserved: Option<Box<str>>,
     /// The longest value of a header that is made, in bytes.
     pub max_header_bytes: usize,
 }
@@ -101,17 +104,19 @@ impl Presentation {
     /// It would be too long.
     pub fn value(&self, facts: &[Fact<'_>], entries: &Entries) -> Result<HeaderValue, TooLarge> {
         let separator = self.list_separator.as_deref();
+        let hidden = self.hidden(facts);
         let text = match self.format {
-            Format::Form => form::text(facts, shown(facts, entries), separator),
-            Format::Json => json::object(facts, shown(facts, entries)),
+            Format::Form => form::text(facts, hidden.rest(entries), separator, hidden),
+            Format::Json => json::object(facts, hidden.rest(entries)),
         };
         if text.len() <= self.max_header_bytes {
             return Ok(sensitive(text));
         }
-        let mut largest: Vec<(Box<str>, usize)> = shown(facts, entries)
+        let mut largest: Vec<(Box<str>, usize)> = hidden
+            .rest(entries)
             .map(|(name, value)| {
                 let bytes = match self.format {
-                    Format::Form => form::text(&[], std::iter::once((name, value)), separator).len(),
+                    Format::Form => form::text(&[], std::iter::once((name, value)), separator, hidden).len(),
                     Format::Json => json::value(value).len() + name.len(),
                 };
                 (name.into(), bytes)
@@ -133,10 +138,11 @@ impl Presentation {
         entries: &Entries,
     ) -> Result<Vec<(&HeaderName, HeaderValue)>, TooLarge> {
         let separator = self.list_separator.as_deref();
+        let hidden = self.hidden(facts);
         let mut values = Vec::new();
         for (header, name) in &self.entry_headers {
             let fact = facts.iter().find(|(fact, _)| *fact == &**name);
-            let text = match (fact, entries.get(name)) {
+            let text = match (fact, entries.get(name).filter(|_| !hidden.holds(name))) {
                 (Some((_, fact)), _) => entry_header::escaped(fact.as_bytes()),
                 (None, Some(value)) => entry_header::text(value, separator),
                 (None, None) => continue,
@@ -153,16 +159,41 @@ impl Presentation {
         }
         Ok(values)
     }
+
+    fn hidden<'a>(&'a self, facts: &'a [Fact<'a>]) -> Hidden<'a> {
+        Hidden { facts, reserved: self.reserved.as_deref() }
+    }
+}
+
+/// The names that are not for entries.
+#[derive(Clone, Copy)]
+struct Hidden<'a> {
+    facts: &'a [Fact<'a>],
+    reserved: Option<&'a str>,
+}
+
+impl Hidden<'_> {
+    fn holds(self, name: &str) -> bool {
+        self.reserved == Some(name) || self.facts.iter().any(|(fact, _)| *fact == name)
+    }
+
+    /// The entries that may be shown.
+    fn rest(self, entries: &Entries) -> impl Iterator<Item = (&str, &Value)> {
+        entries.iter().filter(move |(name, _)| !self.holds(name))
+    }
 }
 
 /// The value of a header that tells an application which of its changes were not made: names, escaped as in a form and
-/// separated by commas, or a JSON array. As many as fit into `max_bytes`. Allocates.
+/// separated by commas, or a JSON array; and how many of them, from the first, were told by that. The others did not fit
+/// into `max_bytes`, and are told another time. A name that would fit into no header at all counts as told, or nothing
+/// behind it ever would be. Allocates.
 #[must_use]
-pub fn conflicts(names: &[Box<str>], format: Format, max_bytes: usize) -> HeaderValue {
-    sensitive(match format {
+pub fn conflicts(names: &[Box<str>], format: Format, max_bytes: usize) -> (HeaderValue, usize) {
+    let (text, told) = match format {
         Format::Form => form::names(names, max_bytes),
         Format::Json => json::names(names, max_bytes),
-    })
+    };
+    (sensitive(text), told)
 }
 
 impl std::fmt::Display for TooLarge {
@@ -181,11 +212,6 @@ impl std::fmt::Display for TooLarge {
 }
 
 impl std::error::Error for TooLarge {}
-
-/// The entries that no fact hides.
-fn shown<'e>(facts: &[Fact<'_>], entries: &'e Entries) -> impl Iterator<Item = (&'e str, &'e Value)> {
-    entries.iter().filter(|(name, _)| !facts.iter().any(|(fact, _)| fact == name))
-}
 
 /// Text of ours is printable ASCII, so always a legal value.
 fn sensitive(text: String) -> HeaderValue {

@@ -28,6 +28,7 @@ fn presentation(format: Format, separator: Option<&str>) -> Presentation {
         format,
         list_separator: separator.map(Into::into),
         entry_headers: vec![(HeaderName::from_static("x-user"), "user".into())],
+        reserved: None,
         max_header_bytes: 200,
     }
 }
@@ -149,13 +150,54 @@ fn what_is_too_large_is_named() {
 }
 
 #[test]
+fn nothing_but_a_fact_is_shown_under_the_reserved_name() {
+    let forged =
+        entries(&[("user", "admin".into()), ("a", "1".into()), ("user2", map(&[("name", "admin".into())]))]);
+    for (format, reserved, shown, single, with_fact) in [
+        (Format::Form, "user", "a=1&user2.name=admin", None, "user=ada&a=1&user2.name=admin"),
+        (Format::Form, "user2.name", "user=admin&a=1", Some("admin"), "user2.name=ada&user=admin&a=1"),
+        (
+            Format::Json,
+            "user",
+            r#"{"a":"1","user2":{"name":"admin"}}"#,
+            None,
+            r#"{"user":"ada","a":"1","user2":{"name":"admin"}}"#,
+        ),
+    ] {
+        let presentation = Presentation { reserved: Some(reserved.into()), ..presentation(format, None) };
+        assert_eq!(presentation.value(&[], &forged).unwrap(), shown);
+        let values = presentation.entry_values(&[], &forged).unwrap();
+        assert_eq!(values.first().map(|(_, value)| value.to_str().unwrap()), single, "{reserved}");
+        assert_eq!(presentation.value(&[(reserved, "ada")], &forged).unwrap(), with_fact);
+    }
+    let presentation = Presentation { reserved: Some("user".into()), ..presentation(Format::Form, None) };
+    let mut headers = HeaderMap::new();
+    presentation.insert(&[("user", "ada")], &forged, &mut headers).unwrap();
+    assert_eq!(headers["x-user"], "ada");
+}
+
+#[test]
 fn conflicts_are_told_as_far_as_they_fit() {
     let names = ["a,b".into(), "é c".into(), "third".into()];
-    assert_eq!(conflicts(&names, Format::Form, 100), "a%2cb,%c3%a9+c,third");
-    assert_eq!(conflicts(&names, Format::Form, 18), "a%2cb,%c3%a9+c");
-    assert_eq!(conflicts(&names, Format::Json, 100), r#"["a,b","\u00e9 c","third"]"#);
-    assert_eq!(conflicts(&names, Format::Json, 20), r#"["a,b","\u00e9 c"]"#);
-    assert_eq!(conflicts(&[], Format::Json, 20), "[]");
+    let told = |names: &[Box<str>], format, most| {
+        let (value, told) = conflicts(names, format, most);
+        assert!(value.len() <= most, "{value:?}");
+        (value.to_str().unwrap().to_owned(), told)
+    };
+    for (format, most, value, count) in [
+        (Format::Form, 100, "a%2cb,%c3%a9+c,third", 3),
+        (Format::Form, 20, "a%2cb,%c3%a9+c,third", 3),
+        (Format::Form, 19, "a%2cb,%c3%a9+c", 2),
+        (Format::Json, 100, r#"["a,b","\u00e9 c","third"]"#, 3),
+        (Format::Json, 26, r#"["a,b","\u00e9 c","third"]"#, 3),
+        (Format::Json, 25, r#"["a,b","\u00e9 c"]"#, 2),
+    ] {
+        assert_eq!(told(&names, format, most), (value.to_owned(), count), "{most}");
+    }
+    assert_eq!(told(&[], Format::Json, 20), ("[]".to_owned(), 0));
+    let names = ["a".into(), "x".repeat(30).into(), "b".into()];
+    assert_eq!(told(&names, Format::Form, 20), ("a,b".to_owned(), 3), "what fits nowhere holds nothing up");
+    assert_eq!(told(&names, Format::Json, 20), (r#"["a","b"]"#.to_owned(), 3));
 }
 
 #[test]

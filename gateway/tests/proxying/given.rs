@@ -148,6 +148,7 @@ fn sessions() -> SessionSettings {
             format: Format::Form,
             list_separator: None,
             entry_headers: Vec::new(),
+            reserved: None,
             max_header_bytes: 16 << 10,
         },
         update_header: HeaderName::from_static("x-replace-session"),

@@ -129,6 +129,7 @@ pub(crate) async fn settings_of(
                 .iter()
                 .map(|(header, entry)| (HeaderName::from_static(header), (*entry).into()))
                 .collect(),
+            reserved: has_user.then(|| "user".into()),
             max_header_bytes: plan.max_header_bytes,
         },
         update_header: HeaderName::from_static("x-replace-session"),

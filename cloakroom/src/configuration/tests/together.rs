@@ -152,6 +152,22 @@ fn a_realm_has_one_cookie() {
 }
 
 #[test]
+fn a_realm_has_one_name_for_who_is_logged_in() {
+    let login = |path: &str, entry: &str| {
+        format!("realm = \"r\"\npath = \"{path}\"\n[application.login]\nfile = \"users\"\n{entry}")
+    };
+    let problem = mistake(&two(&login("/", ""), &login("/b", "user_entry = \"name\"")));
+    assert_eq!((problem.line, problem.column), (16, 15));
+    assert_eq!(
+        problem.message,
+        "`one` and `two` are of the realm `r`, and their logins name who is logged in differently: `user` and `name`"
+    );
+    assert_eq!(problem.cure, "give both the same `user_entry`, or take one out of the realm");
+    right(&two(&login("/", "user_entry = \"name\""), &login("/b", "user_entry = \"name\"")));
+    right(&two(&login("/", ""), "realm = \"r\"\npath = \"/b\""));
+}
+
+#[test]
 fn storage_is_named_by_an_id_that_there_is() {
     let problem = mistake("[[storage]]\nid = \"a\"\n[cache]\nstorage = \"b\"");
     assert_eq!(
