@@ -214,6 +214,9 @@ fn prove(session: &Session, secret: &Secret, now: Millis) -> Option<Proof> {
     }
     let previous =
         session.previous.as_ref().filter(|previous| presented == previous.secret && now < previous.until)?;
+    if previous.successor.is_empty() {
+        return Some(Proof { successor: None });
+    }
     let opened = seal::open_under(secret.expose(), SUCCESSOR, &previous.successor).ok()?;
     let successor = Secret::from_bytes(opened.try_into().ok()?);
     Some(Proof { successor: Some(Ticket { handle: session.handle, secret: successor }) })

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use storage::{Kind, Notice};
+use session::Handle;
+use storage::{Burial, Kind, Notice, Unavailable};
 use tokio::time::sleep;
 
 use crate::Cache;
@@ -86,6 +87,26 @@ impl Cache {
         }
     }
 
+    /// Tries once more to end what waits, and says what is left: a restart does not know of it.
+    pub(crate) async fn end_what_waits(&self) {
+        for (handle, burial) in self.outbox.all() {
+            if let Err(error) = self.end_waiting(&handle, burial).await {
+                let left: Vec<String> =
+                    self.outbox.all().iter().map(|(handle, _)| handle.to_string()).collect();
+                tracing::error!(%error, sessions = ?left, "sessions were to be ended, and storage did not confirm it: they live on");
+                return;
+            }
+        }
+    }
+
+    async fn end_waiting(&self, handle: &Handle, burial: Burial) -> Result<(), Unavailable> {
+        let why = burial.ending.why;
+        self.bury(handle, burial).await?;
+        self.counters.count_end(why);
+        self.outbox.remove(handle);
+        Ok(())
+    }
+
     async fn repeat_ends(&self) {
         loop {
             let mut pause = Pause::default();
@@ -100,14 +121,9 @@ impl Cache {
                 waiting.rotate_left(begin);
                 let mut failures = 0;
                 for (handle, burial) in waiting {
-                    let why = burial.ending.why;
                     tried += 1;
-                    match self.bury(&handle, burial).await {
-                        Ok(_) => {
-                            failures = 0;
-                            self.counters.count_end(why);
-                            self.outbox.remove(&handle);
-                        }
+                    match self.end_waiting(&handle, burial).await {
+                        Ok(()) => failures = 0,
                         Err(error) => {
                             failures += 1;
                             tracing::warn!(%error, %handle, "the end of a session is not confirmed; it will be repeated");

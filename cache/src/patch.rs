@@ -25,8 +25,17 @@ pub enum Patched {
     Absent,
     /// The session was ended meanwhile. Late writes bring nothing back (law 1).
     Ended(Ending),
+    /// The session would not fit, by the caller's own measure. It stays as it is.
+    Unfit,
     /// The session would be larger than storage takes.
     TooLarge(TooLarge),
+}
+
+/// What becomes of a session that a patch was applied to.
+enum Fate {
+    Kept,
+    Emptied,
+    Refused,
 }
 
 /// A session would be larger than storage takes.
@@ -64,30 +73,46 @@ impl Cache {
         on_conflict: OnConflict,
         application: &Application,
     ) -> Result<Patched, Unavailable> {
-        let by = "the application";
+        self.patch_if(handle, patch, on_conflict, application, |_| true).await
+    }
+
+    /// As [`Cache::patch`], unless the session would become one that does not fit: then it stays as it is, and its
+    /// application is told of every name in the patch with its next request.
+    pub async fn patch_if(
+        &self,
+        handle: &Handle,
+        patch: &Patch,
+        on_conflict: OnConflict,
+        application: &Application,
+        fits: impl Fn(&Session) -> bool,
+    ) -> Result<Patched, Unavailable> {
         let changed = self
             .change(handle, application, |current| {
                 let mut next = Session::clone(current);
                 let merge = next.apply(patch, on_conflict);
                 if !merge.changed {
-                    Step::Leave((merge, false))
+                    Step::Leave((merge, Fate::Kept))
+                } else if !fits(&next) && fits(current) {
+                    let mut told = Session::clone(current);
+                    told.refuse(patch);
+                    Step::Write(Box::new(told), (merge, Fate::Refused))
                 } else if next.is_void() && !current.is_void() && next.conflicts.is_empty() {
                     // A conflict that was not told yet keeps it: its writer learns of it with the next request.
-                    Step::End(
-                        Ending { at: self.clock.now(), why: Why::Emptied, by: by.into() },
-                        (merge, true),
-                    )
+                    let ending =
+                        Ending { at: self.clock.now(), why: Why::Emptied, by: "the application".into() };
+                    Step::End(ending, (merge, Fate::Emptied))
                 } else {
-                    Step::Write(Box::new(next), (merge, false))
+                    Step::Write(Box::new(next), (merge, Fate::Kept))
                 }
             })
             .await?;
         Ok(match changed {
-            Changed::Done(_, (_, true)) => {
+            Changed::Done(_, (_, Fate::Emptied)) => {
                 self.counters.count_end(Why::Emptied);
                 Patched::Emptied
             }
-            Changed::Done(session, (merge, false)) => {
+            Changed::Done(_, (_, Fate::Refused)) => Patched::Unfit,
+            Changed::Done(session, (merge, Fate::Kept)) => {
                 self.counters.patched.inc();
                 self.counters.conflicts.inc_by(merge.conflicts.len() as u64);
                 Patched::Merged(session, merge)

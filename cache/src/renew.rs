@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use session::{Authentication, Handle, OnConflict, Patch, Previous, Principal, Secret, Session, Ticket};
+use session::{
+    Authentication, Handle, Merge, OnConflict, Patch, Previous, Principal, Secret, Session, Ticket,
+};
 use storage::Unavailable;
 
 use crate::Cache;
@@ -19,15 +21,19 @@ pub struct Renewal {
     pub login: Option<(Principal, Authentication)>,
     /// What else is written in the same moment.
     pub patch: Patch,
+    /// What becomes of a key of the patch that another request changed meanwhile.
+    pub on_conflict: OnConflict,
 }
 
 /// What a renewal did.
 #[derive(Debug)]
 pub enum Renew {
-    /// The session has this ticket now.
-    Renewed(Arc<Session>, Ticket),
-    /// The session is not there, was ended, belongs to another person, or the ticket that was presented is not its
-    /// current one: somebody else was faster.
+    /// The session has this ticket now, and its patch was merged so.
+    Renewed(Arc<Session>, Ticket, Merge),
+    /// The session is there, and nothing was done: the ticket that was presented is not its current one, or it belongs
+    /// to another person. Somebody else was faster.
+    Superseded(Arc<Session>),
+    /// The session is not there, or was ended.
     Gone,
     /// The session would be larger than storage takes.
     TooLarge(TooLarge),
@@ -36,9 +42,11 @@ pub enum Renew {
 impl Cache {
     /// Gives the session a new secret; its handle stays.
     ///
-    /// If it gets another owner by this, the ticket that was presented is worthless at once: whoever planted it
-    /// (session fixation) must not be logged in with it. Else it stays good for `renew_window`, and is answered with
-    /// its successor, so that requests under way are not refused.
+    /// The ticket that was presented stays good for `renew_window`, so that requests under way are not refused, and is
+    /// answered with its successor. Not so after a login: if the session gets another owner by it, the old ticket is
+    /// worthless at once, for whoever planted it must not be logged in with it (session fixation); if the owner stays,
+    /// it is told nothing, for whoever stole it must not outlive a change of the password. A login begins the lifetime
+    /// of the session anew.
     pub async fn renew(
         &self,
         handle: &Handle,
@@ -47,11 +55,14 @@ impl Cache {
         application: &Application,
     ) -> Result<Renew, Unavailable> {
         let secret = Secret::random().map_err(|error| self.unavailable(error))?;
-        let hash = presented.hash();
-        let until = self.clock.now().plus(self.settings.renew_window);
-        let successor: Box<[u8]> = seal::seal_under(presented.expose(), SUCCESSOR, secret.expose())
-            .map_err(|error| self.unavailable(error))?
-            .into();
+        let (hash, now) = (presented.hash(), self.clock.now());
+        let successor = match &renewal.login {
+            Some(_) => Box::default(),
+            None => seal::seal_under(presented.expose(), SUCCESSOR, secret.expose())
+                .map_err(|error| self.unavailable(error))?
+                .into(),
+        };
+        let previous = Previous { secret: hash, until: now.plus(self.settings.renew_window), successor };
         let changed = self
             .change(handle, application, |current| {
                 let is_anothers = match (&current.principal, &renewal.login) {
@@ -59,33 +70,30 @@ impl Cache {
                     _ => false,
                 };
                 if current.secret != hash || is_anothers {
-                    return Step::Leave(false);
+                    return Step::Leave(None);
                 }
                 let mut next = Session::clone(current);
-                next.apply(&renewal.patch, OnConflict::Overwrite);
-                let keeps_owner = match &renewal.login {
-                    None => true,
-                    Some((principal, authentication)) => {
-                        let keeps =
-                            current.principal.as_ref().is_some_and(|owner| owner.is_same_person(principal));
-                        next.principal = Some(principal.clone());
-                        next.authentication = Some(authentication.clone());
-                        keeps
-                    }
-                };
-                next.previous =
-                    keeps_owner.then(|| Previous { secret: hash, until, successor: successor.clone() });
+                let merge = next.apply(&renewal.patch, renewal.on_conflict);
+                let keeps_owner = renewal.login.is_none() || current.principal.is_some();
+                if let Some((principal, authentication)) = &renewal.login {
+                    next.principal = Some(principal.clone());
+                    next.authentication = Some(authentication.clone());
+                    next.begun = now;
+                }
+                next.previous = keeps_owner.then(|| previous.clone());
                 next.secret = secret.hash();
                 next.revision = current.revision.next();
-                Step::Write(Box::new(next), true)
+                Step::Write(Box::new(next), Some(merge))
             })
             .await?;
         Ok(match changed {
-            Changed::Done(session, true) => {
+            Changed::Done(session, Some(merge)) => {
                 self.counters.renewed.inc();
-                Renew::Renewed(session, Ticket { handle: *handle, secret })
+                self.counters.conflicts.inc_by(merge.conflicts.len() as u64);
+                Renew::Renewed(session, Ticket { handle: *handle, secret }, merge)
             }
-            Changed::Done(_, false) | Changed::Absent | Changed::Ended(_) => Renew::Gone,
+            Changed::Done(session, None) => Renew::Superseded(session),
+            Changed::Absent | Changed::Ended(_) => Renew::Gone,
             Changed::TooLarge(too_large) => Renew::TooLarge(too_large),
         })
     }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::TryStreamExt as _;
 use futures_util::stream::iter;
-use futures_util::{StreamExt as _, TryStreamExt as _};
 use session::{Millis, Session};
 use storage::{Touch, Unavailable};
 
@@ -19,16 +19,16 @@ const TOUCH_AGAIN: Duration = Duration::from_secs(1);
 const WIDTH: usize = 64;
 
 impl Cache {
-    /// Writes the last uses that storage does not know yet. For an orderly stop.
+    /// Writes the last uses that storage does not know yet, and tries once more to end what waits for its end. For an
+    /// orderly stop; it ends at the first failure of either, for storage in trouble must not hold up the stop.
     pub async fn flush(&self) {
-        let unwritten = self.tier.all().into_iter().filter(|held| held.seen.is_unwritten());
-        iter(unwritten)
-            .for_each_concurrent(WIDTH, |held| async move {
-                if let Err(error) = self.write_last_use(&held).await {
-                    tracing::warn!(%error, "the last use of a session was not written");
-                }
-            })
-            .await;
+        let unwritten: Vec<_> = self.tier.all().into_iter().filter(|held| held.seen.is_unwritten()).collect();
+        let uses = iter(unwritten.into_iter().map(Ok))
+            .try_for_each_concurrent(WIDTH, |held| async move { self.write_last_use(&held).await });
+        if let Err(error) = uses.await {
+            tracing::warn!(%error, "the last uses of sessions were not written; they look idle a little earlier");
+        }
+        self.end_what_waits().await;
     }
 
     /// Writes the last use of a session, beside the request.

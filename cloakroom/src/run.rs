@@ -10,6 +10,7 @@ mod stop;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cache::Settings;
 use gateway::Gateway;
@@ -22,10 +23,14 @@ use server::Server;
 use session::{Clock, SystemClock};
 use storage::{Deadline, Memory, Storage};
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 
 use self::stop::Stop;
 use crate::configuration::{Configuration, Engine, KeyFile};
 use crate::key_files;
+
+/// How long the end of the program waits for storage.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs until it is told to stop. Without a configuration: the demonstration, on loopback.
 pub fn run(configuration: Option<Configuration>) -> miette::Result<()> {
@@ -83,7 +88,9 @@ async fn start(configuration: Configuration, stop: Stop) -> miette::Result<()> {
         Some((gateway, listener)) => gateway.serve(listener, stop.wait()).await,
         None => stop.wait().await,
     }
-    cache.flush().await;
+    if timeout(FLUSH_TIMEOUT, cache.flush()).await.is_err() {
+        tracing::warn!("storage takes too long; the last uses of some sessions are not written");
+    }
     housekeeping.abort();
     drained.now();
     server.await.into_diagnostic()?.into_diagnostic().wrap_err("the session server failed")?;

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use cache::Application as Judge;
 use http::HeaderName;
 use http::uri::{Authority, Scheme};
-use session::OnConflict;
+use session::{Entries, OnConflict, Patch};
 
 use crate::cookies::{Cookie, CookieError};
 use crate::counters::{Answers, Counters};
 use crate::forwarded::Trust;
 use crate::handoff::Presentation;
-use crate::hygiene::{Presented, Update};
+use crate::hygiene::Update;
 use crate::login::Login;
+use crate::ours::OurCookies;
 use crate::path::{Prefix, Prefixes};
 use crate::settings::{ApplicationSettings, SessionSettings};
 use crate::upstream::{Pool, Upstream};
@@ -28,6 +29,8 @@ pub(crate) struct Application {
     pub(crate) preserve_host: bool,
     pub(crate) trust: Trust,
     pub(crate) upstream: Arc<dyn Upstream>,
+    /// The cookies that are ours on its hosts.
+    pub(crate) cookies: OurCookies,
     pub(crate) sessions: Option<Sessions>,
     pub(crate) answers: Answers,
 }
@@ -37,10 +40,7 @@ pub(crate) struct Application {
 pub(crate) struct Sessions {
     pub(crate) judge: Judge,
     pub(crate) cookie: Cookie,
-    pub(crate) hide_from_upstream: bool,
     pub(crate) presentation: Presentation,
-    /// What of a client's headers could be taken for ours.
-    pub(crate) presented: Presented,
     pub(crate) update: Update,
     pub(crate) conflict_header: HeaderName,
     pub(crate) paths: Prefixes,
@@ -51,7 +51,11 @@ pub(crate) struct Sessions {
 }
 
 impl Application {
-    pub(crate) fn new(settings: ApplicationSettings, counters: &Counters) -> Result<Self, ApplicationError> {
+    pub(crate) fn new(
+        settings: ApplicationSettings,
+        cookies: OurCookies,
+        counters: &Counters,
+    ) -> Result<Self, ApplicationError> {
         let id = settings.id;
         let upstream = Pool::new(&settings.upstream)
             .map_err(|error| ApplicationError::Certificates { application: id.clone(), error })?;
@@ -62,6 +66,7 @@ impl Application {
             .map_err(|error| ApplicationError::Cookie { application: id.clone(), error })?;
         Ok(Self {
             answers: counters.answers(&id),
+            cookies,
             id,
             hosts: settings.hosts,
             path: settings.path,
@@ -76,16 +81,23 @@ impl Application {
 }
 
 impl Sessions {
+    /// Whether a session with these entries can be presented to the application.
+    pub(crate) fn fits(&self, entries: &Entries) -> bool {
+        self.presentation.value(&[], entries).is_ok() && self.presentation.entry_values(&[], entries).is_ok()
+    }
+
+    /// Whether it could after `patch`, or could not before it either.
+    pub(crate) fn would_fit(&self, entries: &Entries, patch: &Patch) -> bool {
+        let mut after = entries.clone();
+        after.merge(patch, patch.seen.next(), OnConflict::Overwrite);
+        self.fits(&after) || !self.fits(entries)
+    }
+
     fn new(settings: SessionSettings) -> Result<Self, CookieError> {
-        let presented = Presented::new(
-            settings.presentation.headers().chain([&settings.update_header, &settings.conflict_header]),
-        );
         Ok(Self {
             judge: settings.judge,
             cookie: Cookie::new(settings.cookie)?,
-            hide_from_upstream: settings.hide_from_upstream,
             presentation: settings.presentation,
-            presented,
             update: Update::new(settings.update_header),
             conflict_header: settings.conflict_header,
             paths: settings.paths,

@@ -1,15 +1,20 @@
 //! An application's answer that is awaited, also when nobody waits for it any more.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Response;
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 
 use crate::Gateway;
 use crate::application::Application;
 use crate::upstream::{Answer, UpstreamError};
 use crate::visit::Visit;
+
+/// How long the answer to a visitor who has left is awaited, whatever the application's own bound is.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// An answer under way, for a visit whose session it may change.
 ///
@@ -51,13 +56,19 @@ impl Drop for Awaited {
         if self.visit.session.is_none() {
             return;
         }
+        // A stranger who comes and goes all the time is not waited for without end.
+        let Ok(room) = Arc::clone(&self.gateway.late).try_acquire_owned() else {
+            self.gateway.counters.update("left_in_a_crowd");
+            return;
+        };
         let (gateway, application) = (Arc::clone(&self.gateway), Arc::clone(&self.application));
         let visit = Visit { has_left: true, ..std::mem::take(&mut self.visit) };
         // A graceful stop waits for it.
         let tasks = self.gateway.under_way.clone();
         let late = async move {
             let Some(sessions) = &application.sessions else { return };
-            let Ok(mut answer) = answer.await else { return };
+            let _room = room;
+            let Ok(Ok(mut answer)) = timeout(LONGEST_WAIT, answer).await else { return };
             let updates = sessions.update.take(answer.headers_mut());
             if let Err(error) = gateway.update(&application, visit, updates).await {
                 tracing::warn!(%error, application = %application.id, "an update was lost, and its visitor had left");

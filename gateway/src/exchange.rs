@@ -10,7 +10,9 @@ use std::time::Duration;
 use cache::Find;
 use http::header::{ACCEPT, HOST, SET_COOKIE};
 use http::request::Parts;
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version};
+use http::{
+    Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
+};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use session::{Handle, Ticket};
@@ -21,13 +23,12 @@ use crate::application::{Application, Sessions};
 use crate::awaited::Awaited;
 use crate::body::{Inbound, InboundError, Outbound};
 use crate::caching::{self, Audience};
-use crate::cookies;
 use crate::forwarded::Client;
 use crate::handoff::{self, Presentation};
 use crate::hygiene::{self, Refused};
-use crate::login::{INSECURE_NONCE_COOKIE, NONCE_COOKIE};
 use crate::pages::Fault;
 use crate::path::NormalPath;
+use crate::router::Ambiguous;
 use crate::update::{Effect, Updater};
 use crate::upstream::UpstreamError;
 use crate::visit::Visit;
@@ -79,6 +80,11 @@ impl Gateway {
         exchange.client = Some(client.address);
         let on_upgrade = parts.extensions.remove::<OnUpgrade>();
         let upgrade = hygiene::strip_request(&mut parts).zip(on_upgrade);
+        let stripped = self.ours.strip_request(&mut parts.headers);
+        if stripped > 0 {
+            self.counters.stripped.inc_by(stripped as u64);
+            tracing::debug!(application = %application.id, client = %client.address, stripped, "headers that pass for ours were removed");
+        }
         if let Err(refused) = hygiene::expectation(&mut parts.headers) {
             exchange.response = self.refusal(&parts, Refusal::Head(refused));
             return exchange;
@@ -97,7 +103,11 @@ impl Gateway {
     fn route<'p>(&self, parts: &Parts, path: &'p str) -> Result<(Arc<Application>, NormalPath<'p>), Refusal> {
         let host = hygiene::host(parts).map_err(Refusal::Head)?;
         let path = NormalPath::parse(path).map_err(Refusal::Path)?;
-        let application = self.router.route(host.as_ref(), &path).ok_or(Refusal::Nobody)?;
+        if path.is_asterisk() && parts.method != Method::OPTIONS {
+            return Err(Refusal::Head(Refused::BadTarget));
+        }
+        let application = self.router.route(host.as_ref(), &path).map_err(Refusal::Ambiguous)?;
+        let application = application.ok_or(Refusal::Nobody)?;
         Ok((Arc::clone(application), path))
     }
 
@@ -114,7 +124,7 @@ impl Gateway {
             Err(fault) => return self.error(&asked.headers(), &fault),
         };
         match application.upstream.send(request).await {
-            Ok(answer) => self.returned(answer, upgrade, &asked),
+            Ok(answer) => self.returned(answer, upgrade, &asked, application),
             Err(error) => self.failed(&asked, application, &error),
         }
     }
@@ -128,11 +138,6 @@ impl Gateway {
         path: &NormalPath<'_>,
         handle: &mut Option<Handle>,
     ) -> Response<Outbound> {
-        let stripped = sessions.presented.remove(&mut passing.parts.headers);
-        if stripped > 0 {
-            self.counters.stripped.inc_by(stripped as u64);
-            tracing::debug!(application = %application.id, client = %passing.client.address, stripped, "headers that pass for ours were removed");
-        }
         if let Some(login) = &sessions.login
             && let Some(page) = login.own_page(path)
         {
@@ -159,10 +164,6 @@ impl Gateway {
             }
             return response;
         }
-        if sessions.hide_from_upstream {
-            let ours = [sessions.cookie.name(), NONCE_COOKIE, INSECURE_NONCE_COOKIE];
-            cookies::hide(&mut passing.parts.headers, &ours);
-        }
         if is_handed && let Err(too_large) = present(&mut passing.parts.headers, sessions, &visit) {
             self.counters.refuse("session_too_large_to_present");
             tracing::error!(application = %application.id, %too_large, "a request was refused");
@@ -178,10 +179,8 @@ impl Gateway {
         let answer = application.upstream.send(request);
         if !is_handed {
             return match answer.await {
-                Ok(mut answer) => {
-                    sessions.update.take(answer.headers_mut());
-                    self.without_impostors(&mut answer, sessions);
-                    let mut response = self.returned(answer, upgrade, &asked);
+                Ok(answer) => {
+                    let mut response = self.returned(answer, upgrade, &asked, application);
                     if is_demanded.is_some() {
                         // Who is not logged in does not get it; nor do they from somebody's cache.
                         caching::make_safe(response.headers_mut(), Audience::Person);
@@ -221,8 +220,7 @@ impl Gateway {
                 return self.unavailable(&asked.headers(), &error, Some(detail));
             }
         };
-        self.without_impostors(&mut answer, sessions);
-        let mut response = self.returned(answer, upgrade, asked);
+        let mut response = self.returned(answer, upgrade, asked, application);
         let cookie = match effect {
             Effect::Set(ticket) => {
                 // Storage that cannot say is no reason to keep it from the visitor.
@@ -230,6 +228,7 @@ impl Gateway {
                 latest.and_then(|ticket| set(sessions, &ticket))
             }
             Effect::Delete => Some(sessions.cookie.delete()),
+            Effect::Emptied => may_delete(asked.mode.as_ref()).then(|| sessions.cookie.delete()),
             Effect::None => match presented.as_ref().and_then(|found| found.successor.as_ref()) {
                 Some(successor) => {
                     // The ticket that the visitor has is good for a while, and answered so again.
@@ -310,6 +309,7 @@ impl Gateway {
         path: &NormalPath<'_>,
     ) -> Result<(Request<Inbound>, Option<OnUpgrade>), Fault<'static>> {
         let Passing { mut parts, body, client, upgrade } = passing;
+        application.cookies.hide(&mut parts.headers);
         application.trust.forward(&client, &mut parts.headers);
         if !application.preserve_host {
             // The library writes that of the URI.
@@ -333,13 +333,20 @@ impl Gateway {
         Ok((Request::from_parts(parts, body), on_upgrade))
     }
 
-    /// An application's answer, without what was meant for its connection with us.
+    /// An application's answer, without what was meant for us and for its connection with us.
     fn returned(
         &self,
         mut answer: Response<Incoming>,
         upgrade: Option<OnUpgrade>,
         asked: &Asked,
+        application: &Application,
     ) -> Response<Outbound> {
+        self.ours.strip_answer(answer.headers_mut());
+        let impostors = application.cookies.remove_impostors(answer.headers_mut());
+        if impostors > 0 {
+            self.counters.update("cookie_of_our_name");
+            tracing::warn!(application = %application.id, impostors, "an application set a cookie of our name; it was removed");
+        }
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             match upgrade {
                 Some(client) => self.open_tunnel(client, &mut answer),
@@ -354,15 +361,6 @@ impl Gateway {
         parts.version = Version::HTTP_11;
         parts.extensions = Extensions::new();
         Response::from_parts(parts, Outbound::application(body))
-    }
-
-    fn without_impostors(&self, answer: &mut Response<Incoming>, sessions: &Sessions) {
-        let ours = [sessions.cookie.name(), NONCE_COOKIE, INSECURE_NONCE_COOKIE];
-        let removed = cookies::remove_impostors(answer.headers_mut(), &ours);
-        if removed > 0 {
-            self.counters.update("cookie_of_our_name");
-            tracing::warn!(removed, "an application set a cookie of our name; it was removed");
-        }
     }
 
     fn failed(&self, asked: &Asked, application: &Application, error: &UpstreamError) -> Response<Outbound> {
@@ -417,6 +415,7 @@ impl Gateway {
         let (reason, status, detail) = match &refusal {
             Refusal::Head(refused) => ("head", refused.status(), Some(refused.to_string())),
             Refusal::Path(error) => ("path", StatusCode::BAD_REQUEST, Some(error.to_string())),
+            Refusal::Ambiguous(error) => ("path", StatusCode::BAD_REQUEST, Some(error.to_string())),
             Refusal::Nobody => ("no_application", StatusCode::NOT_FOUND, None),
         };
         self.counters.refuse(reason);
@@ -457,6 +456,7 @@ impl Asked {
 enum Refusal {
     Head(Refused),
     Path(crate::path::PathError),
+    Ambiguous(Ambiguous),
     Nobody,
 }
 

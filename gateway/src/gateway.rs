@@ -24,10 +24,14 @@ use crate::application::{Application, ApplicationError};
 use crate::body::{Inbound, Outbound};
 use crate::connection::{Connection, Seat};
 use crate::counters::{Answers, Counted, Counters};
+use crate::ours::{OurCookies, Ours};
 use crate::pages::Pages;
 use crate::phase::Phase;
 use crate::router::Router;
 use crate::settings::{ApplicationSettings, Limits};
+
+/// For how many visitors who have left the answer is awaited, at one time.
+const MAX_LATE: usize = 1024;
 
 /// How long accepting pauses when the system has no room for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -41,6 +45,9 @@ pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub struct Gateway {
     pub(crate) router: Router,
+    pub(crate) ours: Ours,
+    /// Room for answers that are awaited although their visitors have left.
+    pub(crate) late: Arc<Semaphore>,
     pub(crate) cache: Arc<Cache>,
     pub(crate) pages: Arc<Pages>,
     pub(crate) counters: Counters,
@@ -65,12 +72,18 @@ impl Gateway {
         registry: &mut Registry,
     ) -> Result<Self, ApplicationError> {
         let counters = Counters::registered(registry);
+        let ours = Ours::of(&applications);
+        let cookies: Vec<OurCookies> =
+            applications.iter().map(|application| OurCookies::of(application, &applications)).collect();
         let applications = applications
             .into_iter()
-            .map(|settings| Application::new(settings, &counters).map(Arc::new))
+            .zip(cookies)
+            .map(|(settings, cookies)| Application::new(settings, cookies, &counters).map(Arc::new))
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             router: Router::new(applications),
+            ours,
+            late: Arc::new(Semaphore::new(MAX_LATE)),
             cache,
             pages,
             unrouted: counters.answers("none"),

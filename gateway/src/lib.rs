@@ -23,6 +23,7 @@ mod exchange;
 mod gateway;
 mod last_words;
 mod list;
+mod ours;
 mod own_page;
 mod patience;
 mod phase;

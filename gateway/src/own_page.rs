@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use cache::Found;
 use http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use session::{Patch, Revision};
+use storage::Unavailable;
 
 use crate::Gateway;
 use crate::application::{Application, Sessions};
@@ -20,6 +22,9 @@ use crate::visit::Visit;
 
 /// More than any form of ours has, in bytes.
 const MAX_FORM: usize = 8 << 10;
+
+/// What somebody is told whose login storage did not take.
+const NOT_LOGGED_IN: &str = "You are not logged in: the session could not be saved for certain.";
 
 impl Gateway {
     pub(crate) async fn own_page(
@@ -56,8 +61,6 @@ impl Gateway {
             Ok(form) => form,
             Err(fault) => return self.error(&parts.headers, &fault),
         };
-        let updater =
-            Updater { cache: &self.cache, counters: &self.counters, application, sessions, visit: &visit };
         match page {
             OwnPage::Login => match login.submit(&parts, client.address, &form, now).await {
                 Submission::Refused(response) => {
@@ -67,7 +70,13 @@ impl Gateway {
                     response.map(Outbound::from)
                 }
                 Submission::Accepted { user, return_to } => {
-                    self.log_in(&parts, updater, sessions, &user, &return_to).await
+                    let leaving = Visit::leaving(&parts.headers, sessions, &self.cache, &self.counters).await;
+                    let over_here = match leaving {
+                        Ok(leaving) => leaving.beyond(&visit),
+                        Err(error) => return self.unavailable(&parts.headers, &error, Some(NOT_LOGGED_IN)),
+                    };
+                    let logged_in = self.log_in(application, visit, over_here, user).await;
+                    self.logged_in(&parts, sessions, logged_in, &return_to).await
                 }
             },
             OwnPage::Logout => match login.check_logout(&parts, &form, now) {
@@ -77,7 +86,14 @@ impl Gateway {
                 }
                 Ok(()) => match Visit::leaving(&parts.headers, sessions, &self.cache, &self.counters).await {
                     Ok(visit) => {
-                        self.log_out(&parts, Updater { visit: &visit, ..updater }, sessions, login).await
+                        let updater = Updater {
+                            cache: &self.cache,
+                            counters: &self.counters,
+                            application,
+                            sessions,
+                            visit: &visit,
+                        };
+                        self.log_out(&parts, updater, sessions, login).await
                     }
                     Err(error) => self.unavailable(&parts.headers, &error, None),
                 },
@@ -85,17 +101,45 @@ impl Gateway {
         }
     }
 
+    /// Logs in whoever was right about the password, in a task of its own: the old ticket is worthless once it is done,
+    /// so it is not given up half way.
     async fn log_in(
+        self: &Arc<Self>,
+        application: &Arc<Application>,
+        visit: Visit,
+        over_here: Vec<Found>,
+        user: Box<str>,
+    ) -> Result<Effect, Unavailable> {
+        let (gateway, application) = (Arc::clone(self), Arc::clone(application));
+        let task = self.under_way.spawn(async move {
+            let Some(sessions) = &application.sessions else { return Ok(Effect::None) };
+            let updater = Updater {
+                cache: &gateway.cache,
+                counters: &gateway.counters,
+                application: &application,
+                sessions,
+                visit: &visit,
+            };
+            // The new ticket takes the place of theirs: nobody could log out of them any more.
+            updater.replace(&over_here).await?;
+            let seen =
+                visit.session.as_ref().map_or(Revision::default(), |(found, _)| found.session.revision);
+            updater.log_in(&user, Authority::Password, Patch::new(seen)).await
+        });
+        match task.await {
+            Ok(effect) => effect,
+            Err(error) => Err(Unavailable::unknown(self.cache.storage().id(), error)),
+        }
+    }
+
+    async fn logged_in(
         &self,
         parts: &Parts,
-        updater: Updater<'_>,
         sessions: &Sessions,
-        user: &str,
+        outcome: Result<Effect, Unavailable>,
         return_to: &str,
     ) -> Response<Outbound> {
-        let seen =
-            updater.visit.session.as_ref().map_or(Revision::default(), |(found, _)| found.session.revision);
-        match updater.log_in(user, Authority::Password, Patch::new(seen)).await {
+        match outcome {
             Ok(effect) => {
                 self.counters.login("logged_in");
                 let mut response = see_other(return_to);
@@ -109,8 +153,7 @@ impl Gateway {
             }
             Err(error) => {
                 self.counters.login("unavailable");
-                let detail = "You are not logged in: the session could not be saved.";
-                self.unavailable(&parts.headers, &error, Some(detail))
+                self.unavailable(&parts.headers, &error, Some(NOT_LOGGED_IN))
             }
         }
     }

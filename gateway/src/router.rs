@@ -34,8 +34,29 @@ impl Router {
     }
 
     /// The application of a request, if there is one.
-    pub(crate) fn route(&self, host: Option<&Host<'_>>, path: &NormalPath<'_>) -> Option<&Arc<Application>> {
-        let is_for = |application: &Application| path.is_below(&application.path) || path.is_asterisk();
+    ///
+    /// # Errors
+    /// Some application could read the path as one of another application: `/admin%2Fx` is not below `/admin`, but what
+    /// stands behind `/` may take it for that. Whose rules would hold then?
+    pub(crate) fn route(
+        &self,
+        host: Option<&Host<'_>>,
+        path: &NormalPath<'_>,
+    ) -> Result<Option<&Arc<Application>>, Ambiguous> {
+        let literal = self.first(host, |application| path.is_below(&application.path) || path.is_asterisk());
+        let widest = self.first(host, |application| application.path.may_hold(path) || path.is_asterisk());
+        match (literal, widest) {
+            (None, None) => Ok(None),
+            (Some(literal), Some(widest)) if Arc::ptr_eq(literal, widest) => Ok(Some(literal)),
+            _ => Err(Ambiguous),
+        }
+    }
+
+    fn first(
+        &self,
+        host: Option<&Host<'_>>,
+        is_for: impl Fn(&Application) -> bool,
+    ) -> Option<&Arc<Application>> {
         self.named
             .iter()
             .find(|(name, application)| host.is_some_and(|host| host.is_called(name)) && is_for(application))
@@ -43,3 +64,8 @@ impl Router {
             .or_else(|| self.any.iter().find(|application| is_for(application)))
     }
 }
+
+/// A path that is one application's by its letters, and another's in some reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the path can be read as one of another application: send it without escaped slashes and parameters")]
+pub(crate) struct Ambiguous;

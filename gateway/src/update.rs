@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use cache::{Application as Judge, Cache, Ended, Find, Opening, Patched, Renew, Renewal};
+use cache::{Application as Judge, Cache, Ended, Found, Opening, Patched, Renew, Renewal};
 use dialects::apache::form::Limits;
 use http::HeaderValue;
-use session::{Authentication, Change, Ending, MAX_ENTRIES, Patch, Principal, Revision, Ticket, Value, Why};
+use session::{
+    Authentication, Change, Ending, Entries, Handle, MAX_ENTRIES, Merge, Patch, Principal, Revision, Session,
+    Ticket, Value, Why,
+};
 use storage::Unavailable;
 
 use crate::application::Application;
@@ -26,6 +29,8 @@ pub(crate) enum Effect {
     Set(Ticket),
     /// It goes.
     Delete,
+    /// It has no use any more, and goes where that harms nobody.
+    Emptied,
 }
 
 /// Who says that somebody is who they say.
@@ -96,7 +101,7 @@ impl Updater<'_> {
                 let fresh = Visit::default();
                 match (Updater { visit: &fresh, ..*self }).change(patch).await? {
                     Effect::Set(ticket) => Ok(Effect::Set(ticket)),
-                    Effect::None | Effect::Delete => Ok(Effect::Delete),
+                    Effect::None | Effect::Delete | Effect::Emptied => Ok(Effect::Delete),
                 }
             }
         }
@@ -124,10 +129,7 @@ impl Updater<'_> {
             tracing::info!(application = %self.application.id, "a visitor who had left was not logged in");
             return Ok(Effect::None);
         }
-        for other in &self.visit.ambiguous {
-            let ending = self.ending(Why::Replaced, &self.application.id);
-            self.cache.end(&other.session, ending, judge).await?;
-        }
+        self.replace(&self.visit.ambiguous).await?;
         if let Some((found, ticket)) = &self.visit.session {
             let is_anothers =
                 found.session.principal.as_ref().is_some_and(|owner| !owner.is_same_person(&principal));
@@ -140,28 +142,50 @@ impl Updater<'_> {
             } else {
                 let login = Some((principal.clone(), authentication.clone()));
                 let secret = found.successor.as_ref().map_or(&ticket.secret, |successor| &successor.secret);
-                let renewal = Renewal { login, patch: patch.clone() };
+                let on_conflict = self.sessions.on_conflict;
+                if !self.sessions.would_fit(&found.session.entries, &patch) {
+                    self.unfit();
+                    patch = Patch::new(patch.seen);
+                }
+                let renewal = Renewal { login, patch: patch.clone(), on_conflict };
                 match self.cache.renew(&ticket.handle, secret, &renewal, judge).await? {
-                    Renew::Renewed(_, ticket) => return Ok(Effect::Set(ticket)),
+                    Renew::Renewed(_, ticket, merge) => {
+                        self.tell(&ticket.handle, &merge);
+                        return Ok(Effect::Set(ticket));
+                    }
                     Renew::TooLarge(too_large) => {
                         self.too_large(&too_large);
                         return Ok(Effect::None);
                     }
                     // Another request has renewed it for the same person: that is renewed enough.
-                    Renew::Gone if self.successor(ticket).await?.is_some() => {
+                    Renew::Superseded(current)
+                        if authority == Authority::Application
+                            && current
+                                .principal
+                                .as_ref()
+                                .is_some_and(|owner| owner.is_same_person(&principal)) =>
+                    {
                         self.change(patch).await?;
-                        // Asked again, for it may have ended just now.
-                        return Ok(self.successor(ticket).await?.map_or(Effect::None, Effect::Set));
+                        return Ok(Effect::None);
                     }
                     // It ended, or somebody logged in with it, while they entered their password: they begin anew.
-                    Renew::Gone if authority == Authority::Password => {}
+                    Renew::Superseded(_) | Renew::Gone if authority == Authority::Password => {}
                     // That wins over what an application says to a request from before it (law 1).
-                    Renew::Gone => return Ok(self.too_late()),
+                    Renew::Superseded(_) | Renew::Gone => return Ok(self.too_late()),
                 }
             }
         }
         patch.seen = Revision::default();
         self.open(Some((principal, authentication)), patch, judge).await
+    }
+
+    /// Ends sessions whose ticket the visitor will not have any more.
+    pub(crate) async fn replace(&self, sessions: &[Found]) -> Result<(), Unavailable> {
+        for found in sessions {
+            let ending = self.ending(Why::Replaced, &self.application.id);
+            self.cache.end(&found.session, ending, &self.sessions.judge).await?;
+        }
+        Ok(())
     }
 
     /// Ends the session, if there is one, or all that the visitor came with. Says whether one of them was live until
@@ -196,28 +220,35 @@ impl Updater<'_> {
                 );
                 return Ok(Effect::None);
             }
+            // And where it is over only here, the cookie is that of the other applications of its realm.
+            if self.visit.is_alive_elsewhere {
+                self.counters.update("alive_elsewhere");
+                tracing::info!(
+                    application = %self.application.id,
+                    "an update was not made: the session is over for this application, and alive for another"
+                );
+                return Ok(Effect::None);
+            }
             return self.open(None, patch, judge).await;
         };
         if patch.is_empty() {
             return Ok(Effect::None);
         }
         let handle = &found.session.handle;
-        match self.cache.patch(handle, &patch, self.sessions.on_conflict, judge).await? {
+        let fits = |session: &Session| self.sessions.fits(&session.entries);
+        match self.cache.patch_if(handle, &patch, self.sessions.on_conflict, judge, fits).await? {
             Patched::Merged(_, merge) => {
-                if !merge.conflicts.is_empty() {
-                    self.counters.update("conflict");
-                    tracing::info!(
-                        application = %self.application.id, %handle, keys = merge.conflicts.len(),
-                        "another request had changed keys meanwhile; the application is told with its next request"
-                    );
-                }
-                self.no_room(merge.refused.len());
+                self.tell(handle, &merge);
                 self.counters.update("done");
+                Ok(Effect::None)
+            }
+            Patched::Unfit => {
+                self.unfit();
                 Ok(Effect::None)
             }
             Patched::Emptied => {
                 self.counters.update("emptied");
-                Ok(Effect::Delete)
+                Ok(Effect::Emptied)
             }
             Patched::Absent | Patched::Ended(_) => Ok(self.too_late()),
             Patched::TooLarge(too_large) => {
@@ -234,6 +265,14 @@ impl Updater<'_> {
         judge: &Judge,
     ) -> Result<Effect, Unavailable> {
         let (principal, authentication) = login.unzip();
+        let mut entries = entries;
+        if !self.sessions.would_fit(&Entries::default(), &entries) {
+            self.unfit();
+            if principal.is_none() {
+                return Ok(Effect::None);
+            }
+            entries = Patch::new(entries.seen);
+        }
         let names: Vec<Box<str>> = entries
             .changes()
             .filter(|(_, change)| matches!(change, Change::Set(_)))
@@ -251,14 +290,6 @@ impl Updater<'_> {
 
     fn ending(&self, why: Why, by: &str) -> Ending {
         Ending { at: self.cache.now(), why, by: by.into() }
-    }
-
-    /// What the visitor should hold instead of this ticket, if there is such a thing.
-    async fn successor(&self, ticket: &Ticket) -> Result<Option<Ticket>, Unavailable> {
-        match self.cache.find(ticket, &self.sessions.judge).await? {
-            Find::Found(found) => Ok(found.successor),
-            Find::Absent(_) | Find::Ended(_) => Ok(None),
-        }
     }
 
     fn too_late(&self) -> Effect {
@@ -280,6 +311,26 @@ impl Updater<'_> {
                 "the session has no room for more entries; keys were not set"
             );
         }
+    }
+
+    /// Says what of an update was not made.
+    fn tell(&self, handle: &Handle, merge: &Merge) {
+        if !merge.conflicts.is_empty() {
+            self.counters.update("conflict");
+            tracing::info!(
+                application = %self.application.id, %handle, keys = merge.conflicts.len(),
+                "another request had changed keys meanwhile; the application is told with its next request"
+            );
+        }
+        self.no_room(merge.refused.len());
+    }
+
+    fn unfit(&self) {
+        self.counters.update("unfit");
+        tracing::warn!(
+            application = %self.application.id,
+            "an update was refused: the session would not fit into the headers of a request (`max_header_bytes`)"
+        );
     }
 
     fn too_large(&self, too_large: &cache::TooLarge) {

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::uri::Scheme;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -21,9 +22,10 @@ use crate::gateway::{KEEPALIVE, KEEPALIVE_INTERVAL};
 use crate::last_words::Connector;
 use crate::settings::UpstreamSettings;
 
-/// How many idle connections to one application are kept, and how long.
+/// How many idle connections to one application are kept, and how long: less than the five seconds after which common
+/// servers close theirs, so that no request meets a connection that is being closed.
 const MAX_IDLE: usize = 256;
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The head of an answer, with its body still to come.
 pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Response<Incoming>, UpstreamError>> + Send>>;
@@ -66,8 +68,17 @@ impl Pool {
         connector.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
         connector.set_connect_timeout(Some(settings.connect_timeout));
         connector.enforce_http(false);
-        let connector = HttpsConnectorBuilder::new()
-            .with_native_roots()?
+        let tls = HttpsConnectorBuilder::new();
+        // The system's certificates are only read where they are needed; there may be none on a small machine.
+        let tls = if settings.scheme == Scheme::HTTPS {
+            tls.with_native_roots()?
+        } else {
+            let none = rustls::RootCertStore::empty();
+            tls.with_tls_config(
+                rustls::ClientConfig::builder().with_root_certificates(none).with_no_client_auth(),
+            )
+        };
+        let connector = tls
             .https_or_http()
             .enable_http1()
             .wrap_connector(Connector::new(connector, settings.response_timeout));

@@ -24,6 +24,8 @@ pub(crate) struct Visit {
     /// It came with a ticket of a session that was ended, and with none that may be alive, here or elsewhere: its cookie
     /// has no use any more.
     pub(crate) is_over: bool,
+    /// It came with the ticket of a session that is over for this application, and alive for another of its realm.
+    pub(crate) is_alive_elsewhere: bool,
     /// The visitor has gone, and no cookie reaches them any more.
     pub(crate) has_left: bool,
 }
@@ -65,7 +67,7 @@ impl Visit {
             counters.refuse_cookie("too_many");
             return Ok(Self { is_crowded: true, ..Self::default() });
         }
-        let (mut visit, mut is_alive_elsewhere) = (Self::default(), false);
+        let (mut visit, mut may_be_alive) = (Self::default(), false);
         for value in cookies.values() {
             let Some(ticket) = std::str::from_utf8(value).ok().and_then(|text| text.parse::<Ticket>().ok())
             else {
@@ -81,7 +83,8 @@ impl Visit {
                 },
                 Find::Absent(absence) => {
                     counters.refuse_cookie(absence.as_str());
-                    is_alive_elsewhere |= matches!(absence, Absence::OverHere | Absence::OtherRealm);
+                    visit.is_alive_elsewhere |= absence == Absence::OverHere;
+                    may_be_alive |= matches!(absence, Absence::OverHere | Absence::OtherRealm);
                 }
                 Find::Ended(_) => {
                     counters.refuse_cookie("ended");
@@ -94,7 +97,7 @@ impl Visit {
             visit.ambiguous.extend(visit.session.take().map(|(found, _)| found));
         }
         // A browser would delete whichever it holds at our path, and which that is cannot be told.
-        visit.is_over &= !is_alive_elsewhere && visit.all().next().is_none();
+        visit.is_over &= !may_be_alive && visit.all().next().is_none();
         Ok(visit)
     }
 
@@ -106,6 +109,13 @@ impl Visit {
     /// The sessions that a logout ends.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Found> {
         self.session.iter().map(|(found, _)| found).chain(&self.ambiguous)
+    }
+
+    /// The sessions of this visit that the other one does not have.
+    pub(crate) fn beyond(&self, other: &Self) -> Vec<Found> {
+        let is_there =
+            |found: &&Found| !other.all().any(|there| there.session.handle == found.session.handle);
+        self.all().filter(is_there).cloned().collect()
     }
 
     /// Who is logged in.

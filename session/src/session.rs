@@ -30,16 +30,16 @@ pub struct Session {
     pub revision: Revision,
     /// What applications keep in it.
     pub entries: Entries,
-    /// Names whose change somebody lost to somebody else, and has not been told of yet.
+    /// Names whose change was not made, mostly because somebody else was faster, and whose writer was not told yet.
     pub conflicts: Vec<Conflict>,
     /// Fields of a newer build, kept as they are.
     pub unknown: Vec<Field>,
 }
 
-/// A change that was lost to another one.
+/// A change that was not made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conflict {
-    /// The name that both changed.
+    /// The name that was to change.
     pub name: Box<str>,
     /// The revision that noted it: who saw that one, or a later one, can be told.
     pub noted: Revision,
@@ -62,6 +62,7 @@ pub struct Previous {
     /// Until when it is good.
     pub until: Millis,
     /// The secret that followed, sealed under the previous secret: only who holds that one can be told the new one.
+    /// Empty where nobody is to be told, as after a login: who held the ticket before is not who proved themselves now.
     pub successor: Box<[u8]>,
 }
 
@@ -97,15 +98,27 @@ impl Session {
             self.ends = Some(ends);
             merge.changed = true;
         }
-        for name in &merge.conflicts {
-            self.conflicts.retain(|known| known.name != *name);
-            self.conflicts.push(Conflict { name: name.clone(), noted: revision });
+        if !merge.conflicts.is_empty() || !merge.refused.is_empty() {
+            self.note(merge.conflicts.iter().chain(&merge.refused).map(|name| &**name), revision);
             merge.changed = true;
         }
         if merge.changed {
             self.revision = revision;
         }
         merge
+    }
+
+    /// Nothing of `patch` can be kept: its writer is to be told of every name in it.
+    pub fn refuse(&mut self, patch: &Patch) {
+        self.revision = self.revision.next();
+        self.note(patch.changes().map(|(name, _)| name), self.revision);
+    }
+
+    fn note<'a>(&mut self, names: impl Iterator<Item = &'a str>, noted: Revision) {
+        for name in names {
+            self.conflicts.retain(|known| *known.name != *name);
+            self.conflicts.push(Conflict { name: name.into(), noted });
+        }
     }
 
     /// Forgets the conflicts that somebody was told of who saw `seen`; whether there were any.

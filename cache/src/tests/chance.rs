@@ -73,7 +73,7 @@ async fn something(f: &Fixture, cache: &Arc<Cache>, shared: &Shared, chance: &mu
         }
         14..16 => {
             let renewed = cache.renew(&ticket.handle, &ticket.secret, &f.renewal(None), &f.application).await;
-            if let Ok(Renew::Renewed(_, next)) = renewed {
+            if let Ok(Renew::Renewed(_, next, _)) = renewed {
                 assert!(!was_over, "an ended session is renewed");
                 shared.tickets.lock().push(next);
             }

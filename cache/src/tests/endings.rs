@@ -145,7 +145,7 @@ async fn an_end_beats_a_renewal_under_way(mut f: Fixture) {
         f.end(&opened.session).await.unwrap();
         gate.open();
         match renewal.await.unwrap() {
-            Renew::Renewed(_, ticket) => {
+            Renew::Renewed(_, ticket, _) => {
                 assert!(!is_before);
                 f.is_over(&ticket).await;
             }

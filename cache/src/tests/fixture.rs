@@ -204,6 +204,7 @@ impl Fixture {
         Renewal {
             login: login.map(|name| (Principal::named("test", name), authentication)),
             patch: Patch::new(session::Revision(0)),
+            on_conflict: OnConflict::Overwrite,
         }
     }
 
@@ -310,7 +311,7 @@ pub(super) fn merged(answer: Result<Patched, Unavailable>) -> (Arc<Session>, ses
 
 pub(super) fn renewed(answer: Result<Renew, Unavailable>) -> (Arc<Session>, Ticket) {
     match answer.unwrap() {
-        Renew::Renewed(session, ticket) => (session, ticket),
+        Renew::Renewed(session, ticket, _) => (session, ticket),
         other => panic!("a ticket was not renewed: {other:?}"),
     }
 }

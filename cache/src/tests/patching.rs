@@ -15,6 +15,7 @@ on_every_engine!(
     equal_values_are_no_conflict_and_no_write
     what_was_refused_or_overwritten_is_as_the_option_says
     conflicts_stay_until_they_are_told
+    a_patch_that_does_not_fit_changes_nothing_and_is_told
     an_emptied_session_is_over
     an_emptied_session_of_a_person_is_not_over
     a_session_is_not_over_as_empty_if_somebody_wrote_meanwhile
@@ -101,6 +102,19 @@ async fn conflicts_stay_until_they_are_told(mut f: Fixture) {
 
 fn conflicts(session: &session::Session) -> Vec<&str> {
     session.conflicts.iter().map(|conflict| &*conflict.name).collect()
+}
+
+async fn a_patch_that_does_not_fit_changes_nothing_and_is_told(mut f: Fixture) {
+    let opened = f.open().await;
+    let handle = &opened.ticket.handle;
+    let mut patch = setting(&opened.session, "b", "2");
+    patch.set("c", "3".into());
+    let few = |session: &session::Session| session.entries.len() < 3;
+    let patched = f.cache.patch_if(handle, &patch, OnConflict::KeepFirst, &f.application, few).await.unwrap();
+    assert!(matches!(patched, Patched::Unfit), "{patched:?}");
+    f.crash();
+    let found = f.found(&opened.ticket).await;
+    assert_eq!((entries(&found), conflicts(&found)), ("a=1".to_owned(), vec!["b", "c"]));
 }
 
 async fn an_emptied_session_is_over(f: Fixture) {

@@ -1,6 +1,7 @@
 //! A new secret for the same session.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use session::Ticket;
 use storage::faulty::{Fault, Which};
@@ -14,7 +15,8 @@ on_every_engine!(
     the_old_secret_is_answered_with_its_successor_within_the_window
     a_new_owner_makes_the_old_secret_worthless_at_once
     a_fill_under_way_does_not_save_a_planted_ticket
-    the_same_owner_keeps_the_window
+    a_login_of_the_same_person_drops_whoever_stole_the_ticket
+    a_login_begins_the_lifetime_anew
     the_login_of_another_person_is_refused
     of_many_renewals_at_once_one_wins
     a_renewal_carries_a_patch
@@ -98,17 +100,31 @@ async fn a_fill_under_way_does_not_save_a_planted_ticket(mut f: Fixture) {
     f.found(&ticket).await;
 }
 
-async fn the_same_owner_keeps_the_window(f: Fixture) {
+async fn a_login_of_the_same_person_drops_whoever_stole_the_ticket(mut f: Fixture) {
     let opened = f.open_for("ada").await;
     let (_, ticket) = renewed(f.renew(&opened.ticket, Some("ada")).await);
-    assert_eq!(successor(&f, &opened.ticket).await.unwrap().expose(), ticket.expose());
+    for _ in 0..2 {
+        // What is under way is answered, and told nothing.
+        assert!(successor(&f, &opened.ticket).await.is_none());
+        f.crash();
+    }
+    f.clock.advance(f.cache.settings.renew_window);
+    assert_eq!(f.absence(&opened.ticket).await, Absence::WrongSecret);
+    f.found(&ticket).await;
+}
+
+async fn a_login_begins_the_lifetime_anew(f: Fixture) {
+    let opened = f.open().await;
+    f.clock.advance(Duration::from_secs(60));
+    let (session, _) = renewed(f.renew(&opened.ticket, Some("ada")).await);
+    assert_eq!(session.begun, opened.session.begun.plus(Duration::from_secs(60)));
 }
 
 async fn the_login_of_another_person_is_refused(mut f: Fixture) {
     let opened = f.open_for("ada").await;
     for _ in 0..2 {
         let renewal = f.renew(&opened.ticket, Some("eve")).await.unwrap();
-        assert!(matches!(renewal, Renew::Gone), "{renewal:?}");
+        assert!(matches!(renewal, Renew::Superseded(_)), "{renewal:?}");
         assert_eq!(*f.found(&opened.ticket).await, *opened.session);
         f.crash();
     }
@@ -128,9 +144,9 @@ async fn of_many_renewals_at_once_one_wins(mut f: Fixture) {
     let mut winners = Vec::new();
     for renewal in renewals {
         match renewal.await.unwrap() {
-            Renew::Renewed(_, ticket) => winners.push(ticket),
-            Renew::Gone => {}
-            Renew::TooLarge(error) => panic!("{error}"),
+            Renew::Renewed(_, ticket, _) => winners.push(ticket),
+            Renew::Superseded(_) => {}
+            other => panic!("{other:?}"),
         }
     }
     assert_eq!(winners.len(), 1);
@@ -161,7 +177,7 @@ async fn the_secret_before_the_last_is_worthless(f: Fixture) {
     let (_, third) = renewed(f.renew(&second, None).await);
     assert_eq!(f.absence(&opened.ticket).await, Absence::WrongSecret);
     assert_eq!(successor(&f, &second).await.unwrap().expose(), third.expose());
-    assert!(matches!(f.renew(&second, None).await.unwrap(), Renew::Gone));
+    assert!(matches!(f.renew(&second, None).await.unwrap(), Renew::Superseded(_)));
 }
 
 async fn a_renewal_of_what_is_not_there_is_gone(f: Fixture) {

@@ -46,7 +46,7 @@ async fn nothing_that_the_cache_shows_holds_a_secret(f: Fixture) {
     shows_none(&opened, &[&first]);
     shows_none(&f.find(&opened.ticket).await.unwrap(), &[&first]);
     let renewal = f.renew(&opened.ticket, None).await.unwrap();
-    let Renew::Renewed(_, ticket) = &renewal else { panic!("a ticket was not renewed: {renewal:?}") };
+    let Renew::Renewed(_, ticket, _) = &renewal else { panic!("a ticket was not renewed: {renewal:?}") };
     let second = ticket.secret.clone();
     shows_none(&renewal, &[&first, &second]);
     let with_successor = f.find(&opened.ticket).await.unwrap();

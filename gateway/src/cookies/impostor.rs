@@ -9,8 +9,8 @@ use http::{HeaderMap, HeaderValue};
 ///
 /// That includes a cookie without a name: a browser that stored `=session=x` sends `session=x` (section 5.8.3).
 /// Allocates only when something has to go.
-pub fn remove_impostors(headers: &mut HeaderMap, names: &[&str]) -> usize {
-    let is_impostor = |value: &&HeaderValue| names.iter().any(|name| sets(value.as_bytes(), name));
+pub fn remove_impostors(headers: &mut HeaderMap, names: &[impl AsRef<str>]) -> usize {
+    let is_impostor = |value: &&HeaderValue| names.iter().any(|name| sets(value.as_bytes(), name.as_ref()));
     let count = headers.get_all(SET_COOKIE).iter().filter(is_impostor).count();
     if count > 0 {
         let kept: Vec<HeaderValue> =

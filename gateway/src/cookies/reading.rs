@@ -42,10 +42,10 @@ pub fn find<'h>(headers: &'h HeaderMap, name: &str) -> Found<'h> {
 ///
 /// Several `Cookie` headers become one, since many applications would read only the first (RFC 9113, 8.2.3). Where
 /// there is one without a cookie of ours, which is cheap to see, nothing changes and nothing is allocated.
-pub fn hide(headers: &mut HeaderMap, names: &[&str]) {
+pub fn hide(headers: &mut HeaderMap, names: &[impl AsRef<str>]) {
     let mut all = headers.get_all(COOKIE).iter();
     let Some(first) = all.next() else { return };
-    let is_ours = |pair: &[u8]| names.iter().any(|name| value_of(pair, name).is_some());
+    let is_ours = |pair: &[u8]| names.iter().any(|name| value_of(pair, name.as_ref()).is_some());
     if all.next().is_none() && !first.as_bytes().split(|byte| *byte == b';').any(is_ours) {
         return;
     }

@@ -27,6 +27,7 @@ mod logging_in;
 mod logging_out;
 mod logout_wins;
 mod may_login;
+mod neighbours;
 mod no_update_is_lost;
 mod opening;
 mod outages;

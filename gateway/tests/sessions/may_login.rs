@@ -111,7 +111,7 @@ async fn parallel_logins_open_no_second_session() {
 }
 
 #[tokio::test]
-async fn the_same_person_gets_a_new_ticket_and_the_old_one_follows() {
+async fn the_same_person_gets_a_new_ticket_and_the_old_one_is_told_nothing() {
     let house = House::with(registering()).await;
     let visitor = house.visitor();
     visitor.get("/").answered(update("user=ada&a=1")).await;
@@ -121,8 +121,7 @@ async fn the_same_person_gets_a_new_ticket_and_the_old_one_follows() {
     assert_ne!(visitor.ticket(), other_tab.ticket());
     let reply = other_tab.get("/").await;
     assert_eq!(reply.session(), Some("user=ada&a=1&b=2"));
-    assert_eq!(reply.set_cookies().len(), 1);
-    assert_eq!(other_tab.ticket(), visitor.ticket());
+    assert!(reply.set_cookies().is_empty(), "whoever stole the old ticket is handed the new one");
 }
 
 #[tokio::test]

@@ -34,8 +34,11 @@ async fn an_entry_too_large_for_its_own_header_is_told() {
     visitor.get("/").answered(update("b=1")).await;
     visitor.get("/").answered(update(&format!("note={}", "+".repeat(980)))).await;
     assert_eq!(visitor.get("/").await.status, 200);
-    visitor.get("/").answered(update(&format!("note={}", "%c3%a9".repeat(170)))).await;
-    assert_eq!(visitor.get("/").await.status, 500);
+    visitor.get("/").answered(update(&format!("note={}&b=2", "%c3%a9".repeat(170)))).await;
+    let reply = visitor.get("/").await;
+    assert_eq!((reply.status, reply.seen().header("x-session-conflict")), (200, Some("note,b")));
+    assert!(reply.session().is_some_and(|session| session.starts_with("b=1&note=")));
+    assert_eq!(visitor.get("/").await.seen().header("x-session-conflict"), None);
 }
 
 #[tokio::test]

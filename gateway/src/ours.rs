@@ -1,0 +1,89 @@
+//! What of any message is the gateway's, whichever application it is for.
+//!
+//! Applications share hosts and upstreams: what one of them believes must not come in by the path of another, nor its
+//! tickets go out there. So what one application presents is stripped from the requests to all of them, plain proxying
+//! included, and cookies that a browser sends to several are hidden from all but their own (law 7).
+
+use http::HeaderMap;
+
+use crate::cookies;
+use crate::hygiene::Presented;
+use crate::login::{INSECURE_NONCE_COOKIE, NONCE_COOKIE};
+use crate::settings::{ApplicationSettings, SessionSettings};
+
+/// The names that are ours for the whole gateway.
+#[derive(Debug)]
+pub(crate) struct Ours {
+    presented: Presented,
+    updates: Presented,
+}
+
+/// The cookies that are ours on the hosts of one application.
+#[derive(Debug)]
+pub(crate) struct OurCookies {
+    /// Not for the application.
+    hidden: Box<[Box<str>]>,
+    /// Not from the application.
+    reserved: Box<[Box<str>]>,
+}
+
+impl Ours {
+    pub(crate) fn of(applications: &[ApplicationSettings]) -> Self {
+        let sessions = || applications.iter().filter_map(|application| application.sessions.as_ref());
+        let updates = || sessions().map(|sessions| &sessions.update_header);
+        let presented = sessions()
+            .flat_map(|sessions| sessions.presentation.headers().chain([&sessions.conflict_header]))
+            .chain(updates());
+        Self { presented: Presented::new(presented), updates: Presented::new(updates()) }
+    }
+
+    /// Removes what a client could pass for ours with; how many names that were.
+    pub(crate) fn strip_request(&self, headers: &mut HeaderMap) -> usize {
+        self.presented.remove(headers)
+    }
+
+    /// Removes every update header, once the one that counts was taken.
+    pub(crate) fn strip_answer(&self, headers: &mut HeaderMap) {
+        self.updates.remove(headers);
+    }
+}
+
+impl OurCookies {
+    /// Those that a browser could send to `application`, or take from it for those of another.
+    pub(crate) fn of(application: &ApplicationSettings, all: &[ApplicationSettings]) -> Self {
+        let own = application.sessions.as_ref().map(|sessions| &sessions.cookie.name);
+        let mut reserved: Vec<Box<str>> = vec![NONCE_COOKIE.into(), INSECURE_NONCE_COOKIE.into()];
+        for other in all {
+            let Some(sessions) = &other.sessions else { continue };
+            let name: Box<str> = sessions.cookie.name.as_str().into();
+            if meet(application, other, sessions) && !reserved.contains(&name) {
+                reserved.push(name);
+            }
+        }
+        let shows_own = application.sessions.as_ref().is_some_and(|sessions| !sessions.hide_from_upstream);
+        let is_hidden = |name: &&Box<str>| !shows_own || own.is_none_or(|own| **own != ***name);
+        Self { hidden: reserved.iter().filter(is_hidden).cloned().collect(), reserved: reserved.into() }
+    }
+
+    pub(crate) fn hide(&self, headers: &mut HeaderMap) {
+        cookies::hide(headers, &self.hidden);
+    }
+
+    /// Removes cookies of our names that an application sets; how many.
+    pub(crate) fn remove_impostors(&self, headers: &mut HeaderMap) -> usize {
+        cookies::remove_impostors(headers, &self.reserved)
+    }
+}
+
+/// Whether a browser keeps the cookies of both together: on a host that both answer for, or by the cookie's domain.
+fn meet(application: &ApplicationSettings, other: &ApplicationSettings, sessions: &SessionSettings) -> bool {
+    let in_domain = |host: &str| {
+        sessions.cookie.domain.as_deref().is_some_and(|domain| {
+            let domain = domain.trim_start_matches('.');
+            host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        })
+    };
+    application.hosts.is_empty()
+        || other.hosts.is_empty()
+        || application.hosts.iter().any(|host| other.hosts.contains(host) || in_domain(host))
+}
