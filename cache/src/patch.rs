@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use session::{Ending, Handle, Merge, OnConflict, Patch, Session, Why};
+use session::{Conflict, Ending, Handle, Merge, OnConflict, Patch, Session, Why};
 use storage::{Burial, Bury, NewValue, Read, Unavailable, Update, WriteId};
 
 use crate::Cache;
@@ -123,11 +123,16 @@ impl Cache {
         })
     }
 
-    /// The application was told of the conflicts in `told`: they need not be told again.
-    pub async fn settle(&self, told: &Session, application: &Application) -> Result<(), Unavailable> {
-        self.change(&told.handle, application, |current| {
+    /// The application was told of these conflicts: they need not be told again.
+    pub async fn settle(
+        &self,
+        handle: &Handle,
+        told: &[Conflict],
+        application: &Application,
+    ) -> Result<(), Unavailable> {
+        self.change(handle, application, |current| {
             let mut next = Session::clone(current);
-            if next.settle(told.revision) { Step::Write(Box::new(next), ()) } else { Step::Leave(()) }
+            if next.settle(told) { Step::Write(Box::new(next), ()) } else { Step::Leave(()) }
         })
         .await
         .map(drop)

@@ -145,7 +145,7 @@ impl Gateway {
         }
         let is_handed = sessions.paths.hold(path);
         let is_demanded = sessions.login.as_ref().filter(|login| login.demands(path));
-        let visit = if is_handed || is_demanded.is_some() {
+        let mut visit = if is_handed || is_demanded.is_some() {
             match Visit::of(&passing.parts.headers, sessions, &self.cache, &self.counters).await {
                 Ok(visit) => visit,
                 Err(error) => return self.unavailable(&passing.parts.headers, &error, None),
@@ -164,7 +164,7 @@ impl Gateway {
             }
             return response;
         }
-        if is_handed && let Err(too_large) = present(&mut passing.parts.headers, sessions, &visit) {
+        if is_handed && let Err(too_large) = present(&mut passing.parts.headers, sessions, &mut visit) {
             self.counters.refuse("session_too_large_to_present");
             tracing::error!(application = %application.id, %too_large, "a request was refused");
             let detail = "This application keeps more in your session than can be handed to it.";
@@ -271,9 +271,7 @@ impl Gateway {
         visit: Visit,
         updates: Vec<HeaderValue>,
     ) -> Result<Effect, Unavailable> {
-        let has_notices =
-            visit.session.as_ref().is_some_and(|(found, _)| !found.session.conflicts.is_empty());
-        if updates.is_empty() && !has_notices {
+        if updates.is_empty() && visit.told == 0 {
             return Ok(Effect::None);
         }
         let (gateway, application) = (Arc::clone(self), Arc::clone(application));
@@ -287,8 +285,9 @@ impl Gateway {
                 visit: &visit,
             };
             if let Some((found, _)) = &visit.session
-                && has_notices
-                && let Err(error) = gateway.cache.settle(&found.session, &sessions.judge).await
+                && let Some(told) = found.session.conflicts.get(..visit.told)
+                && !told.is_empty()
+                && let Err(error) = gateway.cache.settle(&found.session.handle, told, &sessions.judge).await
             {
                 // It is told once more; that is better than not at all.
                 tracing::debug!(%error, "a conflict that was told could not be settled");
@@ -403,11 +402,12 @@ impl Gateway {
     ) -> Response<Outbound> {
         self.counters.refuse("storage_unavailable");
         tracing::warn!(%error, "a request was refused because storage is unavailable");
-        let fault = Fault {
-            detail,
-            retry_after: Some(error.retry_after.unwrap_or(RETRY_AFTER)),
-            ..Fault::new(StatusCode::SERVICE_UNAVAILABLE)
-        };
+        let retry_after = error.retry_after.unwrap_or(RETRY_AFTER);
+        let mut fault = Fault::new(StatusCode::SERVICE_UNAVAILABLE).retry_after(retry_after);
+        if let Some(detail) = detail {
+            // Whoever says more has something to say about the session.
+            fault = fault.detail(detail).session_at_risk();
+        }
         self.error(request, &fault)
     }
 
@@ -461,7 +461,7 @@ enum Refusal {
 }
 
 /// Hands the session to the application.
-fn present(headers: &mut HeaderMap, sessions: &Sessions, visit: &Visit) -> Result<(), handoff::TooLarge> {
+fn present(headers: &mut HeaderMap, sessions: &Sessions, visit: &mut Visit) -> Result<(), handoff::TooLarge> {
     let Some((found, _)) = &visit.session else { return Ok(()) };
     let session = &found.session;
     let fact =
@@ -470,7 +470,8 @@ fn present(headers: &mut HeaderMap, sessions: &Sessions, visit: &Visit) -> Resul
     if !session.conflicts.is_empty() {
         let Presentation { format, max_header_bytes, .. } = &sessions.presentation;
         let names: Vec<Box<str>> = session.conflicts.iter().map(|conflict| conflict.name.clone()).collect();
-        let value = handoff::conflicts(&names, *format, *max_header_bytes).0;
+        let (value, told) = handoff::conflicts(&names, *format, *max_header_bytes);
+        visit.told = told;
         headers.insert(sessions.conflict_header.clone(), value);
     }
     Ok(())

@@ -26,6 +26,8 @@ pub(crate) struct Visit {
     pub(crate) is_over: bool,
     /// It came with the ticket of a session that is over for this application, and alive for another of its realm.
     pub(crate) is_alive_elsewhere: bool,
+    /// Of how many of the session's conflicts the application is told with this request.
+    pub(crate) told: usize,
     /// The visitor has gone, and no cookie reaches them any more.
     pub(crate) has_left: bool,
 }

@@ -121,10 +121,10 @@ impl Session {
         }
     }
 
-    /// Forgets the conflicts that somebody was told of who saw `seen`; whether there were any.
-    pub fn settle(&mut self, seen: Revision) -> bool {
+    /// Forgets the conflicts that somebody was told of, but not later ones of the same names; whether there were any.
+    pub fn settle(&mut self, told: &[Conflict]) -> bool {
         let before = self.conflicts.len();
-        self.conflicts.retain(|conflict| conflict.noted > seen);
+        self.conflicts.retain(|conflict| !told.contains(conflict));
         let is_changed = self.conflicts.len() < before;
         if is_changed {
             self.revision = self.revision.next();
@@ -162,13 +162,14 @@ mod tests {
         let start = session.revision;
         session.apply(&patch(start, "1"), OnConflict::KeepFirst);
         session.apply(&patch(start, "2"), OnConflict::KeepFirst);
-        let told = session.revision;
+        let told = session.conflicts.clone();
         // The same name again, while the first conflict is being told.
         session.apply(&patch(start, "3"), OnConflict::KeepFirst);
-        assert!(!session.settle(told));
+        assert!(!session.settle(&told));
         assert_eq!(session.conflicts.len(), 1);
-        assert!(session.settle(session.revision));
-        assert!(session.conflicts.is_empty() && !session.settle(session.revision));
+        let told = session.conflicts.clone();
+        assert!(session.settle(&told));
+        assert!(session.conflicts.is_empty() && !session.settle(&told));
     }
 
     #[test]

@@ -87,16 +87,16 @@ async fn conflicts_stay_until_they_are_told(mut f: Fixture) {
     // Another conflict comes between the telling and its note.
     f.set(&opened.session, "b", "first").await;
     f.set(&opened.session, "b", "late").await;
-    f.cache.settle(&told, &f.application).await.unwrap();
+    f.cache.settle(&told.handle, &told.conflicts, &f.application).await.unwrap();
     let settled = f.found(&opened.ticket).await;
     assert_eq!(conflicts(&settled), ["b"]);
     assert!(settled.revision > told.revision);
-    f.cache.settle(&settled, &f.application).await.unwrap();
+    f.cache.settle(&settled.handle, &settled.conflicts, &f.application).await.unwrap();
     f.crash();
     assert!(f.found(&opened.ticket).await.conflicts.is_empty());
     // Nothing to settle is nothing to write.
     let before = f.probe.updates.load(std::sync::atomic::Ordering::SeqCst);
-    f.cache.settle(&told, &f.application).await.unwrap();
+    f.cache.settle(&told.handle, &told.conflicts, &f.application).await.unwrap();
     assert_eq!(f.probe.updates.load(std::sync::atomic::Ordering::SeqCst), before);
 }
 
