@@ -54,6 +54,7 @@ fn main() -> ExitCode {
 }
 
 fn bench(rest: &[&str]) -> Result<(), Failed> {
+    packages::install()?;
     let bench = ["run", "--release", "--package", "cloakroom-bench", "--"];
     cargo(&[&bench, rest].concat()).run()
 }
