@@ -194,18 +194,34 @@ fn hex(digit: u8) -> Option<u8> {
 }
 
 fn push_escaped(text: &mut String, bytes: &[u8]) {
-    for byte in bytes {
-        match byte {
-            b' ' => text.push('+'),
-            b'.' | b'-' | b'*' | b'_' => text.push(char::from(*byte)),
-            byte if byte.is_ascii_alphanumeric() => text.push(char::from(*byte)),
-            byte => {
-                text.push('%');
-                text.extend(
-                    [byte >> 4, byte & 15].iter().filter_map(|digit| char::from_digit((*digit).into(), 16)),
-                );
-            }
-        }
+    let mut rest = bytes;
+    // Most of a session is plain, so a run of plain bytes is copied as one.
+    while let Some(end) = rest.iter().position(|byte| !is_plain(*byte)) {
+        let (plain, after) = rest.split_at_checked(end).unwrap_or((rest, b""));
+        push_plain(text, plain);
+        let Some((byte, after)) = after.split_first() else { return };
+        push_escape(text, *byte);
+        rest = after;
+    }
+    push_plain(text, rest);
+}
+
+/// Whether a byte stands for itself.
+const fn is_plain(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'.' | b'-' | b'*' | b'_')
+}
+
+fn push_plain(text: &mut String, plain: &[u8]) {
+    // They are ASCII.
+    text.push_str(std::str::from_utf8(plain).unwrap_or_default());
+}
+
+fn push_escape(text: &mut String, byte: u8) {
+    if byte == b' ' {
+        text.push('+');
+    } else {
+        text.push('%');
+        text.extend([byte >> 4, byte & 15].iter().filter_map(|digit| char::from_digit((*digit).into(), 16)));
     }
 }
 
