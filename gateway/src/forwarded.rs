@@ -34,6 +34,9 @@ const BELIEVED: [&str; 9] = [
     "fastly-client-ip",
 ];
 
+/// Room for what is told about a client without proxies, so that it seldom grows.
+const USUAL_BYTES: usize = 128;
+
 /// Which headers a trusted proxy writes.
 ///
 /// Only one kind is read: a proxy that writes the one usually passes the other on as a client sent it.
@@ -146,26 +149,29 @@ impl Trust {
     }
 
     /// Tells the application where the request comes from, and removes what others said about it. Returns how many
-    /// headers of others were removed. Allocates the two lists of addresses.
+    /// headers of others were removed. Allocates the two lists of addresses, and writes each address once.
     pub fn forward(&self, client: &Client, headers: &mut HeaderMap) -> usize {
         let mut removed = self.ours.remove(headers);
         // A trusted proxy may say more than we read; a look-alike of its headers came from somebody else.
         let trusted = self.covers(client.peer);
         removed += self.others.remove_unless(headers, |name| trusted && is_plain(name));
 
-        let mut listed = client.address.to_string();
-        let mut forwarded = format!("for={};proto={}", Node(client.address), client.scheme());
+        let mut listed = String::with_capacity(USUAL_BYTES);
+        let mut forwarded = String::with_capacity(USUAL_BYTES);
+        push_address(client.address, &mut listed, &mut forwarded);
+        forwarded.push_str(";proto=");
+        forwarded.push_str(client.scheme());
         if let Some(host) = client.host() {
             let quote = if host.as_str().contains(':') { "\"" } else { "" };
-            // Writing to a string does not fail.
-            let _ = write!(forwarded, ";host={quote}{}{quote}", host.as_str());
+            forwarded.extend([";host=", quote, host.as_str(), quote]);
         }
         for proxy in &client.proxies {
-            let _ = write!(listed, ", {proxy}");
-            let _ = write!(forwarded, ", for={}", Node(*proxy));
+            listed.push_str(", ");
+            forwarded.push_str(", ");
+            push_address(*proxy, &mut listed, &mut forwarded);
         }
-        insert(headers, &X_FORWARDED_FOR, listed);
-        insert(headers, &FORWARDED, forwarded);
+        insert(headers, &X_FORWARDED_FOR, &listed);
+        insert(headers, &FORWARDED, &forwarded);
         headers.insert(&X_FORWARDED_PROTO, HeaderValue::from_static(client.scheme()));
         if let Some(host) = &client.host {
             headers.insert(&X_FORWARDED_HOST, host.clone());
@@ -174,9 +180,9 @@ impl Trust {
     }
 }
 
-fn insert(headers: &mut HeaderMap, name: &HeaderName, value: String) {
+fn insert(headers: &mut HeaderMap, name: &HeaderName, value: &str) {
     // Addresses and a host that was checked: always a legal value.
-    if let Ok(value) = HeaderValue::try_from(value) {
+    if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
     }
 }
@@ -186,16 +192,14 @@ fn is_plain(name: &HeaderName) -> bool {
     name.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
-/// An address as RFC 7239, section 6, writes it: IPv6 in brackets and quotes.
-struct Node(IpAddr);
-
-impl std::fmt::Display for Node {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            IpAddr::V4(address) => address.fmt(formatter),
-            IpAddr::V6(address) => write!(formatter, "\"[{address}]\""),
-        }
-    }
+/// Adds an address to both lists: as it is, and as RFC 7239, section 6, writes it, IPv6 in brackets and quotes.
+fn push_address(address: IpAddr, listed: &mut String, forwarded: &mut String) {
+    let start = listed.len();
+    // Writing to a string does not fail.
+    let _ = write!(listed, "{address}");
+    let written = listed.get(start..).unwrap_or_default();
+    let (open, close) = if address.is_ipv6() { ("\"[", "]\"") } else { ("", "") };
+    forwarded.extend(["for=", open, written, close]);
 }
 
 /// The address in a list: with or without a port, IPv6 with or without brackets. `unknown` and names are none.

@@ -114,10 +114,11 @@ fn parse_port(port: &str) -> Result<u16, Refused> {
 }
 
 fn is_name(name: &str) -> bool {
-    without_last_dot(name).len() <= 253
-        && without_last_dot(name).split('.').all(|label| {
+    let name = without_last_dot(name).as_bytes();
+    name.len() <= 253
+        && name.split(|byte| *byte == b'.').all(|label| {
             !label.is_empty()
-                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+                && label.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
         })
 }
 
