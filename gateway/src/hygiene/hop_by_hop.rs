@@ -6,8 +6,9 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, request, response};
 
-/// Removed from every message, beside `Connection` and whatever it names.
-static HOP_BY_HOP: [HeaderName; 8] = [
+/// Removed from every message, beside whatever `Connection` names.
+static HOP_BY_HOP: [HeaderName; 9] = [
+    CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
     PROXY_AUTHENTICATE,
@@ -30,10 +31,7 @@ static NEVER_FORWARDED: [HeaderName; 2] =
 /// travel past every rule here. Allocates only for more than one `Connection` header.
 pub fn strip_request(parts: &mut request::Parts) -> Option<HeaderValue> {
     let upgrade = wanted_upgrade(parts.version, &parts.headers);
-    strip(&mut parts.headers);
-    for name in &NEVER_FORWARDED {
-        parts.headers.remove(name);
-    }
+    strip(&mut parts.headers, |name| HOP_BY_HOP.contains(name) || NEVER_FORWARDED.contains(name));
     upgrade
 }
 
@@ -55,32 +53,31 @@ pub fn strip_response(parts: &mut response::Parts) {
         StatusCode::SWITCHING_PROTOCOLS => parts.headers.get(UPGRADE).cloned(),
         _ => None,
     };
-    strip(&mut parts.headers);
+    strip(&mut parts.headers, |name| HOP_BY_HOP.contains(name));
     if let Some(protocol) = upgrade {
         pass_upgrade(&mut parts.headers, protocol);
     }
 }
 
-fn strip(headers: &mut HeaderMap) {
-    if headers.get_all(CONNECTION).iter().nth(1).is_some() {
-        let values: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
-        headers.remove(CONNECTION);
-        values.iter().for_each(|value| remove_nominated(headers, value));
-    } else if let Some(value) = headers.remove(CONNECTION) {
-        remove_nominated(headers, &value);
-    }
-    for name in &HOP_BY_HOP {
+/// Removes what `Connection` names and what `goes`, which holds for few names, whatever is sent.
+fn strip(headers: &mut HeaderMap, goes: impl Fn(&HeaderName) -> bool) {
+    let mut values = headers.get_all(CONNECTION).iter().cloned();
+    // An empty vector takes no memory.
+    let (first, others) = (values.next(), values.collect::<Vec<HeaderValue>>());
+    first.iter().chain(&others).for_each(|value| remove_nominated(headers, value));
+    // A message has fewer names than there are to look for, and seldom one of them.
+    while let Some(name) = headers.keys().find(|name| goes(name)).cloned() {
         headers.remove(name);
     }
 }
 
 /// Removes the headers that a `Connection` value names. Not those without which the message would be another one:
-/// nobody has a good reason to name them.
+/// nobody has a good reason to name them. `keep-alive`, which is said most, goes anyway.
 fn remove_nominated(headers: &mut HeaderMap, value: &HeaderValue) {
     let Ok(names) = value.to_str() else { return };
     for name in names.split(',').map(str::trim) {
-        let kept = [&HOST, &CONTENT_LENGTH].iter().any(|kept| name.eq_ignore_ascii_case(kept.as_str()));
-        if !kept && !name.is_empty() {
+        let passed_over = ["", "keep-alive", HOST.as_str(), CONTENT_LENGTH.as_str()];
+        if !passed_over.iter().any(|passed_over| name.eq_ignore_ascii_case(passed_over)) {
             headers.remove(name);
         }
     }
