@@ -4,7 +4,7 @@
 //! is meant cannot be told from the header (section 4.2.2), so all are returned, up to a bound, and whoever knows the
 //! sessions decides.
 
-use http::header::COOKIE;
+use http::header::{COOKIE, InvalidHeaderValue};
 use http::{HeaderMap, HeaderValue};
 
 /// How many different values of one name are looked at.
@@ -41,14 +41,56 @@ pub fn find<'h>(headers: &'h HeaderMap, name: &str) -> Found<'h> {
 /// when nothing is left.
 ///
 /// Several `Cookie` headers become one, since many applications would read only the first (RFC 9113, 8.2.3). Where
-/// there is one without a cookie of ours, which is cheap to see, nothing changes and nothing is allocated.
+/// there is one without a cookie of ours, which is cheap to see, nothing changes and nothing is allocated; nor is it
+/// where there are only ours.
 pub fn hide(headers: &mut HeaderMap, names: &[impl AsRef<str>]) {
-    let mut all = headers.get_all(COOKIE).iter();
-    let Some(first) = all.next() else { return };
     let is_ours = |pair: &[u8]| names.iter().any(|name| value_of(pair, name.as_ref()).is_some());
-    if all.next().is_none() && !first.as_bytes().split(|byte| *byte == b';').any(is_ours) {
-        return;
+    let mut all = headers.get_all(COOKIE).iter();
+    let (Some(first), second) = (all.next(), all.next()) else { return };
+    let kept = match (what_stays(first.as_bytes(), is_ours), second) {
+        (Stays::All, None) => return,
+        (Stays::Piece(piece), None) => HeaderValue::from_bytes(piece),
+        _ => joined(headers, is_ours),
+    };
+    // Parts of legal values, joined by what is legal in one.
+    match kept {
+        Ok(kept) if !kept.is_empty() => drop(headers.insert(COOKIE, kept)),
+        _ => drop(headers.remove(COOKIE)),
     }
+}
+
+/// What is left of one header without ours.
+enum Stays<'h> {
+    /// There is none of ours.
+    All,
+    /// Ours are at the ends. Nothing stays where there is nothing else.
+    Piece(&'h [u8]),
+    /// Ours stand between others.
+    Pieces,
+}
+
+fn what_stays<'h>(value: &'h [u8], is_ours: impl Fn(&[u8]) -> bool) -> Stays<'h> {
+    let (mut begin, mut end, mut position) = (None, 0, 0);
+    let (mut any_of_ours, mut any_after_others) = (false, false);
+    for pair in value.split(|byte| *byte == b';') {
+        if is_ours(pair) {
+            any_of_ours = true;
+            any_after_others |= begin.is_some();
+        } else if begin.is_some() || !pair.trim_ascii().is_empty() {
+            if any_after_others {
+                return Stays::Pieces;
+            }
+            begin.get_or_insert(position);
+            end = position + pair.len();
+        }
+        position += pair.len() + 1;
+    }
+    let piece = begin.and_then(|begin| value.get(begin..end)).unwrap_or_default();
+    if any_of_ours { Stays::Piece(piece.trim_ascii_start()) } else { Stays::All }
+}
+
+/// What stays of all headers, as one.
+fn joined(headers: &HeaderMap, is_ours: impl Fn(&[u8]) -> bool) -> Result<HeaderValue, InvalidHeaderValue> {
     let length = headers.get_all(COOKIE).iter().map(|value| value.len() + 2).sum();
     let mut kept: Vec<u8> = Vec::with_capacity(length);
     for value in headers.get_all(COOKIE) {
@@ -68,11 +110,7 @@ pub fn hide(headers: &mut HeaderMap, names: &[impl AsRef<str>]) {
             separator = b";";
         }
     }
-    // Parts of legal values, joined by what is legal in one.
-    match HeaderValue::from_maybe_shared(bytes::Bytes::from(kept)) {
-        Ok(kept) if !kept.is_empty() => drop(headers.insert(COOKIE, kept)),
-        _ => drop(headers.remove(COOKIE)),
-    }
+    HeaderValue::from_maybe_shared(bytes::Bytes::from(kept))
 }
 
 impl<'h> Found<'h> {
