@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, COOKIE, EXPIRES, PRAGMA, VARY};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, COOKIE, EXPIRES, Entry, PRAGMA, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::list::{Unclosed, members, unquote};
@@ -48,15 +48,11 @@ pub fn make_safe(headers: &mut HeaderMap, audience: Audience) {
     if audience == Audience::Anybody {
         return;
     }
-    for name in &TARGETED {
+    // An empty vector takes no memory.
+    let shared: Vec<HeaderName> = headers.keys().filter(|name| is_for_shared(name)).cloned().collect();
+    for name in &shared {
         headers.remove(name);
     }
-    let vendors: Vec<HeaderName> =
-        headers.keys().filter(|name| name.as_str().ends_with("-cdn-cache-control")).cloned().collect();
-    for name in &vendors {
-        headers.remove(name);
-    }
-    headers.remove(EXPIRES);
     // `Pragma: no-cache` is what some pages still say instead (RFC 9111, 5.4).
     let silent = HeaderValue::from_static(match audience {
         Audience::Person if is_page(headers) && !headers.contains_key(PRAGMA) => "no-store",
@@ -69,6 +65,11 @@ pub fn make_safe(headers: &mut HeaderMap, audience: Audience) {
         Err(Unclosed) => HeaderValue::from_static("no-store"),
     };
     headers.insert(CACHE_CONTROL, value);
+}
+
+/// Whether a header of this name speaks to shared caches beside `Cache-Control`, or is the one that old ones believe.
+fn is_for_shared(name: &HeaderName) -> bool {
+    *name == EXPIRES || TARGETED.contains(name) || name.as_str().ends_with("-cdn-cache-control")
 }
 
 /// What is to become of the `Cache-Control` of a response that is private.
@@ -175,13 +176,14 @@ fn is_page(headers: &HeaderMap) -> bool {
 
 /// Adds `Cookie` to `Vary`, as one header: some caches read only the first.
 fn vary_by_cookie(headers: &mut HeaderMap) {
-    let names = || {
-        headers
-            .get_all(VARY)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
+    let mut entry = match headers.entry(VARY) {
+        Entry::Occupied(entry) => entry,
+        Entry::Vacant(entry) => {
+            entry.insert(HeaderValue::from_static("Cookie"));
+            return;
+        }
     };
+    let names = || entry.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
     if names().map(str::trim).any(|name| name == "*" || name.eq_ignore_ascii_case(COOKIE.as_str())) {
         return;
     }
@@ -198,7 +200,7 @@ fn vary_by_cookie(headers: &mut HeaderMap) {
         // Parts of legal values. `*` keeps every cache from using the response again.
         HeaderValue::try_from(all).unwrap_or_else(|_| HeaderValue::from_static("*"))
     };
-    headers.insert(VARY, value);
+    entry.insert(value);
 }
 
 #[cfg(test)]
