@@ -1,8 +1,14 @@
 //! The users of an htpasswd file.
+//!
+//! How long an attempt takes must tell nobody who is in the file. So each attempt is one verification of one hash, and a
+//! name that is not there gets that of somebody who is, always of the same one: it takes the time of a real user, whether
+//! all hashes cost the same or not. Who it gets is settled by a key of this process, which nobody outside can know.
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroUsize;
+use std::sync::LazyLock;
 
 use super::hash::{Hash, HashError};
 
@@ -12,12 +18,21 @@ pub(crate) const MAX_USER: usize = 256;
 /// How many faults of a file are told at once.
 const MAX_FAULTS: usize = 20;
 
+/// The key of [`place`]. One for the whole process: a file that is read again gives an unknown name the same hash.
+static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
 /// Names and hashes, in memory.
 #[derive(Default)]
 pub(super) struct Users {
-    hashes: HashMap<Box<str>, Hash>,
-    /// The hash that takes the longest, for those whose name is not here.
-    slowest: Option<Hash>,
+    /// In the order of their places, as on a ring: who is not there is followed by who lends a hash to them. When users
+    /// come and go, few unknown names change their lender.
+    ring: Vec<User>,
+}
+
+struct User {
+    place: u64,
+    name: Box<str>,
+    hash: Hash,
 }
 
 impl Users {
@@ -36,7 +51,7 @@ impl Users {
             match user(line) {
                 Ok((name, hash)) => match lines.insert(name, number) {
                     Some(earlier) => faults.push(Fault::new(number, LineError::Twice { earlier })),
-                    None => users.add(name, hash),
+                    None => users.ring.push(User { place: place(name), name: name.into(), hash }),
                 },
                 Err(error) => faults.push(Fault::new(number, error)),
             }
@@ -44,42 +59,45 @@ impl Users {
                 break;
             }
         }
+        users.ring.sort_unstable_by(|one, other| one.order().cmp(&other.order()));
         if faults.is_empty() { Ok(users) } else { Err(faults) }
     }
 
-    /// Whether this is the user's password. Somebody unknown takes as long as the slowest hash of the file,
-    /// and so does a wrong password of somebody whose hash is much faster: the time tells nobody who exists.
+    /// Whether this is the user's password. Takes the time of one verification, for somebody unknown too.
     pub(super) fn verify(&self, user: &str, password: &str) -> bool {
-        let (own, for_time) = self.tried(user);
-        let right = own.is_some_and(|hash| hash.is_of(password.as_bytes()));
-        if !right && let Some(hash) = for_time {
-            let _ = hash.is_of(password.as_bytes());
-        }
-        right
+        self.verified(user, |hash| hash.is_of(password.as_bytes()))
     }
 
-    /// The hash that decides, and one that is tried after a failure only because it takes its time.
-    fn tried(&self, user: &str) -> (Option<&Hash>, Option<&Hash>) {
-        let own = self.hashes.get(user);
-        let faster = |slowest: &&Hash| own.is_none_or(|own| own.cost() < slowest.cost() / 2);
-        (own, self.slowest.as_ref().filter(faster))
+    fn verified(&self, user: &str, is_of: impl FnOnce(&Hash) -> bool) -> bool {
+        let order = (place(user), user);
+        let (is_known, at) = match self.ring.binary_search_by(|other| other.order().cmp(&order)) {
+            Ok(at) => (true, at),
+            Err(at) => (false, at),
+        };
+        let Some(nearest) = self.ring.get(at).or_else(|| self.ring.first()) else { return false };
+        // Verified first: a borrowed hash must take its time, whatever comes of it.
+        is_of(&nearest.hash) & is_known
     }
 
     pub(super) fn len(&self) -> usize {
-        self.hashes.len()
+        self.ring.len()
     }
 
     /// How many have a hash that a thief of the file would break quickly.
     pub(super) fn weak(&self) -> Option<NonZeroUsize> {
-        NonZeroUsize::new(self.hashes.values().filter(|hash| hash.is_weak()).count())
+        NonZeroUsize::new(self.ring.iter().filter(|user| user.hash.is_weak()).count())
     }
+}
 
-    fn add(&mut self, name: &str, hash: Hash) {
-        if self.slowest.as_ref().is_none_or(|slowest| slowest.cost() < hash.cost()) {
-            self.slowest = Some(hash.clone());
-        }
-        self.hashes.insert(name.into(), hash);
+impl User {
+    fn order(&self) -> (u64, &str) {
+        (self.place, &self.name)
     }
+}
+
+/// Where a name stands on the ring.
+fn place(name: &str) -> u64 {
+    KEY.hash_one(name)
 }
 
 impl fmt::Debug for Users {
@@ -182,19 +200,47 @@ mod tests {
         assert_eq!(Users::parse(&"x\n".repeat(1000)).unwrap_err().len(), MAX_FAULTS);
     }
 
+    /// What is verified for this name, one after the other, and what comes of it if all of that is right.
+    fn verified(users: &Users, user: &str) -> (Vec<String>, bool) {
+        let mut hashes = Vec::new();
+        let right = users.verified(user, |hash| {
+            hashes.push(format!("{hash:?}"));
+            true
+        });
+        (hashes, right)
+    }
+
     #[test]
-    fn somebody_unknown_takes_as_long_as_the_slowest() {
-        let users = Users::parse(&format!("fast:{SHA1}\nslow:{BCRYPT}\nmiddle:{APR1}\n")).unwrap();
-        let tried = |user| {
-            let (own, for_time) = users.tried(user);
-            (own.map(|hash| format!("{hash:?}")), for_time.map(|hash| format!("{hash:?}")))
+    fn each_attempt_is_one_verification_whether_the_name_is_known_or_not() {
+        let text = format!("fast:{SHA1}\nslow:{BCRYPT}\nmiddle:{APR1}\n");
+        let (users, again) = (Users::parse(&text).unwrap(), Users::parse(&text).unwrap());
+        for (user, hash) in [("fast", "SHA-1"), ("slow", "bcrypt"), ("middle", "apr1")] {
+            assert_eq!(verified(&users, user), (vec![hash.to_owned()], true));
+        }
+        let mut lent = std::collections::HashSet::new();
+        for number in 0..2000 {
+            let nobody = format!("nobody{number}");
+            let (hashes, right) = verified(&users, &nobody);
+            assert!(!right, "though the borrowed hash says yes");
+            assert_eq!(hashes.len(), 1, "{hashes:?}");
+            assert_eq!(verified(&users, &nobody).0, hashes, "always the same");
+            assert_eq!(verified(&again, &nobody).0, hashes, "also when the file was read again");
+            lent.extend(hashes);
+        }
+        assert_eq!(lent.len(), 3, "of all who are there: {lent:?}");
+        assert!(!users.verify("nobody", PASSWORD));
+    }
+
+    #[test]
+    fn a_user_more_changes_little_for_who_is_unknown() {
+        let lines: String = (0..50).map(|user| format!("user{user}:{APR1}\n")).collect();
+        let (before, after) = (Users::parse(&lines), Users::parse(&format!("{lines}more:{SHA1}\n")));
+        let (before, after) = (before.unwrap(), after.unwrap());
+        let changed = |number: &u32| {
+            let nobody = format!("nobody{number}");
+            verified(&before, &nobody) != verified(&after, &nobody)
         };
-        let some = |text: &str| Some(text.to_owned());
-        assert_eq!(tried("nobody"), (None, some("bcrypt")));
-        assert_eq!(tried("fast"), (some("SHA-1"), some("bcrypt")));
-        assert_eq!(tried("middle"), (some("apr1"), some("bcrypt")));
-        assert_eq!(tried("slow"), (some("bcrypt"), None));
-        assert!(!users.verify("nobody", PASSWORD), "though it is the password of the slowest");
+        assert!((0..1000).filter(changed).count() < 500);
     }
 
     #[test]
