@@ -115,14 +115,15 @@ impl Login {
             attempts_per_address: section.value(
                 "attempts_per_address",
                 &ATTEMPTS,
-                30,
+                10,
                 "Attempts a minute from one address. More are answered with 429.",
             ),
             attempts_per_user: section.value(
                 "attempts_per_user",
                 &ATTEMPTS,
-                10,
-                "Attempts a minute for one user, from wherever they come.",
+                60,
+                "Attempts a minute for one user, from wherever they come. More than from one address, or one can keep \
+                 any user out.",
             ),
         };
         login.check(section, base);
@@ -150,6 +151,18 @@ impl Login {
             let message =
                 format!("`exempt` holds `{path}`, and so nothing is left of what `require` says there");
             section.warn("exempt", message, "name only the paths that are open to everybody");
+        }
+        if self.attempts_per_user <= self.attempts_per_address {
+            let message = format!(
+                "`attempts_per_user = {}` is not more than `attempts_per_address = {}`: from one address, anybody can \
+                 keep any user out",
+                self.attempts_per_user, self.attempts_per_address
+            );
+            section.warn(
+                "attempts_per_user",
+                message,
+                "allow several times as many for a user as for an address",
+            );
         }
         if self.require.is_empty() {
             let message = "`require` is empty: everything is open to everybody";

@@ -1,8 +1,8 @@
 //! How often one may try to log in: from one address, and as one user.
 //!
 //! The first keeps one machine from guessing through all users, the second keeps many machines from guessing
-//! at one of them. Guessing at somebody can keep that person out while it goes on, so the second is the more
-//! generous in what it allows over time, and both forgive quickly.
+//! at one of them. Guessing at somebody keeps that person out while it goes on, so the second must be the more
+//! generous: one address is out of attempts long before the name is. Both forgive quickly.
 //!
 //! The memory for this is bounded: names are kept as hashes, and when too many are kept, the ones that have
 //! their full allowance again are forgotten. Should that not be enough, newcomers share a few allowances.
@@ -32,18 +32,18 @@ pub struct Allowance {
 pub struct LimitSettings {
     /// For one IPv4 address, or one IPv6 network of 64 bits, which is what one customer gets.
     pub per_address: Allowance,
-    /// For one user name, known or not.
+    /// For one user name, known or not. More, and sooner again, than [`LimitSettings::per_address`]: else one address
+    /// can keep any user out.
     pub per_user: Allowance,
 }
 
 impl Default for LimitSettings {
-    /// Twenty at once from an address and one more every three seconds; ten at once for a name and one more
-    /// every ten.
+    /// Ten at once from an address and one more every six seconds; sixty at once for a name and one more every second.
     fn default() -> Self {
         let burst = |count| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
         Self {
-            per_address: Allowance { burst: burst(20), every: Duration::from_secs(3) },
-            per_user: Allowance { burst: burst(10), every: Duration::from_secs(10) },
+            per_address: Allowance { burst: burst(10), every: Duration::from_secs(6) },
+            per_user: Allowance { burst: burst(60), every: Duration::from_secs(1) },
         }
     }
 }
@@ -190,6 +190,23 @@ mod tests {
         assert_eq!(limits.attempt(from("192.0.2.9"), "grace"), Ok(()));
         clock.advance(Duration::from_secs(10));
         assert_eq!(limits.attempt(from("192.0.2.9"), "ada"), Ok(()));
+    }
+
+    #[test]
+    fn one_address_keeps_nobody_else_out() {
+        let clock = FakeRelativeClock::default();
+        let limits = Limits::with_clock(LimitSettings::default(), clock.clone(), 1000);
+        for second in 0..600 {
+            for _ in 0..20 {
+                let _ = limits.attempt(from("192.0.2.1"), "ada");
+            }
+            if second % 10 == 0 {
+                assert_eq!(limits.attempt(from("192.0.2.2"), "ada"), Ok(()), "after {second} seconds");
+            }
+            clock.advance(Duration::from_secs(1));
+        }
+        assert!(limits.attempt(from("192.0.2.1"), "ada").is_ok());
+        assert!(limits.attempt(from("192.0.2.1"), "ada").is_err());
     }
 
     #[test]

@@ -16,6 +16,7 @@ fn warnings(keys: &str) -> Vec<String> {
 #[test]
 fn the_defaults_are_safe() {
     assert!(warnings("").is_empty());
+    assert!(warnings("[application.login]\nfile = \"users\"").is_empty());
 }
 
 #[test]
@@ -41,6 +42,8 @@ fn what_exposes_the_ticket_or_trusts_everybody_is_a_warning() {
         "idle_timeout = \"0s\"\nlifetime = \"0s\"",
         "[application.login]\nfile = \"users\"\nrequire = []",
         "[application.login]\nfile = \"users\"\nexempt = [\"/\"]",
+        "[application.login]\nfile = \"users\"\nattempts_per_address = 60",
+        "[application.login]\nfile = \"users\"\nattempts_per_user = 5",
     ] {
         assert_eq!(warnings(keys).len(), 1, "{keys}");
     }
