@@ -5,14 +5,11 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use cache::Find;
-use http::header::{ACCEPT, HOST, SET_COOKIE};
+use http::header::{HOST, SET_COOKIE};
 use http::request::Parts;
-use http::{
-    Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
-};
+use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use session::{Handle, Ticket};
@@ -21,22 +18,16 @@ use storage::Unavailable;
 use crate::Gateway;
 use crate::application::{Application, Sessions};
 use crate::awaited::Awaited;
-use crate::body::{Inbound, InboundError, Outbound};
+use crate::body::{Inbound, Outbound};
 use crate::caching::{self, Audience};
 use crate::forwarded::Client;
 use crate::handoff::{self, Presentation};
 use crate::hygiene::{self, Refused};
 use crate::pages::Fault;
 use crate::path::NormalPath;
-use crate::router::Ambiguous;
+use crate::refusal::{Asked, FETCH_MODE, Refusal};
 use crate::update::{Effect, Updater};
-use crate::upstream::UpstreamError;
 use crate::visit::Visit;
-
-/// When to try again what storage or an application could not do, if nobody says better.
-const RETRY_AFTER: Duration = Duration::from_secs(2);
-
-const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// A request that was answered.
 pub(crate) struct Exchange {
@@ -264,7 +255,7 @@ impl Gateway {
         }
     }
 
-    /// Applies update headers, in a task of its own: a visitor who leaves meanwhile loses nothing.
+    /// Applies update headers.
     pub(crate) async fn update(
         self: &Arc<Self>,
         application: &Arc<Application>,
@@ -275,15 +266,9 @@ impl Gateway {
             return Ok(Effect::None);
         }
         let (gateway, application) = (Arc::clone(self), Arc::clone(application));
-        let task = self.under_way.spawn(async move {
+        self.undisturbed(async move {
             let Some(sessions) = &application.sessions else { return Ok(Effect::None) };
-            let updater = Updater {
-                cache: &gateway.cache,
-                counters: &gateway.counters,
-                application: &application,
-                sessions,
-                visit: &visit,
-            };
+            let updater = Updater::new(&gateway, &application, sessions, &visit);
             if let Some((found, _)) = &visit.session
                 && let Some(told) = found.session.conflicts.get(..visit.told)
                 && !told.is_empty()
@@ -293,8 +278,16 @@ impl Gateway {
                 tracing::debug!(%error, "a conflict that was told could not be settled");
             }
             if updates.is_empty() { Ok(Effect::None) } else { updater.apply(&updates).await }
-        });
-        match task.await {
+        })
+        .await
+    }
+
+    /// Changes a session in a task of its own: nobody who leaves meanwhile leaves it half done.
+    pub(crate) async fn undisturbed(
+        &self,
+        change: impl Future<Output = Result<Effect, Unavailable>> + Send + 'static,
+    ) -> Result<Effect, Unavailable> {
+        match self.under_way.spawn(change).await {
             Ok(effect) => effect,
             Err(error) => Err(Unavailable::unknown(self.cache.storage().id(), error)),
         }
@@ -361,103 +354,6 @@ impl Gateway {
         parts.extensions = Extensions::new();
         Response::from_parts(parts, Outbound::application(body))
     }
-
-    fn failed(&self, asked: &Asked, application: &Application, error: &UpstreamError) -> Response<Outbound> {
-        let (reason, status, detail) = match error {
-            UpstreamError::Unreachable(_) => ("unreachable", StatusCode::BAD_GATEWAY, None),
-            UpstreamError::Nonsense(_) => ("broken_answer", StatusCode::BAD_GATEWAY, None),
-            UpstreamError::TooSlow(_) => ("too_slow", StatusCode::GATEWAY_TIMEOUT, None),
-            UpstreamError::Request(InboundError::TooSlow) => {
-                ("slow_client", StatusCode::REQUEST_TIMEOUT, None)
-            }
-            UpstreamError::Request(InboundError::TooLarge(_)) => {
-                ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, None)
-            }
-            UpstreamError::Request(InboundError::Broken(_)) => (
-                "broken_request",
-                StatusCode::BAD_REQUEST,
-                Some("The body of the request did not arrive whole."),
-            ),
-        };
-        self.counters.upstream_failed(reason);
-        if status.is_server_error() {
-            tracing::warn!(application = %application.id, %error, "a request was not answered by its application");
-        } else {
-            tracing::debug!(application = %application.id, %error, "a request was not answered");
-        }
-        let mut fault = Fault::new(status);
-        fault.detail = detail;
-        if status == StatusCode::BAD_GATEWAY {
-            fault.retry_after = Some(RETRY_AFTER);
-        }
-        self.error(&asked.headers(), &fault)
-    }
-
-    /// Storage cannot say. The cookie stays as it is: nobody is logged out by an outage (law 3).
-    pub(crate) fn unavailable(
-        &self,
-        request: &HeaderMap,
-        error: &Unavailable,
-        detail: Option<&str>,
-    ) -> Response<Outbound> {
-        self.counters.refuse("storage_unavailable");
-        tracing::warn!(%error, "a request was refused because storage is unavailable");
-        let retry_after = error.retry_after.unwrap_or(RETRY_AFTER);
-        let mut fault = Fault::new(StatusCode::SERVICE_UNAVAILABLE).retry_after(retry_after);
-        if let Some(detail) = detail {
-            // Whoever says more has something to say about the session.
-            fault = fault.detail(detail).session_at_risk();
-        }
-        self.error(request, &fault)
-    }
-
-    fn refusal(&self, parts: &Parts, refusal: Refusal) -> Response<Outbound> {
-        let (reason, status, detail) = match &refusal {
-            Refusal::Head(refused) => ("head", refused.status(), Some(refused.to_string())),
-            Refusal::Path(error) => ("path", StatusCode::BAD_REQUEST, Some(error.to_string())),
-            Refusal::Ambiguous(error) => ("path", StatusCode::BAD_REQUEST, Some(error.to_string())),
-            Refusal::Nobody => ("no_application", StatusCode::NOT_FOUND, None),
-        };
-        self.counters.refuse(reason);
-        let mut fault = Fault::new(status);
-        fault.detail = detail.as_deref();
-        let mut response = self.error(&parts.headers, &fault);
-        if status == StatusCode::METHOD_NOT_ALLOWED {
-            let allowed = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
-            response.headers_mut().insert(http::header::ALLOW, allowed);
-        }
-        response
-    }
-
-    pub(crate) fn error(&self, request: &HeaderMap, fault: &Fault<'_>) -> Response<Outbound> {
-        self.pages.error(request, fault).map(Outbound::from)
-    }
-}
-
-/// What of a request is needed after it was sent on: in which form its client wants errors, and whether it navigates.
-pub(crate) struct Asked {
-    accept: Option<HeaderValue>,
-    mode: Option<HeaderValue>,
-}
-
-impl Asked {
-    fn of(headers: &HeaderMap) -> Self {
-        Self { accept: headers.get(ACCEPT).cloned(), mode: headers.get(FETCH_MODE).cloned() }
-    }
-
-    /// As headers again, for an answer of our own.
-    fn headers(&self) -> HeaderMap {
-        let both = [(ACCEPT, &self.accept), (FETCH_MODE, &self.mode)];
-        both.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect()
-    }
-}
-
-/// Why no application gets to see a request.
-enum Refusal {
-    Head(Refused),
-    Path(crate::path::PathError),
-    Ambiguous(Ambiguous),
-    Nobody,
 }
 
 /// Hands the session to the application.

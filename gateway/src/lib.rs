@@ -27,6 +27,7 @@ mod ours;
 mod own_page;
 mod patience;
 mod phase;
+mod refusal;
 mod router;
 mod tunnel;
 mod update;

@@ -61,8 +61,9 @@ impl OurCookies {
             }
         }
         let shows_own = application.sessions.as_ref().is_some_and(|sessions| !sessions.hide_from_upstream);
-        let is_hidden = |name: &&Box<str>| !shows_own || own.is_none_or(|own| **own != ***name);
-        Self { hidden: reserved.iter().filter(is_hidden).cloned().collect(), reserved: reserved.into() }
+        let is_shown = |name: &str| shows_own && own.is_some_and(|own| own == name);
+        let hidden = reserved.iter().filter(|name| !is_shown(name)).cloned().collect();
+        Self { hidden, reserved: reserved.into() }
     }
 
     pub(crate) fn hide(&self, headers: &mut HeaderMap) {

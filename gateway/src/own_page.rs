@@ -86,13 +86,7 @@ impl Gateway {
                 }
                 Ok(()) => match Visit::leaving(&parts.headers, sessions, &self.cache, &self.counters).await {
                     Ok(visit) => {
-                        let updater = Updater {
-                            cache: &self.cache,
-                            counters: &self.counters,
-                            application,
-                            sessions,
-                            visit: &visit,
-                        };
+                        let updater = Updater::new(self, application, sessions, &visit);
                         self.log_out(&parts, updater, sessions, login).await
                     }
                     Err(error) => self.unavailable(&parts.headers, &error, None),
@@ -111,25 +105,16 @@ impl Gateway {
         user: Box<str>,
     ) -> Result<Effect, Unavailable> {
         let (gateway, application) = (Arc::clone(self), Arc::clone(application));
-        let task = self.under_way.spawn(async move {
+        self.undisturbed(async move {
             let Some(sessions) = &application.sessions else { return Ok(Effect::None) };
-            let updater = Updater {
-                cache: &gateway.cache,
-                counters: &gateway.counters,
-                application: &application,
-                sessions,
-                visit: &visit,
-            };
+            let updater = Updater::new(&gateway, &application, sessions, &visit);
             // The new ticket takes the place of theirs: nobody could log out of them any more.
             updater.replace(&over_here).await?;
             let seen =
                 visit.session.as_ref().map_or(Revision::default(), |(found, _)| found.session.revision);
             updater.log_in(&user, Authority::Password, Patch::new(seen)).await
-        });
-        match task.await {
-            Ok(effect) => effect,
-            Err(error) => Err(Unavailable::unknown(self.cache.storage().id(), error)),
-        }
+        })
+        .await
     }
 
     async fn logged_in(

@@ -11,6 +11,7 @@ use session::{
 };
 use storage::Unavailable;
 
+use crate::Gateway;
 use crate::application::Application;
 use crate::application::Sessions;
 use crate::counters::Counters;
@@ -54,14 +55,23 @@ impl Authority {
 /// Who makes changes, on what.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Updater<'a> {
-    pub(crate) cache: &'a Arc<Cache>,
-    pub(crate) counters: &'a Counters,
-    pub(crate) application: &'a Application,
-    pub(crate) sessions: &'a Sessions,
-    pub(crate) visit: &'a Visit,
+    cache: &'a Arc<Cache>,
+    counters: &'a Counters,
+    application: &'a Application,
+    sessions: &'a Sessions,
+    visit: &'a Visit,
 }
 
-impl Updater<'_> {
+impl<'a> Updater<'a> {
+    pub(crate) fn new(
+        gateway: &'a Gateway,
+        application: &'a Application,
+        sessions: &'a Sessions,
+        visit: &'a Visit,
+    ) -> Self {
+        Self { cache: &gateway.cache, counters: &gateway.counters, application, sessions, visit }
+    }
+
     /// Does what the update headers of an answer say.
     pub(crate) async fn apply(&self, headers: &[HeaderValue]) -> Result<Effect, Unavailable> {
         let received = receive(headers, self.sessions.presentation.format, self.seen(), LIMITS);

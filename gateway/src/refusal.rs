@@ -1,0 +1,129 @@
+//! What the gateway answers itself when a request goes no further.
+//!
+//! Whatever it is, the session is as it was, and nothing here sets or deletes a cookie (law 3).
+
+use std::time::Duration;
+
+use http::header::ACCEPT;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use storage::Unavailable;
+
+use crate::Gateway;
+use crate::application::Application;
+use crate::body::{InboundError, Outbound};
+use crate::hygiene::Refused;
+use crate::pages::Fault;
+use crate::path::PathError;
+use crate::router::Ambiguous;
+use crate::upstream::UpstreamError;
+
+/// When to try again what storage or an application could not do, if nobody says better.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// How a browser says whether it goes to a page, or fetches something for one.
+pub(crate) const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+
+/// What of a request is needed after it was sent on: in which form its client wants errors, and whether it navigates.
+pub(crate) struct Asked {
+    accept: Option<HeaderValue>,
+    pub(crate) mode: Option<HeaderValue>,
+}
+
+impl Asked {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        Self { accept: headers.get(ACCEPT).cloned(), mode: headers.get(FETCH_MODE).cloned() }
+    }
+
+    /// As headers again, for an answer of our own.
+    pub(crate) fn headers(&self) -> HeaderMap {
+        let both = [(ACCEPT, &self.accept), (FETCH_MODE, &self.mode)];
+        both.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect()
+    }
+}
+
+/// Why no application gets to see a request.
+pub(crate) enum Refusal {
+    Head(Refused),
+    Path(PathError),
+    Ambiguous(Ambiguous),
+    Nobody,
+}
+
+impl Gateway {
+    pub(crate) fn failed(
+        &self,
+        asked: &Asked,
+        application: &Application,
+        error: &UpstreamError,
+    ) -> Response<Outbound> {
+        let (reason, status, detail) = match error {
+            UpstreamError::Unreachable(_) => ("unreachable", StatusCode::BAD_GATEWAY, None),
+            UpstreamError::Nonsense(_) => ("broken_answer", StatusCode::BAD_GATEWAY, None),
+            UpstreamError::TooSlow(_) => ("too_slow", StatusCode::GATEWAY_TIMEOUT, None),
+            UpstreamError::Request(InboundError::TooSlow) => {
+                ("slow_client", StatusCode::REQUEST_TIMEOUT, None)
+            }
+            UpstreamError::Request(InboundError::TooLarge(_)) => {
+                ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, None)
+            }
+            UpstreamError::Request(InboundError::Broken(_)) => (
+                "broken_request",
+                StatusCode::BAD_REQUEST,
+                Some("The body of the request did not arrive whole."),
+            ),
+        };
+        self.counters.upstream_failed(reason);
+        if status.is_server_error() {
+            tracing::warn!(application = %application.id, %error, "a request was not answered by its application");
+        } else {
+            tracing::debug!(application = %application.id, %error, "a request was not answered");
+        }
+        let mut fault = Fault::new(status);
+        fault.detail = detail;
+        if status == StatusCode::BAD_GATEWAY {
+            fault.retry_after = Some(RETRY_AFTER);
+        }
+        self.error(&asked.headers(), &fault)
+    }
+
+    /// Storage cannot say. The cookie stays as it is: nobody is logged out by an outage (law 3).
+    pub(crate) fn unavailable(
+        &self,
+        request: &HeaderMap,
+        error: &Unavailable,
+        detail: Option<&str>,
+    ) -> Response<Outbound> {
+        self.counters.refuse("storage_unavailable");
+        tracing::warn!(%error, "a request was refused because storage is unavailable");
+        let retry_after = error.retry_after.unwrap_or(RETRY_AFTER);
+        let mut fault = Fault::new(StatusCode::SERVICE_UNAVAILABLE).retry_after(retry_after);
+        if let Some(detail) = detail {
+            // Whoever says more has something to say about the session.
+            fault = fault.detail(detail).session_at_risk();
+        }
+        self.error(request, &fault)
+    }
+
+    pub(crate) fn refusal(&self, parts: &Parts, refusal: Refusal) -> Response<Outbound> {
+        let (reason, status, detail) = match &refusal {
+            Refusal::Head(refused) => ("head", refused.status(), Some(refused.to_string())),
+            Refusal::Path(error) => ("path", StatusCode::BAD_REQUEST, Some(error.to_string())),
+            Refusal::Ambiguous(error) => ("path", StatusCode::BAD_REQUEST, Some(error.to_string())),
+            Refusal::Nobody => ("no_application", StatusCode::NOT_FOUND, None),
+        };
+        self.counters.refuse(reason);
+        let mut fault = Fault::new(status);
+        fault.detail = detail.as_deref();
+        let mut response = self.error(&parts.headers, &fault);
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            let allowed = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+            response.headers_mut().insert(http::header::ALLOW, allowed);
+        }
+        response
+    }
+
+    pub(crate) fn error(&self, request: &HeaderMap, fault: &Fault<'_>) -> Response<Outbound> {
+        self.pages.error(request, fault).map(Outbound::from)
+    }
+}
