@@ -1,11 +1,12 @@
 //! A session as JSON in ASCII, and what an application sends as JSON.
 
+use std::cell::Cell;
 use std::fmt;
 use std::io;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::ser::Formatter;
 use session::Value;
@@ -48,12 +49,32 @@ pub(super) fn names(names: &[Box<str>], max_bytes: usize) -> (String, usize) {
     (list, told)
 }
 
+/// Why a text is not read. Never shows what it is.
+pub(super) enum Unread {
+    /// It is no JSON object.
+    Json(serde_json::Error),
+    /// It has more members than there is room for.
+    TooMany,
+}
+
 /// The members of an object, in order; `None` for `null`. Numbers and truth values become text.
 ///
+/// `room` is for how many more values there is room, nested ones included. It is less afterwards, and what would go
+/// beyond it is not read any further: looking for a name that comes twice takes long where there are many.
+///
 /// # Errors
-/// It is no JSON object. The error never shows what it is.
-pub(super) fn members(text: &[u8]) -> Result<Vec<(String, Option<Value>)>, serde_json::Error> {
-    serde_json::from_slice::<Members>(text).map(|members| members.0)
+/// [`Unread`]
+pub(super) fn members(text: &[u8], room: &mut usize) -> Result<Vec<(String, Option<Value>)>, Unread> {
+    let left = Cell::new(Some(*room));
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let read = Object(Room(&left))
+        .deserialize(&mut deserializer)
+        .and_then(|members| deserializer.end().map(|()| members));
+    *room = left.get().unwrap_or_default();
+    match left.get() {
+        None => Err(Unread::TooMany),
+        Some(_) => read.map_err(Unread::Json),
+    }
 }
 
 fn text<T: Serialize + ?Sized>(value: &T) -> String {
@@ -129,44 +150,58 @@ impl Serialize for Shown<'_> {
     }
 }
 
+/// How many more values are read; none once there were more.
+#[derive(Clone, Copy)]
+struct Room<'r>(&'r Cell<Option<usize>>);
+
+impl Room<'_> {
+    fn take<E: de::Error>(self) -> Result<(), E> {
+        self.0.set(self.0.get().and_then(|left| left.checked_sub(1)));
+        self.0.get().map(drop).ok_or_else(|| E::custom("too many values"))
+    }
+}
+
 /// The object as a whole.
-struct Members(Vec<(String, Option<Value>)>);
+struct Object<'r>(Room<'r>);
 
-impl<'de> Deserialize<'de> for Members {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
+impl<'de> DeserializeSeed<'de> for Object<'_> {
+    type Value = Vec<(String, Option<Value>)>;
 
-        impl<'de> Visitor<'de> for Object {
-            type Value = Members;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
 
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object")
-            }
+impl<'de> Visitor<'de> for Object<'_> {
+    type Value = Vec<(String, Option<Value>)>;
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
-                let mut members = Vec::new();
-                while let Some((name, Read(value))) = map.next_entry::<String, Read>()? {
-                    members.push((name, value));
-                }
-                Ok(Members(members))
-            }
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::new();
+        while let Some(name) = map.next_key()? {
+            members.push((name, map.next_value_seed(AnyValue(self.0))?));
         }
-        deserializer.deserialize_map(Object)
+        Ok(members)
     }
 }
 
-/// A value that was read; `None` for `null`, which is left out of lists and objects.
-struct Read(Option<Value>);
+/// A value; `None` for `null`, which is left out of lists and objects.
+#[derive(Clone, Copy)]
+struct AnyValue<'r>(Room<'r>);
 
-impl<'de> Deserialize<'de> for Read {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyValue).map(Self)
+impl<'de> DeserializeSeed<'de> for AnyValue<'_> {
+    type Value = Option<Value>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        self.0.take()?;
+        deserializer.deserialize_any(self)
     }
 }
 
-struct AnyValue;
-
-impl<'de> Visitor<'de> for AnyValue {
+impl<'de> Visitor<'de> for AnyValue<'_> {
     type Value = Option<Value>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -199,7 +234,7 @@ impl<'de> Visitor<'de> for AnyValue {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
         let mut values = Vec::new();
-        while let Some(Read(value)) = sequence.next_element()? {
+        while let Some(value) = sequence.next_element_seed(self)? {
             values.extend(value);
         }
         Ok(Some(Value::List(values)))
@@ -207,8 +242,8 @@ impl<'de> Visitor<'de> for AnyValue {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut values: Vec<(Box<str>, Value)> = Vec::new();
-        while let Some((name, Read(value))) = map.next_entry::<String, Read>()? {
-            let Some(value) = value else { continue };
+        while let Some(name) = map.next_key::<String>()? {
+            let Some(value) = map.next_value_seed(self)? else { continue };
             match values.iter_mut().find(|(known, _)| **known == *name) {
                 Some((_, known)) => *known = value,
                 None => values.push((name.into(), value)),

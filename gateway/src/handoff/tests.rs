@@ -273,6 +273,47 @@ fn an_update_that_cannot_be_read_changes_nothing_and_the_others_count() {
 }
 
 #[test]
+fn all_headers_of_an_answer_share_one_budget() {
+    let values =
+        |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<HeaderValue>>();
+    let read = |texts: &[&str], format, bytes, pairs| {
+        let received = receive(&values(texts), format, Revision(0), Limits { bytes, pairs });
+        let names: Vec<String> = changes(&received).iter().map(|(name, _)| (*name).to_owned()).collect();
+        (names.join(" "), received.notes.iter().map(|note| note.header).collect::<Vec<_>>())
+    };
+    for (format, texts) in [
+        (Format::Form, ["a=1&b=2", "c=3&d=4", "e=5"]),
+        (Format::Json, [r#"{"a":1,"b":2}"#, r#"{"c":[3]}"#, r#"{"e":5}"#]),
+    ] {
+        let length = texts[0].len();
+        let all = if format == Format::Form { "a b c d e" } else { "a b c e" };
+        assert_eq!(read(&texts, format, 99, 5), (all.to_owned(), vec![]));
+        assert_eq!(read(&texts, format, 99, 4).1, [3], "{format:?}");
+        assert_eq!(read(&texts, format, 99, 3), ("a b".to_owned(), vec![2, 3]));
+        assert_eq!(read(&texts, format, length, 99), ("a b".to_owned(), vec![2, 3]));
+    }
+}
+
+#[test]
+fn nested_values_count_and_too_many_are_not_read_to_the_end() {
+    let members = |count| (0..count).map(|n| format!("\"{n}\":1")).collect::<Vec<_>>().join(",");
+    let received = read(Format::Json, &[&format!("{{\"a\":{{{}}}}}", members(1023))]);
+    assert_eq!(received.notes, []);
+    // What follows the last that is read is no JSON, and nobody notices.
+    for text in [
+        format!("{{\"a\":{{{} nonsense", members(1025)),
+        format!("{{\"a\":[{}] nonsense", "1,".repeat(1025)),
+        format!("{{\"a\":[{}] nonsense", "{},".repeat(1025)),
+        format!("{{{} nonsense", members(1025)),
+    ] {
+        let received = read(Format::Json, &[&text]);
+        let problems: Vec<_> = received.notes.iter().map(|note| note.problem).collect();
+        assert_eq!(problems, [Problem::Form(FormError::TooManyPairs { limit: 1024 })]);
+        assert!(received.patch.is_empty());
+    }
+}
+
+#[test]
 fn expiry_brings_the_end_nearer_and_is_no_entry() {
     for (format, headers, ends, notes) in [
         (Format::Form, &["a=1"][..], None, 0),

@@ -4,6 +4,7 @@ use dialects::apache::form;
 use http::HeaderValue;
 use session::{MAX_DEPTH, Millis, Patch, Revision, Value};
 
+use super::json::Unread;
 use super::{Format, json};
 
 /// The update headers of one response, read.
@@ -61,15 +62,19 @@ pub enum Problem {
 ///
 /// A header that cannot be read as a whole is left out, and told; so is a pair of a form. The others count. In a form an
 /// empty value removes an entry, in JSON `null` does. `expiry` brings the end of the session nearer.
+///
+/// `limits` are for all headers together, so that an answer costs no more work for coming in many; a value nested in JSON
+/// counts as a pair. A header for which nothing is left is left out, and what was tried counts.
 #[must_use]
 pub fn receive(values: &[HeaderValue], format: Format, seen: Revision, limits: form::Limits) -> Received {
+    let mut left = limits;
     let mut received = Received { patch: Patch::new(seen), notes: Vec::new() };
     for (index, value) in values.iter().enumerate() {
         let header = index + 1;
         let mut note = |problem| received.notes.push(Note { header, problem });
         let read = match format {
-            Format::Form => read_form(value.as_bytes(), limits, &mut received.patch, &mut note),
-            Format::Json => read_json(value.as_bytes(), limits, &mut received.patch, &mut note),
+            Format::Form => read_form(value.as_bytes(), &mut left, &mut received.patch, &mut note),
+            Format::Json => read_json(value.as_bytes(), &mut left, &mut received.patch, &mut note),
         };
         if let Err(problem) = read {
             note(problem);
@@ -80,11 +85,15 @@ pub fn receive(values: &[HeaderValue], format: Format, seen: Revision, limits: f
 
 fn read_form(
     text: &[u8],
-    limits: form::Limits,
+    left: &mut form::Limits,
     patch: &mut Patch,
     note: &mut impl FnMut(Problem),
 ) -> Result<(), Problem> {
-    let form = form::decode(text, limits).map_err(Problem::Form)?;
+    let form = form::decode(text, *left).map_err(Problem::Form);
+    left.bytes = left.bytes.saturating_sub(text.len());
+    let pairs = text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()).count();
+    left.pairs = left.pairs.saturating_sub(pairs);
+    let form = form?;
     for (index, pair) in form.pairs.into_iter().enumerate() {
         match (pair.name(), &pair.value) {
             (Some(name), Some(value)) => patch.set(name, value.clone()),
@@ -101,17 +110,19 @@ fn read_form(
 
 fn read_json(
     text: &[u8],
-    limits: form::Limits,
+    left: &mut form::Limits,
     patch: &mut Patch,
     note: &mut impl FnMut(Problem),
 ) -> Result<(), Problem> {
-    if text.len() > limits.bytes {
-        return Err(Problem::Form(form::FormError::TooLong { bytes: text.len(), limit: limits.bytes }));
+    let limit = *left;
+    left.bytes = limit.bytes.saturating_sub(text.len());
+    if text.len() > limit.bytes {
+        return Err(Problem::Form(form::FormError::TooLong { bytes: text.len(), limit: limit.bytes }));
     }
-    let members = json::members(text).map_err(|error| Problem::Json { at: error.column() })?;
-    if members.len() > limits.pairs {
-        return Err(Problem::Form(form::FormError::TooManyPairs { limit: limits.pairs }));
-    }
+    let members = json::members(text, &mut left.pairs).map_err(|unread| match unread {
+        Unread::Json(error) => Problem::Json { at: error.column() },
+        Unread::TooMany => Problem::Form(form::FormError::TooManyPairs { limit: limit.pairs }),
+    })?;
     for (index, (name, value)) in members.into_iter().enumerate() {
         let member = index + 1;
         match value {

@@ -62,14 +62,19 @@ async fn two_thousand_keys_are_more_than_a_session_holds() {
     visitor.get("/").answered(update(&keys(2000, 0))).await;
     assert_eq!(visitor.get("/").await.session(), Some("first=1"));
     assert_eq!(house.counted("updates", "malformed"), 1);
-    // In two: as many as there is room for.
+    // In two headers of one answer, which have one budget: nothing of the second.
     visitor.get("/").answered(update(&keys(1000, 0)).update(&keys(1000, 1000))).await;
+    assert_eq!(visitor.get("/").await.session(), Some(&*format!("first=1&{}", keys(1000, 0))));
+    assert_eq!(house.counted("updates", "malformed"), 2);
+    // In two answers: as many as there is room for.
+    visitor.get("/").answered(update(&keys(1000, 1000))).await;
     let reply = visitor.get("/").await;
     assert_eq!(reply.session(), Some(&*format!("first=1&{}", keys(1023, 0))));
     assert_eq!(house.counted("updates", "too_many_entries"), 1);
     // For who begins with them as well.
     let other = house.visitor();
-    other.get("/").answered(update(&keys(1000, 0)).update(&keys(1000, 1000))).await;
+    other.get("/").answered(update(&keys(1000, 0))).await;
+    other.get("/").answered(update(&keys(1000, 1000))).await;
     assert_eq!(other.get("/").await.session(), Some(&*keys(1024, 0)));
     assert_eq!(house.counted("updates", "too_many_entries"), 2);
 }
