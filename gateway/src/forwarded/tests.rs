@@ -210,6 +210,13 @@ proptest! {
         }
     }
 
+    #[test]
+    fn an_ipv4_address_is_written_as_ever(octets in any::<[u8; 4]>()) {
+        let mut text = String::new();
+        push_ipv4(octets.into(), &mut text);
+        prop_assert_eq!(text, Ipv4Addr::from(octets).to_string());
+    }
+
     /// Whatever is sent, a client is found, and it is our peer or stands in the list.
     #[test]
     fn no_list_makes_it_fail(list in "[0-9a-f.:\\[\\],;=\" forun]{0,40}") {

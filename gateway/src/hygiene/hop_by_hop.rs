@@ -74,10 +74,13 @@ fn strip(headers: &mut HeaderMap, goes: impl Fn(&HeaderName) -> bool) {
 /// Removes the headers that a `Connection` value names. Not those without which the message would be another one:
 /// nobody has a good reason to name them. `keep-alive`, which is said most, goes anyway.
 fn remove_nominated(headers: &mut HeaderMap, value: &HeaderValue) {
+    if value.as_bytes().eq_ignore_ascii_case(b"keep-alive") {
+        return;
+    }
     let Ok(names) = value.to_str() else { return };
-    for name in names.split(',').map(str::trim) {
-        let passed_over = ["", "keep-alive", HOST.as_str(), CONTENT_LENGTH.as_str()];
-        if !passed_over.iter().any(|passed_over| name.eq_ignore_ascii_case(passed_over)) {
+    for name in names.split(',').map(str::trim_ascii) {
+        let kept = [&HOST, &CONTENT_LENGTH].iter().any(|kept| name.eq_ignore_ascii_case(kept.as_str()));
+        if !kept && !name.is_empty() {
             headers.remove(name);
         }
     }
