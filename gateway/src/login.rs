@@ -30,13 +30,14 @@ use crate::pages::{Fault, Pages};
 use crate::path::{NormalPath, Prefixes};
 
 pub use answers::Refusal;
+pub use form::MAX_FORM;
 pub use limits::{Allowance, LimitSettings};
-pub use passwords::{Fault as UsersFault, FileError, HashError, LineError};
+pub use passwords::{Fault as UsersFault, FileError, HashError, LineError, Verifiers};
 pub use settings::{LoginError, LoginSettings};
 
 use form::Form;
 use limits::Limits;
-use passwords::{MAX_PASSWORD, MAX_USER, Passwords, Verdict};
+use passwords::{Passwords, Verdict};
 use return_to::ReturnTo;
 use token::{Purpose, Rejected, Tokens};
 
@@ -55,7 +56,6 @@ pub struct Login {
     login_path: Box<str>,
     logout_path: Box<str>,
     home: ReturnTo,
-    user_entry: Box<str>,
     pages: Arc<Pages>,
     passwords: Passwords,
     limits: Limits,
@@ -96,7 +96,7 @@ impl Login {
         let home = ReturnTo::parse(&settings.home)
             .ok_or_else(|| LoginError::Home { home: settings.home.clone() })?;
         Ok(Self {
-            passwords: Passwords::open(&settings.users, settings.parallel)?,
+            passwords: Passwords::open(&settings.users, settings.verifiers)?,
             limits: Limits::new(settings.limits),
             tokens: Tokens::new(keys, &settings.application, &settings.realm, settings.secure),
             demanded: Prefixes::new(settings.require, settings.exempt),
@@ -104,16 +104,9 @@ impl Login {
             application: settings.application,
             login_path: settings.login_path,
             logout_path: settings.logout_path,
-            user_entry: settings.user_entry,
             home,
             pages,
         })
-    }
-
-    /// The entry of the session that holds the user's name.
-    #[must_use]
-    pub fn user_entry(&self) -> &str {
-        &self.user_entry
     }
 
     /// Whether the path is for people only who are logged in. Our own pages never are.
@@ -251,10 +244,6 @@ impl Login {
         }
         if let Err(wait) = self.limits.attempt(client, user) {
             return Err((Refusal::TooMany { wait }, return_to));
-        }
-        // What no provider could know is not asked for: NUL would end the text for some of them.
-        if user.len() > MAX_USER || password.len() > MAX_PASSWORD || password.contains('\0') {
-            return Err((Refusal::Wrong, return_to));
         }
         match self.passwords.verify(user, password).await {
             Verdict::Right => {

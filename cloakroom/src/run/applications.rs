@@ -1,6 +1,6 @@
 //! Applications of the configuration, as the gateway wants to know them.
 
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use cache::Realm;
 use gateway::forwarded::{Trust, Writes};
 use gateway::handoff::{Format, Presentation};
-use gateway::login::{Allowance, LimitSettings, Login, LoginSettings};
+use gateway::login::{Allowance, LimitSettings, Login, LoginSettings, Verifiers};
 use gateway::pages::{Pages, TemplateFiles};
 use gateway::path::{Prefix, Prefixes};
 use gateway::settings::{ApplicationSettings, SessionSettings, UpstreamSettings};
@@ -32,24 +32,33 @@ pub(super) fn settings(
     keys: &Arc<KeyRing>,
     pages: &Arc<Pages>,
 ) -> miette::Result<Vec<ApplicationSettings>> {
-    let realms = realms(&configuration.applications);
+    let common = Common {
+        configuration,
+        realms: realms(&configuration.applications),
+        keys,
+        pages,
+        verifiers: Verifiers::for_half_of_the_cores(),
+    };
     configuration
         .applications
         .iter()
         .map(|application| {
-            one(application, configuration, &realms, keys, pages)
+            one(application, &common)
                 .wrap_err_with(|| format!("application `{}` cannot be served", application.id))
         })
         .collect()
 }
 
-fn one(
-    application: &Application,
-    configuration: &Configuration,
-    realms: &[Arc<Realm>],
-    keys: &Arc<KeyRing>,
-    pages: &Arc<Pages>,
-) -> miette::Result<ApplicationSettings> {
+/// What all applications have together.
+struct Common<'a> {
+    configuration: &'a Configuration,
+    realms: Vec<Arc<Realm>>,
+    keys: &'a Arc<KeyRing>,
+    pages: &'a Arc<Pages>,
+    verifiers: Verifiers,
+}
+
+fn one(application: &Application, common: &Common<'_>) -> miette::Result<ApplicationSettings> {
     let origin = &application.upstream;
     let authority = Authority::from_str(&format!("{}:{}", origin.host, origin.port)).into_diagnostic()?;
     let upstream = UpstreamSettings {
@@ -66,7 +75,7 @@ fn one(
     };
     let sessions = match application.carrier {
         Carrier::None => None,
-        Carrier::Ticket => Some(sessions(application, &configuration.applications, realms, keys, pages)?),
+        Carrier::Ticket => Some(sessions(application, common)?),
     };
     Ok(ApplicationSettings {
         id: application.id.as_str().into(),
@@ -79,19 +88,15 @@ fn one(
     })
 }
 
-fn sessions(
-    application: &Application,
-    all: &[Application],
-    realms: &[Arc<Realm>],
-    keys: &Arc<KeyRing>,
-    pages: &Arc<Pages>,
-) -> miette::Result<SessionSettings> {
+fn sessions(application: &Application, common: &Common<'_>) -> miette::Result<SessionSettings> {
+    let Common { configuration, realms, keys, pages, verifiers } = common;
+    let all = &configuration.applications;
     let handoff = &application.handoff;
     let login = application
         .login
         .as_ref()
         .map(|login| {
-            let settings = login_settings(application, login)?;
+            let settings = login_settings(application, login, verifiers)?;
             Login::new(settings, Arc::clone(keys), Arc::clone(pages)).map(Arc::new).into_diagnostic()
         })
         .transpose()?;
@@ -134,7 +139,11 @@ fn sessions(
     })
 }
 
-fn login_settings(application: &Application, login: &configured::Login) -> miette::Result<LoginSettings> {
+fn login_settings(
+    application: &Application,
+    login: &configured::Login,
+    verifiers: &Verifiers,
+) -> miette::Result<LoginSettings> {
     Ok(LoginSettings {
         application: application.id.as_str().into(),
         realm: application.realm.as_str().into(),
@@ -145,13 +154,12 @@ fn login_settings(application: &Application, login: &configured::Login) -> miett
         login_path: login.login_path.as_str().into(),
         logout_path: login.logout_path.as_str().into(),
         home: application.path.as_str().into(),
-        user_entry: login.user_entry.as_str().into(),
         secure: application.cookie.secure,
         limits: LimitSettings {
             per_address: a_minute(login.attempts_per_address),
             per_user: a_minute(login.attempts_per_user),
         },
-        parallel: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+        verifiers: verifiers.clone(),
         templates: TemplateFiles { login: login.template.clone(), ..TemplateFiles::default() },
     })
 }

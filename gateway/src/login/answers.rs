@@ -9,10 +9,11 @@ use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 use session::Millis;
 
+use super::Login;
 use super::form::FormError;
+use super::passwords::MAX_USER;
 use super::return_to::ReturnTo;
 use super::token::Purpose;
-use super::{Login, MAX_USER};
 use crate::pages::{Fault, LoggedOutPage, LoginPage, LogoutPage, json, own, retry_after};
 
 /// What the page asks that we show when a logout came from who knows where.

@@ -7,8 +7,8 @@ use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderMap};
 use zeroize::Zeroizing;
 
-/// The largest body, in bytes.
-pub(super) const MAX_BODY: usize = 8 << 10;
+/// The largest body of a form of ours, in bytes.
+pub const MAX_FORM: usize = 8 << 10;
 
 /// The fields of a form. Wiped when dropped: one of them is a password.
 pub(super) struct Form(Vec<(Zeroizing<String>, Zeroizing<String>)>);
@@ -20,7 +20,7 @@ impl Form {
         if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
             return Err(FormError::Type);
         }
-        if body.len() > MAX_BODY {
+        if body.len() > MAX_FORM {
             return Err(FormError::TooLarge);
         }
         Self::parse(body)
@@ -49,7 +49,7 @@ impl Form {
 pub(super) enum FormError {
     #[error("A form is expected here: application/x-www-form-urlencoded.")]
     Type,
-    #[error("A form of at most {MAX_BODY} bytes is expected here.")]
+    #[error("A form of at most {MAX_FORM} bytes is expected here.")]
     TooLarge,
     #[error("The form holds an escape that is none: a % must be followed by two hexadecimal digits.")]
     Escape,
@@ -138,8 +138,8 @@ mod tests {
         }
         assert_eq!(Form::of(&HeaderMap::new(), b"").err(), Some(FormError::Type));
         let form = headers("application/x-www-form-urlencoded");
-        assert!(Form::of(&form, &vec![b'a'; MAX_BODY]).is_ok());
-        assert_eq!(Form::of(&form, &vec![b'a'; MAX_BODY + 1]).err(), Some(FormError::TooLarge));
+        assert!(Form::of(&form, &vec![b'a'; MAX_FORM]).is_ok());
+        assert_eq!(Form::of(&form, &vec![b'a'; MAX_FORM + 1]).err(), Some(FormError::TooLarge));
     }
 
     proptest! {

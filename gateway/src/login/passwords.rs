@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
 
@@ -27,7 +27,7 @@ pub use users::{Fault, LineError};
 use users::Users;
 
 /// The longest password that is tried, in bytes. Some schemes take longer for longer ones.
-pub(super) const MAX_PASSWORD: usize = 256;
+const MAX_PASSWORD: usize = 256;
 
 /// The largest file, in bytes: more than a hundred thousand users.
 const MAX_FILE: u64 = 16 << 20;
@@ -42,8 +42,32 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Passwords {
     file: Arc<Watched>,
-    threads: Arc<Semaphore>,
+    verifiers: Verifiers,
     patience: Duration,
+}
+
+/// The threads that verify passwords. Share one among all logins of a process: each verification may take a core for up
+/// to a second and 256 MiB, and all of them together must leave some for everything else.
+#[derive(Debug, Clone)]
+pub struct Verifiers(Arc<Semaphore>);
+
+impl Verifiers {
+    /// That many verifications at a time.
+    #[must_use]
+    pub fn new(at_a_time: NonZeroUsize) -> Self {
+        Self(Arc::new(Semaphore::new(at_a_time.get().min(Semaphore::MAX_PERMITS))))
+    }
+
+    /// As many as half of this machine's cores, and one at least.
+    #[must_use]
+    pub fn for_half_of_the_cores() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Self::new(NonZeroUsize::new(cores / 2).unwrap_or(NonZeroUsize::MIN))
+    }
+
+    async fn acquire(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
+        Arc::clone(&self.0).acquire_owned().await
+    }
 }
 
 /// What came of an attempt.
@@ -57,21 +81,18 @@ pub(super) enum Verdict {
 }
 
 impl Passwords {
-    /// Reads the file. At most `parallel` passwords are verified at a time.
-    pub(super) fn open(file: &Path, parallel: NonZeroUsize) -> Result<Self, FileError> {
-        Ok(Self {
-            file: Arc::new(Watched::open(file, LOOK_AGAIN)?),
-            threads: Arc::new(Semaphore::new(parallel.get().min(Semaphore::MAX_PERMITS))),
-            patience: PATIENCE,
-        })
+    /// Reads the file.
+    pub(super) fn open(file: &Path, verifiers: Verifiers) -> Result<Self, FileError> {
+        Ok(Self { file: Arc::new(Watched::open(file, LOOK_AGAIN)?), verifiers, patience: PATIENCE })
     }
 
-    /// Whether this is the user's password.
+    /// Whether this is the user's password. What no provider could know is not asked for: NUL would end the text for some
+    /// of them.
     pub(super) async fn verify(&self, user: &str, password: &str) -> Verdict {
-        if user.is_empty() || password.is_empty() || user.len() > MAX_USER || password.len() > MAX_PASSWORD {
+        if user.len() > MAX_USER || password.len() > MAX_PASSWORD || password.contains('\0') {
             return Verdict::Wrong;
         }
-        let permit = tokio::time::timeout(self.patience, Arc::clone(&self.threads).acquire_owned()).await;
+        let permit = tokio::time::timeout(self.patience, self.verifiers.acquire()).await;
         let Ok(Ok(permit)) = permit else {
             return Verdict::Busy;
         };
@@ -258,7 +279,7 @@ mod tests {
     }
 
     fn open(path: &Path) -> Passwords {
-        Passwords::open(path, NonZeroUsize::MIN).unwrap()
+        Passwords::open(path, Verifiers::new(NonZeroUsize::MIN)).unwrap()
     }
 
     #[tokio::test]
@@ -267,19 +288,31 @@ mod tests {
         let passwords = open(&path);
         assert_eq!(passwords.verify("ada", PASSWORD).await, Verdict::Right);
         let long = "x".repeat(MAX_PASSWORD + 1);
-        for (user, password) in
-            [("ada", "wrong"), ("bob", PASSWORD), ("", PASSWORD), ("ada", ""), ("ada", &long), (&long, "x")]
-        {
+        for (user, password) in [
+            ("ada", "wrong"),
+            ("bob", PASSWORD),
+            ("", PASSWORD),
+            ("ada", ""),
+            ("ada", &long),
+            (&long, "x"),
+            ("ada", "\0"),
+        ] {
             assert_eq!(passwords.verify(user, password).await, Verdict::Wrong);
         }
     }
 
     #[tokio::test]
-    async fn who_finds_all_threads_taken_is_told_so() {
+    async fn who_finds_all_threads_taken_is_told_so_by_whichever_login() {
         let (_folder, path) = file(&format!("ada:{BCRYPT}\n"));
-        let passwords = Passwords { patience: Duration::from_millis(20), ..open(&path) };
-        let taken = Arc::clone(&passwords.threads).acquire_owned().await.unwrap();
+        let verifiers = Verifiers::new(NonZeroUsize::MIN);
+        let login = || Passwords {
+            patience: Duration::from_millis(20),
+            ..Passwords::open(&path, verifiers.clone()).unwrap()
+        };
+        let (passwords, another) = (login(), login());
+        let taken = verifiers.acquire().await.unwrap();
         assert_eq!(passwords.verify("ada", PASSWORD).await, Verdict::Busy);
+        assert_eq!(another.verify("ada", PASSWORD).await, Verdict::Busy);
         drop(taken);
         assert_eq!(passwords.verify("ada", PASSWORD).await, Verdict::Right);
     }
@@ -321,7 +354,8 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_used_says_why() {
         let (folder, path) = file("ada:secret\nbob\n");
-        let say = |path: &Path| Passwords::open(path, NonZeroUsize::MIN).unwrap_err().to_string();
+        let say =
+            |path: &Path| Passwords::open(path, Verifiers::new(NonZeroUsize::MIN)).unwrap_err().to_string();
         let said = say(&path);
         for part in ["users.htpasswd", "line 1: ", "plain text", "line 2: ", "no colon"] {
             assert!(said.contains(part), "{said}");

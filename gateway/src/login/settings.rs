@@ -1,10 +1,9 @@
 //! What an operator can choose about a login.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use super::limits::LimitSettings;
-use super::passwords::FileError;
+use super::passwords::{FileError, Verifiers};
 use crate::pages::{TemplateError, TemplateFiles};
 use crate::path::{NormalPath, Prefix};
 
@@ -29,15 +28,12 @@ pub struct LoginSettings {
     pub logout_path: Box<str>,
     /// Where one goes who came from nowhere: the beginning of the application.
     pub home: Box<str>,
-    /// The entry of the session that holds the user's name.
-    pub user_entry: Box<str>,
     /// Whether our form's cookie is `Secure` and `__Host-`. Off only where the application's own cookie is.
     pub secure: bool,
     /// How often one may try.
     pub limits: LimitSettings,
-    /// How many passwords are verified at a time, each on a thread of its own. Each may take a core for up to a
-    /// second and 256 MiB.
-    pub parallel: NonZeroUsize,
+    /// What verifies the passwords: the same for all logins of the process.
+    pub verifiers: Verifiers,
     /// The pages that the operator replaces.
     pub templates: TemplateFiles,
 }
@@ -56,10 +52,9 @@ impl LoginSettings {
             login_path: "/.cloakroom/login".into(),
             logout_path: "/.cloakroom/logout".into(),
             home: "/".into(),
-            user_entry: "user".into(),
             secure: true,
             limits: LimitSettings::default(),
-            parallel: NonZeroUsize::MIN.saturating_add(1),
+            verifiers: Verifiers::for_half_of_the_cores(),
             templates: TemplateFiles::default(),
         }
     }
@@ -73,9 +68,6 @@ impl LoginSettings {
         }
         if self.login_path == self.logout_path {
             return Err(LoginError::SamePath { path: self.login_path.clone() });
-        }
-        if self.user_entry.is_empty() {
-            return Err(LoginError::UserEntry);
         }
         Ok(())
     }
@@ -107,11 +99,6 @@ pub enum LoginError {
         /// The value.
         home: Box<str>,
     },
-    /// The user's name would have no place.
-    #[error(
-        "user_entry is empty: name the entry of the session that holds the user's name, for example \"user\""
-    )]
-    UserEntry,
     /// The users' file cannot be used.
     #[error(transparent)]
     Users(#[from] FileError),

@@ -390,7 +390,6 @@ fn wrong_settings_are_explained() {
         failed(&|settings| settings.login_path = settings.logout_path.clone()).contains("give each its own")
     );
     assert!(failed(&|settings| settings.home = "//a".into()).contains("home"));
-    assert!(failed(&|settings| settings.user_entry = "".into()).contains("user_entry"));
     assert!(failed(&|settings| settings.users = "/nowhere".into()).contains("/nowhere"));
     assert!(failed(&|settings| settings.templates.login = Some("/nowhere".into())).contains("/nowhere"));
 }

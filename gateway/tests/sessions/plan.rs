@@ -1,6 +1,5 @@
 //! The applications of a test, as it wants them.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -170,7 +169,6 @@ fn login(plan: &Plan, demanded: &[&'static str], folder: &TempDir, pages: &Arc<P
         realm: plan.realm.into(),
         require: prefixes(demanded),
         secure: plan.cookie.secure,
-        parallel: NonZeroUsize::MIN.saturating_add(1),
         ..LoginSettings::new(plan.id, users)
     };
     Arc::new(Login::new(settings, Arc::new(KeyRing::new(vec![key]).unwrap()), Arc::clone(pages)).unwrap())
