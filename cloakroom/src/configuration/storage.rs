@@ -149,7 +149,7 @@ impl Cache {
                 &Span::between(SECOND, MINUTE * 5).or_zero("not at all"),
                 SECOND * 10,
                 "How long this process serves its copies when it can neither ask storage nor hear of changes. The longest \
-                 that an end made elsewhere can take to hold here.",
+                 that an end made elsewhere can take to hold here. Takes effect once storage is shared between nodes.",
             ),
             renew_window: section.value(
                 "renew_window",
@@ -168,7 +168,7 @@ impl Cache {
                 "index_entries",
                 &List(Text(EntryName)),
                 Vec::new(),
-                "Entries by which sessions are found quickly.",
+                "Entries by which sessions are found quickly. Takes effect once sessions are listed.",
             ),
         };
         section.later(
@@ -184,6 +184,17 @@ impl Cache {
         );
         section.later(&["danger_soft_revocation", "danger_outage_window"], "storage that other nodes share");
         check_storage(section, &cache.storage, storage);
+        for (name, when) in
+            [("trust_window", "storage is shared between nodes"), ("index_entries", "sessions are listed")]
+        {
+            if section.given(name) {
+                let message =
+                    format!("`{name}` takes effect once {when}, which this version does not do yet");
+                section.warn(name, message, "keep it for later, or remove this line");
+            } else {
+                section.without_effect(&[name]);
+            }
+        }
         cache
     }
 }
