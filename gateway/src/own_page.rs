@@ -15,13 +15,10 @@ use crate::Gateway;
 use crate::application::{Application, Sessions};
 use crate::body::{Inbound, Outbound};
 use crate::exchange::{Passing, set};
-use crate::login::{Login, OwnPage, Refusal, Submission};
+use crate::login::{Login, MAX_FORM, OwnPage, Refusal, Submission};
 use crate::pages::Fault;
 use crate::update::{Authority, Effect, Updater};
 use crate::visit::Visit;
-
-/// More than any form of ours has, in bytes.
-const MAX_FORM: usize = 8 << 10;
 
 /// What somebody is told whose login storage did not take.
 const NOT_LOGGED_IN: &str = "You are not logged in: the session could not be saved for certain.";

@@ -18,7 +18,7 @@ use crate::counters::Counters;
 use crate::handoff::receive;
 use crate::visit::Visit;
 
-/// What one update header may have. More than a session can hold would be refused behind it all the same.
+/// What the update headers of one answer may have together. More than a session can hold would be refused behind it all the same.
 const LIMITS: Limits = Limits { bytes: 256 << 10, pairs: MAX_ENTRIES };
 
 /// What the visitor's cookie becomes.
