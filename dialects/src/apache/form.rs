@@ -130,6 +130,8 @@ pub fn decode(text: &[u8], limits: Limits) -> Result<Form, FormError> {
 /// Adds a pair to a text that [`decode`] and `mod_session` can read. An empty value reads as a removal there, and so
 /// does a pair without a key as nothing.
 pub fn push_pair(text: &mut String, key: &[u8], value: &[u8]) {
+    // Room for the usual case, where little needs an escape.
+    text.reserve(key.len() + value.len() + 2);
     if !text.is_empty() {
         text.push('&');
     }
@@ -194,36 +196,35 @@ fn hex(digit: u8) -> Option<u8> {
 }
 
 fn push_escaped(text: &mut String, bytes: &[u8]) {
-    let mut rest = bytes;
-    // Most of a session is plain, so a run of plain bytes is copied as one.
-    while let Some(end) = rest.iter().position(|byte| !is_plain(*byte)) {
-        let (plain, after) = rest.split_at_checked(end).unwrap_or((rest, b""));
-        push_plain(text, plain);
-        let Some((byte, after)) = after.split_first() else { return };
-        push_escape(text, *byte);
-        rest = after;
-    }
-    push_plain(text, rest);
-}
-
-/// Whether a byte stands for itself.
-const fn is_plain(byte: u8) -> bool {
-    matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'.' | b'-' | b'*' | b'_')
-}
-
-fn push_plain(text: &mut String, plain: &[u8]) {
-    // They are ASCII.
-    text.push_str(std::str::from_utf8(plain).unwrap_or_default());
-}
-
-fn push_escape(text: &mut String, byte: u8) {
-    if byte == b' ' {
-        text.push('+');
-    } else {
-        text.push('%');
-        text.extend([byte >> 4, byte & 15].iter().filter_map(|digit| char::from_digit((*digit).into(), 16)));
+    for byte in bytes {
+        match WRITTEN.get(usize::from(*byte)) {
+            Some(plain) if *plain != 0 => text.push(char::from(*plain)),
+            _ => {
+                text.push('%');
+                let digits = [byte >> 4, byte & 15];
+                text.extend(digits.iter().filter_map(|digit| char::from_digit((*digit).into(), 16)));
+            }
+        }
     }
 }
+
+/// What each byte is written as; 0 where it needs an escape. Runs of plain bytes are short, so that a look here for
+/// each is quicker than to copy them as runs.
+static WRITTEN: [u8; 256] = {
+    let mut written = [0; 256];
+    let mut rest = written.as_mut_slice();
+    let mut byte = 0;
+    while let Some((first, others)) = rest.split_first_mut() {
+        *first = match byte {
+            b' ' => b'+',
+            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'.' | b'-' | b'*' | b'_' => byte,
+            _ => 0,
+        };
+        byte = byte.wrapping_add(1);
+        rest = others;
+    }
+    written
+};
 
 #[cfg(test)]
 mod tests;
