@@ -12,7 +12,8 @@ pub(super) fn text<'e>(
     separator: Option<&str>,
     hidden: Hidden<'_>,
 ) -> String {
-    let mut text = String::new();
+    // Room for an ordinary session, so that it is not copied while it grows.
+    let mut text = String::with_capacity(256);
     for (name, value) in facts {
         push_pair(&mut text, name.as_bytes(), value.as_bytes());
     }

@@ -129,11 +129,3 @@ fn the_formats_of_today_open_tomorrow() {
 
 const RING_VALUE: &str = "014ee438bb41cec608e9186891bbe87045b6e15689d06d90b7d15bc23fdba69c5dd9f68ea7c8efe7";
 const UNDER_VALUE: &str = "818b7f491c20c5e3071cd5e7041a310cb48200b6df8a875dbdbe369ec499d5d61a2c912e";
-
-#[test]
-#[ignore = "prints values for the test above when a format is added"]
-fn print_values_of_the_current_formats() {
-    let hex = |bytes: Vec<u8>| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
-    println!("{}", hex(one().seal(b"purpose", b"coat 42").unwrap()));
-    println!("{}", hex(seal_under(&[7; 32], "label", b"coat 42").unwrap()));
-}
