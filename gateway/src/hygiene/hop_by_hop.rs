@@ -77,10 +77,10 @@ fn remove_nominated(headers: &mut HeaderMap, value: &HeaderValue) {
     if value.as_bytes().eq_ignore_ascii_case(b"keep-alive") {
         return;
     }
-    let Ok(names) = value.to_str() else { return };
-    for name in names.split(',').map(str::trim_ascii) {
-        let kept = [&HOST, &CONTENT_LENGTH].iter().any(|kept| name.eq_ignore_ascii_case(kept.as_str()));
-        if !kept && !name.is_empty() {
+    // Byte by byte: what is no name hides none that stands beside it.
+    for name in value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+        let Ok(name) = HeaderName::from_bytes(name) else { continue };
+        if name != HOST && name != CONTENT_LENGTH {
             headers.remove(name);
         }
     }
@@ -152,6 +152,15 @@ mod tests {
         );
         assert_eq!(strip_request(&mut parts), None);
         assert_eq!(names(&parts.headers), ["accept", "host"]);
+    }
+
+    #[test]
+    fn what_is_no_name_hides_none_beside_it() {
+        let mut parts = request(Version::HTTP_11, &[("X-Trace", "1"), ("Accept", "*/*")]);
+        let odd = HeaderValue::from_bytes(b"\xff\xfe, x trace, , X-Trace").unwrap();
+        parts.headers.insert(CONNECTION, odd);
+        strip_request(&mut parts);
+        assert_eq!(names(&parts.headers), ["accept"]);
     }
 
     #[test]
