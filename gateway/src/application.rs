@@ -10,7 +10,7 @@ use session::{Entries, OnConflict, Patch};
 use crate::cookies::{Cookie, CookieError};
 use crate::counters::{Answers, Counters};
 use crate::forwarded::Trust;
-use crate::handoff::Presentation;
+use crate::handoff::{Fact, Presentation};
 use crate::hygiene::Update;
 use crate::login::Login;
 use crate::ours::OurCookies;
@@ -34,6 +34,9 @@ pub(crate) struct Application {
     pub(crate) sessions: Option<Sessions>,
     pub(crate) answers: Answers,
 }
+
+/// As long as the name of whoever may log in: a visitor's basket must not fill the header that will name them.
+const SOMEBODY: &str = "................................................................";
 
 /// How an application gets sessions.
 #[derive(Debug)]
@@ -81,16 +84,25 @@ impl Application {
 }
 
 impl Sessions {
-    /// Whether a session with these entries can be presented to the application.
-    pub(crate) fn fits(&self, entries: &Entries) -> bool {
-        self.presentation.value(&[], entries).is_ok() && self.presentation.entry_values(&[], entries).is_ok()
+    /// What the gateway itself says to the application: who is logged in.
+    pub(crate) fn fact<'a>(&'a self, user: Option<&'a str>) -> Option<Fact<'a>> {
+        self.user_entry.as_deref().zip(user)
+    }
+
+    /// Whether a session with these entries can be presented to the application; where nobody is logged in yet, also
+    /// once somebody is.
+    pub(crate) fn fits(&self, entries: &Entries, user: Option<&str>) -> bool {
+        let fact = self.fact(Some(user.unwrap_or(SOMEBODY)));
+        let facts = fact.as_slice();
+        self.presentation.value(facts, entries).is_ok()
+            && self.presentation.entry_values(facts, entries).is_ok()
     }
 
     /// Whether it could after `patch`, or could not before it either.
-    pub(crate) fn would_fit(&self, entries: &Entries, patch: &Patch) -> bool {
+    pub(crate) fn would_fit(&self, entries: &Entries, patch: &Patch, user: Option<&str>) -> bool {
         let mut after = entries.clone();
         after.merge(patch, patch.seen.next(), OnConflict::Overwrite);
-        self.fits(&after) || !self.fits(entries)
+        self.fits(&after, user) || !self.fits(entries, user)
     }
 
     fn new(settings: SessionSettings) -> Result<Self, CookieError> {

@@ -360,8 +360,7 @@ impl Gateway {
 fn present(headers: &mut HeaderMap, sessions: &Sessions, visit: &mut Visit) -> Result<(), handoff::TooLarge> {
     let Some((found, _)) = &visit.session else { return Ok(()) };
     let session = &found.session;
-    let fact =
-        sessions.user_entry.as_deref().zip(session.principal.as_ref().map(|principal| &*principal.name));
+    let fact = sessions.fact(session.principal.as_ref().map(|principal| &*principal.name));
     sessions.presentation.insert(fact.as_slice(), &session.entries, headers)?;
     if !session.conflicts.is_empty() {
         let Presentation { format, max_header_bytes, .. } = &sessions.presentation;

@@ -83,12 +83,6 @@ impl<'a> NormalPath<'a> {
         };
         PathAndQuery::from_maybe_shared(bytes::Bytes::from(target))
     }
-
-    /// The same, not borrowing from the request.
-    #[must_use]
-    pub fn into_owned(self) -> NormalPath<'static> {
-        NormalPath(Cow::Owned(self.0.into_owned()))
-    }
 }
 
 impl fmt::Display for NormalPath<'_> {

@@ -153,7 +153,7 @@ impl<'a> Updater<'a> {
                 let login = Some((principal.clone(), authentication.clone()));
                 let secret = found.successor.as_ref().map_or(&ticket.secret, |successor| &successor.secret);
                 let on_conflict = self.sessions.on_conflict;
-                if !self.sessions.would_fit(&found.session.entries, &patch) {
+                if !self.sessions.would_fit(&found.session.entries, &patch, Some(name)) {
                     self.unfit();
                     patch = Patch::new(patch.seen);
                 }
@@ -245,7 +245,10 @@ impl<'a> Updater<'a> {
             return Ok(Effect::None);
         }
         let handle = &found.session.handle;
-        let fits = |session: &Session| self.sessions.fits(&session.entries);
+        let fits = |session: &Session| {
+            let user = session.principal.as_ref().map(|principal| &*principal.name);
+            self.sessions.fits(&session.entries, user)
+        };
         match self.cache.patch_if(handle, &patch, self.sessions.on_conflict, judge, fits).await? {
             Patched::Merged(_, merge) => {
                 self.tell(handle, &merge);
@@ -276,7 +279,8 @@ impl<'a> Updater<'a> {
     ) -> Result<Effect, Unavailable> {
         let (principal, authentication) = login.unzip();
         let mut entries = entries;
-        if !self.sessions.would_fit(&Entries::default(), &entries) {
+        let user = principal.as_ref().map(|principal: &Principal| &*principal.name);
+        if !self.sessions.would_fit(&Entries::default(), &entries, user) {
             self.unfit();
             if principal.is_none() {
                 return Ok(Effect::None);

@@ -1,7 +1,7 @@
 //! What is too large has a clear answer, and loses nothing that was there.
 
 use crate::application::{status, update};
-use crate::house::House;
+use crate::house::{Engine, House};
 use crate::plan::{ADA, Plan, plan};
 
 fn keys(count: usize, from: usize) -> String {
@@ -10,11 +10,15 @@ fn keys(count: usize, from: usize) -> String {
 
 #[tokio::test]
 async fn a_session_that_is_too_large_to_present_is_told_and_stays() {
-    let house = House::with(Plan { login: Some(&["/account"]), max_header_bytes: 2000, ..plan() }).await;
+    // What one application of a realm may keep, another cannot read.
+    let plans = vec![
+        Plan { id: "archive", path: "/archive", may_login: true, ..plan() },
+        Plan { id: "shop", login: Some(&["/account"]), max_header_bytes: 2000, ..plan() },
+    ];
+    let house = House::over(Engine::Memory, plans).await;
     let visitor = house.visitor();
     visitor.log_in(ADA).await;
-    visitor.get("/").answered(update("a=1")).await;
-    visitor.get("/").answered(update(&format!("large={}", "x".repeat(1990)))).await;
+    visitor.get("/archive").answered(update(&format!("large={}", "x".repeat(1990)))).await;
     let reply = visitor.get("/").header("accept", "application/json").await;
     assert_eq!((reply.status, reply.is_ours()), (500, true));
     assert!(reply.set_cookies().is_empty());
@@ -24,6 +28,30 @@ async fn a_session_that_is_too_large_to_present_is_told_and_stays() {
     // One can leave all the same.
     assert_eq!(visitor.log_out().await.status, 303);
     assert_eq!(visitor.get("/").await.session(), None);
+}
+
+#[tokio::test]
+async fn an_update_that_would_lock_its_visitor_out_is_refused_and_told() {
+    let house = House::with(Plan { login: Some(&["/account"]), max_header_bytes: 2000, ..plan() }).await;
+    let visitor = house.visitor();
+    visitor.log_in(ADA).await;
+    visitor.get("/").answered(update("a=1")).await;
+    // It fits by itself, and no more beside who is logged in.
+    visitor.get("/").answered(update(&format!("large={}", "x".repeat(1990)))).await;
+    let reply = visitor.get("/").await;
+    assert_eq!((reply.status, reply.session()), (200, Some("user=ada&a=1")));
+    assert_eq!(reply.seen().header("x-session-conflict"), Some("large"));
+    assert_eq!(house.counted("updates", "unfit"), 1);
+}
+
+#[tokio::test]
+async fn a_basket_leaves_room_for_the_name_of_who_logs_in() {
+    let house = House::with(Plan { login: Some(&["/account"]), max_header_bytes: 2000, ..plan() }).await;
+    let visitor = house.visitor();
+    visitor.get("/").answered(update("basket=tea")).await;
+    visitor.get("/").answered(update(&format!("large={}", "x".repeat(1970)))).await;
+    visitor.log_in(ADA).await;
+    assert_eq!(visitor.get("/").await.session(), Some("user=ada&basket=tea"));
 }
 
 #[tokio::test]
