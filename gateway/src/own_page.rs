@@ -122,16 +122,21 @@ impl Gateway {
         return_to: &str,
     ) -> Response<Outbound> {
         match outcome {
-            Ok(effect) => {
+            Ok(Effect::Set(ticket)) => {
                 self.counters.login("logged_in");
                 let mut response = see_other(return_to);
-                if let Effect::Set(ticket) = effect
-                    && let Some(latest) = self.latest(&ticket, sessions).await.unwrap_or(Some(ticket))
+                if let Some(latest) = self.latest(&ticket, sessions).await.unwrap_or(Some(ticket))
                     && let Some(cookie) = set(sessions, &latest)
                 {
                     response.headers_mut().append(SET_COOKIE, cookie);
                 }
                 response
+            }
+            Ok(Effect::None | Effect::Delete | Effect::Emptied) => {
+                self.counters.login("no_room");
+                let detail = "You are not logged in: your session has no room for it.";
+                let fault = Fault::new(StatusCode::INTERNAL_SERVER_ERROR).detail(detail).session_at_risk();
+                self.error(&parts.headers, &fault)
             }
             Err(error) => {
                 self.counters.login("unavailable");

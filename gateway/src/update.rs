@@ -167,16 +167,23 @@ impl<'a> Updater<'a> {
                         self.too_large(&too_large);
                         return Ok(Effect::None);
                     }
-                    // Another request has renewed it for the same person: that is renewed enough.
+                    // Another request has renewed it for the same person.
                     Renew::Superseded(current)
-                        if authority == Authority::Application
-                            && current
-                                .principal
-                                .as_ref()
-                                .is_some_and(|owner| owner.is_same_person(&principal)) =>
+                        if current
+                            .principal
+                            .as_ref()
+                            .is_some_and(|owner| owner.is_same_person(&principal)) =>
                     {
-                        self.change(patch).await?;
-                        return Ok(Effect::None);
+                        if authority == Authority::Application {
+                            // That is renewed enough.
+                            self.change(patch).await?;
+                            return Ok(Effect::None);
+                        }
+                        // They sent the form twice. Which answer the browser keeps is not known, so each gets a ticket,
+                        // and what was collected before.
+                        for (name, value) in current.entries.iter() {
+                            patch.set(name, value.clone());
+                        }
                     }
                     // It ended, or somebody logged in with it, while they entered their password: they begin anew.
                     Renew::Superseded(_) | Renew::Gone if authority == Authority::Password => {}

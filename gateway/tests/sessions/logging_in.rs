@@ -1,6 +1,7 @@
 //! Logging in through the gateway's own form.
 
 use http::Method;
+use storage::faulty::{Fault as StorageFault, Gate as StorageGate, Which};
 
 use crate::application::update;
 use crate::house::{Engine, House, over_each_engine};
@@ -54,6 +55,26 @@ over_each_engine! {
         let late = visitor.with_ticket(&before);
         let reply = late.get("/").await;
         assert_eq!((reply.session(), reply.set_cookies().len()), (Some("user=ada&basket=tea"), 0));
+    }
+
+    async fn a_form_that_is_sent_twice_keeps_the_basket_either_way(engine: Engine) {
+        let house = House::over(engine, vec![guarded()]).await;
+        let visitor = house.visitor();
+        visitor.get("/").answered(update("basket=tea")).await;
+        let token = visitor.get(LOGIN).await.token();
+        let fields = [("token", &*token), ("user", ADA.0), ("password", ADA.1)];
+        let gate = StorageGate::default();
+        house.storage().fail_once(Which::Update, StorageFault::HoldBefore(gate.clone()));
+        let first = visitor.post(LOGIN, &fields).underway();
+        gate.arrival().await;
+        assert_eq!(visitor.post(LOGIN, &fields).await.status, 303);
+        let of_second = visitor.with_ticket(&visitor.ticket());
+        gate.open();
+        assert_eq!(first.await.unwrap().status, 303);
+        assert_ne!(visitor.ticket(), of_second.ticket());
+        for browser in [visitor, of_second] {
+            assert_eq!(browser.get("/").await.session(), Some("user=ada&basket=tea"));
+        }
     }
 
     async fn after_a_login_among_several_live_cookies_only_the_new_one_is_alive(engine: Engine) {
