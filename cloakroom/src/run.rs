@@ -15,7 +15,7 @@ use std::time::Duration;
 use cache::Settings;
 use gateway::Gateway;
 use gateway::pages::Pages;
-use gateway::settings::Limits;
+use gateway::settings::{GatewaySettings, Limits};
 use miette::{IntoDiagnostic, WrapErr, miette};
 use prometheus_client::registry::Registry;
 use seal::KeyRing;
@@ -64,9 +64,9 @@ async fn start(configuration: Configuration, stop: Stop) -> miette::Result<()> {
         let pages = Pages::built_in().into_diagnostic()?;
         let applications = applications::settings(&configuration, &keys, &pages)?;
         let limits = limits(&configuration);
-        let has_log = configuration.log.access;
-        let gateway = Gateway::new(applications, limits, has_log, Arc::clone(&cache), pages, &mut registry)
-            .into_diagnostic()?;
+        let settings =
+            GatewaySettings { applications, limits, has_access_log: configuration.log.access, pages };
+        let gateway = Gateway::new(settings, Arc::clone(&cache), &mut registry).into_diagnostic()?;
         Some((Arc::new(gateway), listen(&configuration.listen.gateway.to_string(), "gateway").await?))
     };
     let version = env!("CARGO_PKG_VERSION");

@@ -15,7 +15,7 @@ use crate::hygiene::Update;
 use crate::login::Login;
 use crate::ours::OurCookies;
 use crate::path::{Prefix, Prefixes};
-use crate::settings::{ApplicationSettings, SessionSettings};
+use crate::settings::{ApplicationSettings, SessionSettings, UpstreamSettings};
 use crate::upstream::{Pool, Upstream};
 
 /// What stands behind the gateway under some hosts and a path.
@@ -29,6 +29,8 @@ pub(crate) struct Application {
     pub(crate) preserve_host: bool,
     pub(crate) trust: Trust,
     pub(crate) upstream: Arc<dyn Upstream>,
+    /// What `upstream` was made from.
+    upstream_settings: UpstreamSettings,
     /// The cookies that are ours on its hosts.
     pub(crate) cookies: OurCookies,
     pub(crate) sessions: Option<Sessions>,
@@ -54,14 +56,23 @@ pub(crate) struct Sessions {
 }
 
 impl Application {
+    /// An application with these settings. `before` is what it was before a reload: its connections are used on if they
+    /// would be made in the same way again.
     pub(crate) fn new(
         settings: ApplicationSettings,
         cookies: OurCookies,
         counters: &Counters,
+        before: Option<&Self>,
     ) -> Result<Self, ApplicationError> {
         let id = settings.id;
-        let upstream = Pool::new(&settings.upstream)
-            .map_err(|error| ApplicationError::Certificates { application: id.clone(), error })?;
+        let upstream: Arc<dyn Upstream> =
+            match before.filter(|before| before.upstream_settings == settings.upstream) {
+                Some(before) => Arc::clone(&before.upstream),
+                None => Arc::new(
+                    Pool::new(&settings.upstream)
+                        .map_err(|error| ApplicationError::Certificates { application: id.clone(), error })?,
+                ),
+            };
         let sessions = settings
             .sessions
             .map(Sessions::new)
@@ -73,11 +84,12 @@ impl Application {
             id,
             hosts: settings.hosts,
             path: settings.path,
-            scheme: settings.upstream.scheme,
-            authority: settings.upstream.authority,
+            scheme: settings.upstream.scheme.clone(),
+            authority: settings.upstream.authority.clone(),
             preserve_host: settings.preserve_host,
             trust: settings.trust,
-            upstream: Arc::new(upstream),
+            upstream,
+            upstream_settings: settings.upstream,
             sessions,
         })
     }

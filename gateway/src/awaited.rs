@@ -8,8 +8,8 @@ use hyper::body::Incoming;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use crate::Gateway;
 use crate::application::Application;
+use crate::service::Service;
 use crate::upstream::{Answer, UpstreamError};
 use crate::visit::Visit;
 
@@ -24,7 +24,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// would reach nobody, and strangers could keep applications busy by going away.
 pub(crate) struct Awaited {
     answer: Option<Answer>,
-    gateway: Arc<Gateway>,
+    service: Arc<Service>,
     application: Arc<Application>,
     visit: Visit,
 }
@@ -32,11 +32,11 @@ pub(crate) struct Awaited {
 impl Awaited {
     pub(crate) const fn new(
         answer: Answer,
-        gateway: Arc<Gateway>,
+        service: Arc<Service>,
         application: Arc<Application>,
         visit: Visit,
     ) -> Self {
-        Self { answer: Some(answer), gateway, application, visit }
+        Self { answer: Some(answer), service, application, visit }
     }
 
     pub(crate) async fn wait(mut self) -> (Result<Response<Incoming>, UpstreamError>, Visit) {
@@ -57,20 +57,20 @@ impl Drop for Awaited {
             return;
         }
         // A stranger who comes and goes all the time is not waited for without end.
-        let Ok(room) = Arc::clone(&self.gateway.late).try_acquire_owned() else {
-            self.gateway.counters.update("left_in_a_crowd");
+        let Ok(room) = Arc::clone(&self.service.late).try_acquire_owned() else {
+            self.service.counters.update("left_in_a_crowd");
             return;
         };
-        let (gateway, application) = (Arc::clone(&self.gateway), Arc::clone(&self.application));
+        let (service, application) = (Arc::clone(&self.service), Arc::clone(&self.application));
         let visit = Visit { has_left: true, ..std::mem::take(&mut self.visit) };
         // A graceful stop waits for it.
-        let tasks = self.gateway.under_way.clone();
+        let tasks = self.service.under_way.clone();
         let late = async move {
             let Some(sessions) = &application.sessions else { return };
             let _room = room;
             let Ok(Ok(mut answer)) = timeout(LONGEST_WAIT, answer).await else { return };
             let updates = sessions.update.take(answer.headers_mut());
-            if let Err(error) = gateway.update(&application, visit, updates).await {
+            if let Err(error) = service.update(&application, visit, updates).await {
                 tracing::warn!(%error, application = %application.id, "an update was lost, and its visitor had left");
             }
         };

@@ -50,6 +50,9 @@ struct Reason {
     reason: &'static str,
 }
 
+/// The classes of status.
+const STATUSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
 /// The counters of one application's answers, looked up once: one for each class of status.
 #[derive(Debug, Clone)]
 pub(crate) struct Answers([Counter; 5]);
@@ -95,9 +98,16 @@ impl Counters {
     }
 
     pub(crate) fn answers(&self, application: &str) -> Answers {
-        Answers(["1xx", "2xx", "3xx", "4xx", "5xx"].map(|status| {
+        Answers(STATUSES.map(|status| {
             self.requests.get_or_create_owned(&Answered { application: application.into(), status })
         }))
+    }
+
+    /// Counts no more for an application that is gone.
+    pub(crate) fn forget(&self, application: &str) {
+        for status in STATUSES {
+            self.requests.remove(&Answered { application: application.into(), status });
+        }
     }
 
     pub(crate) fn refuse(&self, reason: &'static str) {

@@ -15,7 +15,6 @@ use hyper::upgrade::OnUpgrade;
 use session::{Handle, Ticket};
 use storage::Unavailable;
 
-use crate::Gateway;
 use crate::application::{Application, Sessions};
 use crate::awaited::Awaited;
 use crate::body::{Inbound, Outbound};
@@ -26,6 +25,7 @@ use crate::hygiene::{self, Refused};
 use crate::pages::Fault;
 use crate::path::NormalPath;
 use crate::refusal::{Asked, FETCH_MODE, Refusal};
+use crate::service::Service;
 use crate::update::{Effect, Updater};
 use crate::visit::Visit;
 
@@ -49,7 +49,7 @@ pub(crate) struct Passing {
     upgrade: Option<(HeaderValue, OnUpgrade)>,
 }
 
-impl Gateway {
+impl Service {
     /// Answers a request.
     pub(crate) async fn exchange(self: &Arc<Self>, request: Request<Inbound>, peer: IpAddr) -> Exchange {
         let (mut parts, body) = request.into_parts();
@@ -265,14 +265,14 @@ impl Gateway {
         if updates.is_empty() && visit.told == 0 {
             return Ok(Effect::None);
         }
-        let (gateway, application) = (Arc::clone(self), Arc::clone(application));
+        let (service, application) = (Arc::clone(self), Arc::clone(application));
         self.undisturbed(async move {
             let Some(sessions) = &application.sessions else { return Ok(Effect::None) };
-            let updater = Updater::new(&gateway, &application, sessions, &visit);
+            let updater = Updater::new(&service, &application, sessions, &visit);
             if let Some((found, _)) = &visit.session
                 && let Some(told) = found.session.conflicts.get(..visit.told)
                 && !told.is_empty()
-                && let Err(error) = gateway.cache.settle(&found.session.handle, told, &sessions.judge).await
+                && let Err(error) = service.cache.settle(&found.session.handle, told, &sessions.judge).await
             {
                 // It is told once more; that is better than not at all.
                 tracing::debug!(%error, "a conflict that was told could not be settled");

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use cache::Cache;
 use http::header::CONNECTION;
 use http::{HeaderValue, Method, Request, Response};
@@ -12,26 +13,22 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use crate::application::{Application, ApplicationError};
+use crate::application::ApplicationError;
 use crate::body::{Inbound, Outbound};
 use crate::connection::{Connection, Seat};
-use crate::counters::{Answers, Counted, Counters};
-use crate::ours::{OurCookies, Ours};
-use crate::pages::Pages;
+use crate::counters::{Counted, Counters};
+use crate::login::Login;
 use crate::phase::Phase;
-use crate::router::Router;
-use crate::settings::{ApplicationSettings, Limits};
-
-/// For how many visitors who have left the answer is awaited, at one time.
-const MAX_LATE: usize = 1024;
+use crate::service::Service;
+use crate::settings::{GatewaySettings, Limits};
 
 /// How long accepting pauses when the system has no room for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -44,125 +41,135 @@ pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// A reverse proxy that keeps sessions for the applications behind it.
 #[derive(Debug)]
 pub struct Gateway {
-    pub(crate) router: Router,
-    pub(crate) ours: Ours,
-    /// Room for answers that are awaited although their visitors have left.
-    pub(crate) late: Arc<Semaphore>,
-    pub(crate) cache: Arc<Cache>,
-    pub(crate) pages: Arc<Pages>,
-    pub(crate) counters: Counters,
-    pub(crate) limits: Limits,
-    has_access_log: bool,
-    /// What is answered for no application in particular.
-    unrouted: Answers,
-    /// What a stop waits for.
-    pub(crate) under_way: TaskTracker,
-    /// Nobody waits any more.
-    pub(crate) over: CancellationToken,
+    /// What answers the requests that come now.
+    service: ArcSwap<Service>,
+    /// Room for connections.
+    room: Arc<Semaphore>,
+    /// One reload at a time.
+    reloading: Mutex<()>,
 }
 
 impl Gateway {
-    /// A gateway in front of `applications`, which counts in `registry` and, if asked to, logs a line a request.
+    /// A gateway with sessions in `cache`, which counts in `registry`.
     pub fn new(
-        applications: Vec<ApplicationSettings>,
-        limits: Limits,
-        has_access_log: bool,
+        settings: GatewaySettings,
         cache: Arc<Cache>,
-        pages: Arc<Pages>,
         registry: &mut Registry,
     ) -> Result<Self, ApplicationError> {
-        let counters = Counters::registered(registry);
-        let ours = Ours::of(&applications);
-        let cookies: Vec<OurCookies> =
-            applications.iter().map(|application| OurCookies::of(application, &applications)).collect();
-        let applications = applications
-            .into_iter()
-            .zip(cookies)
-            .map(|(settings, cookies)| Application::new(settings, cookies, &counters).map(Arc::new))
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(Self {
-            router: Router::new(applications),
-            ours,
-            late: Arc::new(Semaphore::new(MAX_LATE)),
-            cache,
-            pages,
-            unrouted: counters.answers("none"),
-            counters,
-            limits,
-            has_access_log,
-            under_way: TaskTracker::new(),
-            over: CancellationToken::new(),
-        })
+        let room = Arc::new(Semaphore::new(settings.limits.max_connections));
+        let service = ArcSwap::from_pointee(Service::first(settings, cache, registry)?);
+        Ok(Self { service, room, reloading: Mutex::default() })
+    }
+
+    /// Answers the requests that come from now on by these settings. Requests under way end by those with which they
+    /// began, and so do tunnels; a connection keeps the limits on how its requests are read until it is closed. Must be
+    /// called within a tokio runtime.
+    ///
+    /// # Errors
+    /// An application cannot be served so: then nothing has changed.
+    pub fn reload(&self, settings: GatewaySettings) -> Result<(), ApplicationError> {
+        let _one_at_a_time = self.reloading.lock();
+        let before = self.service.load_full();
+        let next = Arc::new(before.next(settings)?);
+        self.resize(before.limits.max_connections, next.limits.max_connections);
+        self.service.store(Arc::clone(&next));
+        before.forget_what_is_not_in(&next);
+        Ok(())
+    }
+
+    /// The login form of an application as it is now, if it has one.
+    pub fn login(&self, application: &str) -> Option<Arc<Login>> {
+        self.service.load().application(application)?.sessions.as_ref()?.login.clone()
+    }
+
+    /// Makes more room, or less as soon as enough connections are closed; until then nobody new is let in.
+    fn resize(&self, before: usize, after: usize) {
+        self.room.add_permits(after.saturating_sub(before));
+        let surplus = u32::try_from(before.saturating_sub(after)).unwrap_or(u32::MAX);
+        if surplus > 0 {
+            let room = Arc::clone(&self.room);
+            tokio::spawn(async move {
+                if let Ok(permits) = room.acquire_many_owned(surplus).await {
+                    permits.forget();
+                }
+            });
+        }
     }
 
     /// Serves connections of `listener` until `stop` is ready. Then idle connections are closed, and requests and tunnels
     /// under way may end, for the drain time-out. To be called once.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, stop: impl Future<Output = ()>) {
         let stopping = CancellationToken::new();
-        let room = Arc::new(Semaphore::new(self.limits.max_connections));
         let mut stop = std::pin::pin!(stop);
         loop {
             let accepted = tokio::select! {
                 () = &mut stop => break,
-                accepted = accept(&listener, &room) => accepted,
+                accepted = accept(&listener, &self.room) => accepted,
             };
             let Some((socket, peer, permit)) = accepted else { continue };
             let phase = Arc::new(Phase::default());
-            let seat = Seat { _permit: permit, _open: Counted::in_gauge(&self.counters.connections) };
-            let connection = Connection::new(socket, Arc::clone(&phase), self.limits).holding(seat);
+            let service = self.service.load();
+            let seat = Seat { _permit: permit, _open: Counted::in_gauge(&service.counters.connections) };
+            let connection = Connection::new(socket, Arc::clone(&phase), service.limits).holding(seat);
             let gateway = Arc::clone(&self);
-            let service = service_fn(move |request| {
-                let (gateway, phase) = (Arc::clone(&gateway), Arc::clone(&phase));
-                async move { Ok::<_, Infallible>(gateway.answer(request, peer.ip(), &phase).await) }
+            let answering = service_fn(move |request| {
+                let (service, phase) = (gateway.service.load_full(), Arc::clone(&phase));
+                async move { Ok::<_, Infallible>(service.answer(request, peer.ip(), &phase).await) }
             });
-            let serving = self.http().serve_connection(TokioIo::new(connection), service).with_upgrades();
-            let (gateway, stopping) = (Arc::clone(&self), stopping.clone());
-            self.under_way.spawn(async move {
+            let serving =
+                http(&service.limits).serve_connection(TokioIo::new(connection), answering).with_upgrades();
+            let (counters, over) = (Arc::clone(&service.counters), service.over.clone());
+            let stopping = stopping.clone();
+            service.under_way.spawn(async move {
                 let mut serving = std::pin::pin!(serving);
                 let ended = tokio::select! {
                     ended = serving.as_mut() => Some(ended),
                     () = stopping.cancelled() => {
                         serving.as_mut().graceful_shutdown();
-                        gateway.over.run_until_cancelled(serving).await
+                        over.run_until_cancelled(serving).await
                     }
                 };
                 if let Some(Err(error)) = ended {
-                    gateway.ended_badly(&error);
+                    ended_badly(&counters, &error);
                 }
             });
         }
         drop(listener);
-        self.under_way.close();
+        let service = self.service.load_full();
+        service.under_way.close();
         stopping.cancel();
-        if timeout(self.limits.drain_timeout, self.under_way.wait()).await.is_err() {
+        if timeout(service.limits.drain_timeout, service.under_way.wait()).await.is_err() {
             tracing::warn!(
-                left = self.under_way.len(),
+                left = service.under_way.len(),
                 "requests or tunnels were still under way after the drain time-out; they are cut off"
             );
-            self.over.cancel();
+            service.over.cancel();
         }
     }
+}
 
-    fn ended_badly(&self, error: &hyper::Error) {
-        if error.is_parse() {
-            // The library has answered it.
-            self.counters.refuse("malformed");
-        }
-        tracing::debug!(%error, "a client's connection ended badly");
+fn ended_badly(counters: &Counters, error: &hyper::Error) {
+    if error.is_parse() {
+        // The library has answered it.
+        counters.refuse("malformed");
     }
+    tracing::debug!(%error, "a client's connection ended badly");
+}
 
-    fn http(&self) -> http1::Builder {
-        let mut http = http1::Builder::new();
-        // The connection has bounds of its own for heads and for idleness, which the library does not tell apart.
-        http.timer(TokioTimer::new())
-            .header_read_timeout(None)
-            .half_close(false)
-            .max_headers(self.limits.max_headers)
-            .max_header_size(self.limits.max_header_bytes)
-            .max_buf_size(self.limits.max_header_bytes.max(64 << 10));
-        http
-    }
+fn http(limits: &Limits) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    // The connection has bounds of its own for heads and for idleness, which the library does not tell apart.
+    http.timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .half_close(false)
+        .max_headers(limits.max_headers)
+        .max_header_size(limits.max_header_bytes)
+        .max_buf_size(limits.max_header_bytes.max(64 << 10));
+    http
+}
 
+impl Service {
+    /// Answers a request, counts it, and logs it if asked to.
     async fn answer(
         self: &Arc<Self>,
         request: Request<Incoming>,

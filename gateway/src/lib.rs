@@ -1,8 +1,9 @@
 //! The gateway: a reverse proxy that keeps sessions for the applications behind it.
 //!
-//! [`Gateway`] accepts connections; `exchange` is one request on its way, step by step, and reads as the map of the
-//! rest. What only looks at a message and decides (paths, hosts, headers, cookies, the hand-off, cache headers) is in
-//! modules of its own, pure, and tested by itself.
+//! [`Gateway`] accepts connections; `Service` is what one configuration makes of it, and what a reload replaces;
+//! `exchange` is one request on its way, step by step, and reads as the map of the rest. What only looks at a message and
+//! decides (paths, hosts, headers, cookies, the hand-off, cache headers) is in modules of its own, pure, and tested by
+//! itself.
 
 pub mod caching;
 pub mod cookies;
@@ -29,6 +30,7 @@ mod patience;
 mod phase;
 mod refusal;
 mod router;
+mod service;
 mod tunnel;
 mod update;
 mod upstream;

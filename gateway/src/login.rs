@@ -58,7 +58,8 @@ pub struct Login {
     home: ReturnTo,
     pages: Arc<Pages>,
     passwords: Passwords,
-    limits: Limits,
+    limit_settings: LimitSettings,
+    limits: Arc<Limits>,
     tokens: Tokens,
 }
 
@@ -97,7 +98,8 @@ impl Login {
             .ok_or_else(|| LoginError::Home { home: settings.home.clone() })?;
         Ok(Self {
             passwords: Passwords::open(&settings.users, settings.verifiers)?,
-            limits: Limits::new(settings.limits),
+            limit_settings: settings.limits,
+            limits: Arc::new(Limits::new(settings.limits)),
             tokens: Tokens::new(keys, &settings.application, &settings.realm, settings.secure),
             demanded: Prefixes::new(settings.require, settings.exempt),
             title: settings.title.unwrap_or_else(|| settings.application.clone()),
@@ -107,6 +109,16 @@ impl Login {
             home,
             pages,
         })
+    }
+
+    /// The same, as what takes the place of `before` at a reload: attempts are counted on, unless there is another
+    /// allowance of them. Guessing does not begin anew whenever an operator changes something else.
+    #[must_use]
+    pub fn after(mut self, before: &Self) -> Self {
+        if self.limit_settings == before.limit_settings {
+            self.limits = Arc::clone(&before.limits);
+        }
+        self
     }
 
     /// Whether the path is for people only who are logged in. Our own pages never are.

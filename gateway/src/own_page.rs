@@ -11,19 +11,19 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use session::{Patch, Revision};
 use storage::Unavailable;
 
-use crate::Gateway;
 use crate::application::{Application, Sessions};
 use crate::body::{Inbound, Outbound};
 use crate::exchange::{Passing, set};
 use crate::login::{Login, MAX_FORM, OwnPage, Refusal, Submission};
 use crate::pages::Fault;
+use crate::service::Service;
 use crate::update::{Authority, Effect, Updater};
 use crate::visit::Visit;
 
 /// What somebody is told whose login storage did not take.
 const NOT_LOGGED_IN: &str = "You are not logged in: the session could not be saved for certain.";
 
-impl Gateway {
+impl Service {
     pub(crate) async fn own_page(
         self: &Arc<Self>,
         passing: Passing,
@@ -101,10 +101,10 @@ impl Gateway {
         over_here: Vec<Found>,
         user: Box<str>,
     ) -> Result<Effect, Unavailable> {
-        let (gateway, application) = (Arc::clone(self), Arc::clone(application));
+        let (service, application) = (Arc::clone(self), Arc::clone(application));
         self.undisturbed(async move {
             let Some(sessions) = &application.sessions else { return Ok(Effect::None) };
-            let updater = Updater::new(&gateway, &application, sessions, &visit);
+            let updater = Updater::new(&service, &application, sessions, &visit);
             // The new ticket takes the place of theirs: nobody could log out of them any more.
             updater.replace(&over_here).await?;
             let seen =

@@ -9,13 +9,13 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use storage::Unavailable;
 
-use crate::Gateway;
 use crate::application::Application;
 use crate::body::{InboundError, Outbound};
 use crate::hygiene::Refused;
 use crate::pages::Fault;
 use crate::path::PathError;
 use crate::router::Ambiguous;
+use crate::service::Service;
 use crate::upstream::UpstreamError;
 
 /// When to try again what storage or an application could not do, if nobody says better.
@@ -50,7 +50,7 @@ pub(crate) enum Refusal {
     Nobody,
 }
 
-impl Gateway {
+impl Service {
     pub(crate) fn failed(
         &self,
         asked: &Asked,

@@ -11,7 +11,21 @@ use crate::cookies::CookieSettings;
 use crate::forwarded::Trust;
 use crate::handoff::Presentation;
 use crate::login::Login;
+use crate::pages::Pages;
 use crate::path::{Prefix, Prefixes};
+
+/// What a configuration says of the whole gateway.
+#[derive(Debug)]
+pub struct GatewaySettings {
+    /// What stands behind it.
+    pub applications: Vec<ApplicationSettings>,
+    /// What holds for every visitor.
+    pub limits: Limits,
+    /// Whether each request is logged in a line of its own.
+    pub has_access_log: bool,
+    /// Our own pages.
+    pub pages: Arc<Pages>,
+}
 
 /// Bounds on what a client may send and how long it may take.
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +70,7 @@ pub struct ApplicationSettings {
 }
 
 /// Where an application is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamSettings {
     /// `http` or `https`.
     pub scheme: Scheme,

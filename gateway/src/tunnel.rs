@@ -6,9 +6,9 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
 
-use crate::Gateway;
+use crate::service::Service;
 
-impl Gateway {
+impl Service {
     /// Joins the client's connection with the application's once both have changed. A stop waits for it as for a
     /// request, and then cuts it off.
     pub(crate) fn open_tunnel(&self, client: OnUpgrade, answer: &mut Response<Incoming>) {

@@ -11,11 +11,11 @@ use session::{
 };
 use storage::Unavailable;
 
-use crate::Gateway;
 use crate::application::Application;
 use crate::application::Sessions;
 use crate::counters::Counters;
 use crate::handoff::receive;
+use crate::service::Service;
 use crate::visit::Visit;
 
 /// What the update headers of one answer may have together. More than a session can hold would be refused behind it all the same.
@@ -64,12 +64,12 @@ pub(crate) struct Updater<'a> {
 
 impl<'a> Updater<'a> {
     pub(crate) fn new(
-        gateway: &'a Gateway,
+        service: &'a Service,
         application: &'a Application,
         sessions: &'a Sessions,
         visit: &'a Visit,
     ) -> Self {
-        Self { cache: &gateway.cache, counters: &gateway.counters, application, sessions, visit }
+        Self { cache: &service.cache, counters: &service.counters, application, sessions, visit }
     }
 
     /// Does what the update headers of an answer say.

@@ -11,7 +11,7 @@ use gateway::forwarded::{Trust, Writes};
 use gateway::handoff::{Format, Presentation};
 use gateway::pages::Pages;
 use gateway::path::{Prefix, Prefixes};
-use gateway::settings::{ApplicationSettings, Limits, SessionSettings, UpstreamSettings};
+use gateway::settings::{ApplicationSettings, GatewaySettings, Limits, SessionSettings, UpstreamSettings};
 use http::HeaderName;
 use http::uri::Scheme;
 use interop::raw::Connection;
@@ -103,8 +103,9 @@ impl Plan {
         let listen = self.listen;
         let application = self.application();
         let pages = Pages::built_in().unwrap();
-        let gateway =
-            gateway::Gateway::new(vec![application], limits, false, cache, pages, &mut registry).unwrap();
+        let applications = vec![application];
+        let settings = GatewaySettings { applications, limits, has_access_log: false, pages };
+        let gateway = gateway::Gateway::new(settings, cache, &mut registry).unwrap();
         let listener = runtime.block_on(TcpListener::bind(listen)).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();

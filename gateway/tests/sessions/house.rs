@@ -8,7 +8,7 @@ use std::time::Duration;
 use cache::{Cache, Settings};
 use gateway::Gateway;
 use gateway::pages::Pages;
-use gateway::settings::Limits;
+use gateway::settings::{GatewaySettings, Limits};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use session::{Clock, ManualClock, Millis};
@@ -115,8 +115,8 @@ impl House {
             drain_timeout: Duration::from_secs(1),
             max_connections: 1000,
         };
-        let gateway =
-            Gateway::new(applications, limits, true, Arc::clone(&cache), pages, &mut registry).unwrap();
+        let settings = GatewaySettings { applications, limits, has_access_log: true, pages };
+        let gateway = Gateway::new(settings, Arc::clone(&cache), &mut registry).unwrap();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(Arc::new(gateway).serve(listener, std::future::pending()));

@@ -1,0 +1,135 @@
+//! What one configuration makes of the gateway: everything by which a request is answered.
+//!
+//! A value of this type never changes. A reload puts another one in its place; a request takes the one of its moment
+//! once and keeps it to its end, tasks that go on after it included, so that no request is judged by half of each.
+//! What must outlive a reload (the cache, the counters, what a stop waits for) is shared by all of them.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use cache::Cache;
+use prometheus_client::registry::Registry;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::application::{Application, ApplicationError};
+use crate::counters::{Answers, Counters};
+use crate::ours::{OurCookies, Ours};
+use crate::pages::Pages;
+use crate::router::Router;
+use crate::settings::{ApplicationSettings, GatewaySettings, Limits};
+
+/// For how many visitors who have left the answer is awaited, at one time.
+const MAX_LATE: usize = 1024;
+
+/// The gateway as one configuration wants it.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) router: Router,
+    pub(crate) ours: Ours,
+    pub(crate) pages: Arc<Pages>,
+    pub(crate) limits: Limits,
+    pub(crate) has_access_log: bool,
+    /// What is answered for no application in particular.
+    pub(crate) unrouted: Answers,
+    applications: Vec<Arc<Application>>,
+
+    // From here on it is the same for every configuration.
+    pub(crate) cache: Arc<Cache>,
+    pub(crate) counters: Arc<Counters>,
+    /// Room for answers that are awaited although their visitors have left.
+    pub(crate) late: Arc<Semaphore>,
+    /// What a stop waits for.
+    pub(crate) under_way: TaskTracker,
+    /// Nobody waits any more.
+    pub(crate) over: CancellationToken,
+}
+
+impl Service {
+    /// The first of a process.
+    pub(crate) fn first(
+        settings: GatewaySettings,
+        cache: Arc<Cache>,
+        registry: &mut Registry,
+    ) -> Result<Self, ApplicationError> {
+        let counters = Arc::new(Counters::registered(registry));
+        let applications = applications(settings.applications, &counters, &[])?;
+        Ok(Self {
+            router: Router::new(applications.list.iter().cloned()),
+            ours: applications.ours,
+            pages: settings.pages,
+            limits: settings.limits,
+            has_access_log: settings.has_access_log,
+            unrouted: counters.answers("none"),
+            applications: applications.list,
+            cache,
+            counters,
+            late: Arc::new(Semaphore::new(MAX_LATE)),
+            under_way: TaskTracker::new(),
+            over: CancellationToken::new(),
+        })
+    }
+
+    /// The one that follows this one. Connections to applications whose place has not changed are kept.
+    pub(crate) fn next(&self, settings: GatewaySettings) -> Result<Self, ApplicationError> {
+        let applications = applications(settings.applications, &self.counters, &self.applications)?;
+        Ok(Self {
+            router: Router::new(applications.list.iter().cloned()),
+            ours: applications.ours,
+            pages: settings.pages,
+            limits: settings.limits,
+            has_access_log: settings.has_access_log,
+            unrouted: self.unrouted.clone(),
+            applications: applications.list,
+            cache: Arc::clone(&self.cache),
+            counters: Arc::clone(&self.counters),
+            late: Arc::clone(&self.late),
+            under_way: self.under_way.clone(),
+            over: self.over.clone(),
+        })
+    }
+
+    /// The application of this name.
+    pub(crate) fn application(&self, id: &str) -> Option<&Arc<Application>> {
+        named(&self.applications, id)
+    }
+
+    /// Counts no more for applications that `next` does not have, or their rows would pile up over reloads.
+    pub(crate) fn forget_what_is_not_in(&self, next: &Self) {
+        let staying: HashSet<&str> = next.applications.iter().map(|application| &*application.id).collect();
+        for application in &self.applications {
+            if !staying.contains(&*application.id) {
+                self.counters.forget(&application.id);
+            }
+        }
+    }
+}
+
+struct Applications {
+    list: Vec<Arc<Application>>,
+    ours: Ours,
+}
+
+fn applications(
+    settings: Vec<ApplicationSettings>,
+    counters: &Counters,
+    before: &[Arc<Application>],
+) -> Result<Applications, ApplicationError> {
+    let ours = Ours::of(&settings);
+    let cookies: Vec<OurCookies> =
+        settings.iter().map(|application| OurCookies::of(application, &settings)).collect();
+    let list = settings
+        .into_iter()
+        .zip(cookies)
+        .map(|(settings, cookies)| {
+            let before = named(before, &settings.id).map(Arc::as_ref);
+            Application::new(settings, cookies, counters, before).map(Arc::new)
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(Applications { list, ours })
+}
+
+fn named<'a>(applications: &'a [Arc<Application>], id: &str) -> Option<&'a Arc<Application>> {
+    applications.iter().find(|application| &*application.id == id)
+}
