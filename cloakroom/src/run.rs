@@ -18,7 +18,7 @@ use gateway::pages::Pages;
 use gateway::settings::{GatewaySettings, Limits};
 use miette::{IntoDiagnostic, WrapErr, miette};
 use prometheus_client::registry::Registry;
-use seal::KeyRing;
+use seal::{KeyRing, Keys};
 use server::Server;
 use session::{Clock, SystemClock};
 use storage::{Deadline, Memory, Storage};
@@ -52,7 +52,7 @@ pub fn run(configuration: Option<Configuration>) -> miette::Result<()> {
 async fn start(configuration: Configuration, stop: Stop) -> miette::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let storage = open_storage(&configuration, Arc::clone(&clock)).await?;
-    let keys = Arc::new(keys(&configuration)?);
+    let keys = Arc::new(Keys::new(ring(&configuration)?));
     let mut registry = Registry::with_prefix("cloakroom");
     let cache =
         Arc::new(cache::Cache::new(Arc::clone(&storage), clock, settings(&configuration), &mut registry));
@@ -118,7 +118,7 @@ async fn open_storage(
 }
 
 /// The keys of the configuration; without any, one that is made at the first start.
-fn keys(configuration: &Configuration) -> miette::Result<KeyRing> {
+fn ring(configuration: &Configuration) -> miette::Result<KeyRing> {
     if !configuration.keys.is_empty() {
         return Ok(key_files::ring(&configuration.keys)?);
     }

@@ -23,7 +23,7 @@ use bytes::Bytes;
 use http::header::ALLOW;
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
-use seal::KeyRing;
+use seal::Keys;
 use session::Millis;
 
 use crate::pages::{Fault, Pages};
@@ -91,7 +91,7 @@ impl Login {
     ///
     /// # Errors
     /// [`LoginError`] says which setting or file is wrong. The operator is to blame.
-    pub fn new(settings: LoginSettings, keys: Arc<KeyRing>, pages: Arc<Pages>) -> Result<Self, LoginError> {
+    pub fn new(settings: LoginSettings, keys: Arc<Keys>, pages: Arc<Pages>) -> Result<Self, LoginError> {
         settings.check()?;
         let pages = if settings.templates.is_empty() { pages } else { Pages::load(&settings.templates)? };
         let home = ReturnTo::parse(&settings.home)

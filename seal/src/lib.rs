@@ -6,6 +6,7 @@
 //! - A [`KeyRing`] holds the keys of an installation, which all nodes share and which are rotated: a new key
 //!   is [announced](KeyState::Announced) everywhere first, then [active](KeyState::Active), then
 //!   [retiring](KeyState::Retiring), so that at no moment a node meets a value that it cannot open.
+//!   [`Keys`] is what their users hold: the ring behind it can be replaced while they seal and open.
 //! - [`seal_under`] takes the key from a secret that only one visitor holds, so that nobody else, ourselves
 //!   included, can open the value without that visitor.
 //!
@@ -17,11 +18,13 @@
 
 mod cipher;
 mod key;
+mod keys;
 mod ring;
 mod under;
 
 pub use cipher::{MAX_PLAIN_LEN, OpenError, SealError};
 pub use key::{IdError, Key, KeyId, KeyState, KeyTag, KeyText, TextError};
+pub use keys::{Keys, Look};
 pub use ring::{KeyInfo, KeyRing, RingError};
 pub use under::{open_under, seal_under};
 

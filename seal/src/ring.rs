@@ -84,6 +84,11 @@ impl KeyRing {
             .ok_or(OpenError)
     }
 
+    /// Whether a value names a key of this ring. It may still not open.
+    pub fn knows(&self, tag: KeyTag) -> bool {
+        self.keys.iter().any(|key| key.info.tag == tag)
+    }
+
     /// What people may know of the keys, in the order of the ring.
     pub fn keys(&self) -> impl Iterator<Item = &KeyInfo> {
         self.keys.iter().map(|key| &key.info)
@@ -92,6 +97,17 @@ impl KeyRing {
     /// The key that seals.
     pub fn sealing_key(&self) -> Option<&KeyInfo> {
         self.keys.get(self.sealing).map(|key| &key.info)
+    }
+}
+
+impl KeyTag {
+    /// The tag that a sealed value names, if it has the form of one that a ring sealed. Nothing is checked: whoever
+    /// made the value chose what it says.
+    pub fn of(sealed: &[u8]) -> Option<Self> {
+        match sealed.first_chunk::<HEADER_LEN>()? {
+            [FORMAT, tag @ ..] => Some(Self(*tag)),
+            _ => None,
+        }
     }
 }
 

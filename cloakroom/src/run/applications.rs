@@ -14,7 +14,7 @@ use gateway::path::{Prefix, Prefixes};
 use gateway::settings::{ApplicationSettings, SessionSettings, UpstreamSettings};
 use http::uri::Authority;
 use miette::{IntoDiagnostic, WrapErr};
-use seal::KeyRing;
+use seal::Keys;
 use session::Timeouts;
 
 use crate::configuration::{
@@ -29,7 +29,7 @@ const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 pub(super) fn settings(
     configuration: &Configuration,
-    keys: &Arc<KeyRing>,
+    keys: &Arc<Keys>,
     pages: &Arc<Pages>,
 ) -> miette::Result<Vec<ApplicationSettings>> {
     let common = Common {
@@ -53,7 +53,7 @@ pub(super) fn settings(
 struct Common<'a> {
     configuration: &'a Configuration,
     realms: Vec<Arc<Realm>>,
-    keys: &'a Arc<KeyRing>,
+    keys: &'a Arc<Keys>,
     pages: &'a Arc<Pages>,
     verifiers: Verifiers,
 }

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use http::Request;
-use seal::{Key, KeyState};
+use seal::{Key, KeyRing, KeyState, Keys};
 
 use super::passwords::tests_support::{APR1, BCRYPT, PASSWORD};
 use super::*;
@@ -22,10 +22,10 @@ fn settings() -> (tempfile::TempDir, LoginSettings) {
     (folder, LoginSettings { title: Some("The shop".into()), ..LoginSettings::new("shop", users) })
 }
 
-fn keys() -> Arc<KeyRing> {
+fn keys() -> Arc<Keys> {
     let text = Key::generate_text().unwrap();
     let key = Key::from_text("test".parse().unwrap(), KeyState::Active, text.expose()).unwrap();
-    Arc::new(KeyRing::new(vec![key]).unwrap())
+    Arc::new(Keys::new(KeyRing::new(vec![key]).unwrap()))
 }
 
 fn login_with(change: impl FnOnce(&mut LoginSettings)) -> Login {

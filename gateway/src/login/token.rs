@@ -19,7 +19,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderValue;
 use http::header::{COOKIE, HeaderMap};
-use seal::{KeyRing, SealError};
+use seal::{Keys, SealError};
 use session::Millis;
 use subtle::{Choice, ConstantTimeEq};
 
@@ -39,7 +39,7 @@ const NONCE: usize = 16;
 /// Makes and checks the tokens of one application.
 #[derive(Debug)]
 pub(super) struct Tokens {
-    keys: Arc<KeyRing>,
+    keys: Arc<Keys>,
     application: Box<str>,
     realm: Box<str>,
     secure: bool,
@@ -71,7 +71,7 @@ pub(super) enum Rejected {
 }
 
 impl Tokens {
-    pub(super) fn new(keys: Arc<KeyRing>, application: &str, realm: &str, secure: bool) -> Self {
+    pub(super) fn new(keys: Arc<Keys>, application: &str, realm: &str, secure: bool) -> Self {
         Self { keys, application: application.into(), realm: realm.into(), secure }
     }
 
@@ -171,17 +171,17 @@ impl Tokens {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use seal::{Key, KeyState};
+    use seal::{Key, KeyRing, KeyState};
 
     use super::*;
 
     const NOW: Millis = Millis(1_800_000_000_000);
 
-    fn keys(byte: u8) -> Arc<KeyRing> {
+    fn keys(byte: u8) -> Arc<Keys> {
         let mut bytes = [byte; 32];
         bytes[0] = 0;
         let key = Key::new("test".parse().unwrap(), KeyState::Active, zeroize::Zeroizing::new(bytes));
-        Arc::new(KeyRing::new(vec![key]).unwrap())
+        Arc::new(Keys::new(KeyRing::new(vec![key]).unwrap()))
     }
 
     fn tokens() -> Tokens {

@@ -13,7 +13,7 @@ use gateway::path::{Prefix, Prefixes};
 use gateway::settings::{ApplicationSettings, SessionSettings, UpstreamSettings};
 use http::HeaderName;
 use http::uri::Scheme;
-use seal::{Key, KeyRing, KeyState};
+use seal::{Key, KeyRing, KeyState, Keys};
 use session::{OnConflict, Timeouts};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -171,7 +171,10 @@ fn login(plan: &Plan, demanded: &[&'static str], folder: &TempDir, pages: &Arc<P
         secure: plan.cookie.secure,
         ..LoginSettings::new(plan.id, users)
     };
-    Arc::new(Login::new(settings, Arc::new(KeyRing::new(vec![key]).unwrap()), Arc::clone(pages)).unwrap())
+    Arc::new(
+        Login::new(settings, Arc::new(Keys::new(KeyRing::new(vec![key]).unwrap())), Arc::clone(pages))
+            .unwrap(),
+    )
 }
 
 fn prefixes(paths: &[&str]) -> Vec<Prefix> {
