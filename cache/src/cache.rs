@@ -47,11 +47,13 @@ impl Cache {
         registry: &mut Registry,
     ) -> Self {
         let is_needed = !storage.capabilities().is_memory;
+        let tier = Arc::new(FirstTier::new(is_needed, settings.inproc_bytes));
+        let outbox = Outbox::default();
         Self {
-            tier: Arc::new(FirstTier::new(is_needed, settings.inproc_bytes)),
-            outbox: Outbox::default(),
             late: Arc::default(),
-            counters: Counters::registered(registry),
+            counters: Counters::registered(registry, &tier, &outbox.pending),
+            tier,
+            outbox,
             storage,
             clock,
             settings,

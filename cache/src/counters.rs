@@ -1,22 +1,30 @@
 //! What the cache counts.
 
-use prometheus_client::encoding::EncodeLabelSet;
+use std::sync::Arc;
+
+use metrics::Reasons;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::registry::{Registry, Unit};
 use session::Why;
 
+use crate::find::Absence;
+use crate::tier::FirstTier;
+
 /// The counters of the session cache. Labels have few values, whatever visitors send.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Counters {
     /// Found in the first tier and in storage: kept apart from their family, whose look-up takes a lock.
     pub(crate) found_first: Counter,
     pub(crate) found_storage: Counter,
-    pub(crate) not_found: Family<Reason, Counter>,
+    pub(crate) not_found: Reasons,
     pub(crate) unavailable: Counter,
     pub(crate) opened: Counter,
     pub(crate) renewed: Counter,
-    pub(crate) ended: Family<Reason, Counter>,
+    pub(crate) ended: Reasons,
     pub(crate) ends_waiting: Counter,
     pub(crate) patched: Counter,
     pub(crate) conflicts: Counter,
@@ -31,53 +39,121 @@ struct FoundIn {
     tier: &'static str,
 }
 
-/// Why something happened.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Reason {
-    pub(crate) reason: &'static str,
-}
-
 impl Counters {
-    pub(crate) fn registered(registry: &mut Registry) -> Self {
+    /// Counters that `registry` shows, and what it shows of the first tier and of the `outbox`.
+    pub(crate) fn registered(registry: &mut Registry, tier: &Arc<FirstTier>, outbox: &Gauge) -> Self {
         let found = Family::<FoundIn, Counter>::default();
+        let mut absences = Absence::ALL.map(Absence::as_str).to_vec();
+        absences.push("ended");
         let counters = Self {
             found_first: found.get_or_create_owned(&FoundIn { tier: "first" }),
             found_storage: found.get_or_create_owned(&FoundIn { tier: "storage" }),
-            ..Self::default()
+            not_found: Reasons::of(&absences),
+            unavailable: Counter::default(),
+            opened: Counter::default(),
+            renewed: Counter::default(),
+            ended: Reasons::of(&Why::ALL.map(Why::as_str)),
+            ends_waiting: Counter::default(),
+            patched: Counter::default(),
+            conflicts: Counter::default(),
+            touched: Counter::default(),
+            touches_failed: Counter::default(),
+            reaped: Counter::default(),
         };
         let sessions = registry.sub_registry_with_prefix("sessions");
-        sessions.register("found", "Sessions found, by where", found);
-        sessions.register("not_found", "Tickets that gave no session, by reason", counters.not_found.clone());
         sessions.register(
-            "unavailable",
-            "Requests that storage could not answer",
-            counters.unavailable.clone(),
+            "found",
+            "Sessions found, by where: `first` is the memory of this process. The share of `storage` rises: the first tier is \
+             too small (`inproc_bytes`), or visitors change nodes",
+            found,
         );
-        sessions.register("opened", "Sessions opened", counters.opened.clone());
-        sessions.register("renewed", "Tickets renewed", counters.renewed.clone());
-        sessions.register("ended", "Sessions ended, by reason", counters.ended.clone());
+        sessions.register_collector(Box::new(FirstTierSize(Arc::clone(tier))));
+        counters.register(sessions);
         sessions.register(
-            "ends_waiting",
-            "Ends that storage did not confirm at once and that were repeated until it did",
-            counters.ends_waiting.clone(),
+            "ends_pending",
+            "Ends that wait now until storage confirms them; this node refuses these sessions meanwhile. Above zero: \
+             storage is away, and a restart now could bring sessions back that somebody left",
+            outbox.clone(),
         );
-        sessions.register("patched", "Updates written", counters.patched.clone());
-        sessions.register(
-            "conflicts",
-            "Keys that two writers changed at once, of which one was told",
-            counters.conflicts.clone(),
-        );
-        sessions.register("touched", "Last uses written", counters.touched.clone());
-        sessions.register(
-            "touches_failed",
-            "Last uses not written, to be repeated",
-            counters.touches_failed.clone(),
-        );
-        sessions.register("reaped", "Expired records and tombstones removed", counters.reaped.clone());
         counters
     }
 
+    fn register(&self, sessions: &mut Registry) {
+        sessions.register(
+            "not_found",
+            "Tickets that gave no session, by reason. `unknown` and `ended` are everyday, and rise after a loss of storage; \
+             `wrong_secret` rises: somebody guesses, or replays old tickets",
+            self.not_found.clone(),
+        );
+        sessions.register(
+            "unavailable",
+            "Finds that storage could not answer: visitors got 503, and kept their sessions",
+            self.unavailable.clone(),
+        );
+        sessions.register(
+            "opened",
+            "Sessions opened. Rises without visitors: something comes without its cookie, such as a crawler",
+            self.opened.clone(),
+        );
+        sessions.register(
+            "renewed",
+            "Tickets renewed: logins, and changes of who somebody is",
+            self.renewed.clone(),
+        );
+        sessions.register(
+            "ended",
+            "Sessions ended, by reason. `replaced`: another person logged in with the same ticket; `revoked` rises: \
+             somebody ends sessions on purpose",
+            self.ended.clone(),
+        );
+        sessions.register(
+            "ends_waiting",
+            "Ends that storage did not confirm at once and that were repeated until it did. A rise: storage was away \
+             while somebody logged out",
+            self.ends_waiting.clone(),
+        );
+        sessions.register("patched", "Updates of sessions written", self.patched.clone());
+        sessions.register(
+            "conflicts",
+            "Keys that two writers changed at once, of which one was told. Rises: an application writes the same key in \
+             parallel requests",
+            self.conflicts.clone(),
+        );
+        sessions.register(
+            "touched",
+            "Last uses written: at most one a session and `touch_interval`",
+            self.touched.clone(),
+        );
+        sessions.register(
+            "touches_failed",
+            "Last uses not written, to be repeated. Rises: storage is away, and sessions look older than they are",
+            self.touches_failed.clone(),
+        );
+        sessions.register(
+            "reaped",
+            "Expired records and tombstones removed. Stands still while sessions are opened: storage only grows",
+            self.reaped.clone(),
+        );
+    }
+
     pub(crate) fn count_end(&self, why: Why) {
-        self.ended.get_or_create(&Reason { reason: why.as_str() }).inc();
+        self.ended.inc(why.as_str());
+    }
+}
+
+/// How much the first tier holds, asked at each scrape.
+#[derive(Debug)]
+struct FirstTierSize(Arc<FirstTier>);
+
+impl Collector for FirstTierSize {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let (bytes, entries) = self.0.size();
+        let bytes = ConstGauge::new(bytes);
+        let help = "What the copies of sessions in this process take, about. At `inproc_bytes` old ones make room for new ones";
+        let kind = bytes.metric_type();
+        bytes.encode(encoder.encode_descriptor("first_tier", help, Some(&Unit::Bytes), kind)?)?;
+        let entries = ConstGauge::new(entries as u64);
+        let help = "Sessions of which this process has a copy";
+        entries.encode(encoder.encode_descriptor("first_tier_entries", help, None, entries.metric_type())?)
     }
 }

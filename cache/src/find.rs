@@ -8,7 +8,6 @@ use storage::{Read, Unavailable};
 
 use crate::Cache;
 use crate::application::Application;
-use crate::counters::Reason;
 use crate::held::Held;
 use crate::renew::SUCCESSOR;
 use crate::tier::Kept;
@@ -50,6 +49,9 @@ pub enum Absence {
 }
 
 impl Absence {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Unknown, Self::WrongSecret, Self::OtherRealm, Self::OverHere];
+
     /// The name of the reason in metrics and logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -89,12 +91,14 @@ impl Cache {
         }
         let answer = self.find_in_storage(ticket, application, now, held).await;
         match &answer {
-            Ok(Find::Found(_)) => self.counters.found_storage.inc(),
-            Ok(Find::Absent(absence)) => {
-                self.counters.not_found.get_or_create(&Reason { reason: absence.as_str() }).inc()
+            Ok(Find::Found(_)) => {
+                self.counters.found_storage.inc();
             }
-            Ok(Find::Ended(_)) => self.counters.not_found.get_or_create(&Reason { reason: "ended" }).inc(),
-            Err(_) => self.counters.unavailable.inc(),
+            Ok(Find::Absent(absence)) => self.counters.not_found.inc(absence.as_str()),
+            Ok(Find::Ended(_)) => self.counters.not_found.inc("ended"),
+            Err(_) => {
+                self.counters.unavailable.inc();
+            }
         };
         answer
     }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use prometheus_client::metrics::gauge::Gauge;
 use session::Handle;
 use storage::{Burial, Unavailable};
 use tokio::sync::Notify;
@@ -15,6 +16,8 @@ use tokio::sync::Notify;
 pub(crate) struct Outbox {
     /// How many there are: so that finds pay for the lock only while storage is in trouble.
     waiting: AtomicUsize,
+    /// The same for whoever watches this process.
+    pub(crate) pending: Gauge,
     /// In an order, so that whoever repeats them can go on behind the one that failed.
     burials: Mutex<BTreeMap<Handle, Burial>>,
     pub(crate) arrived: Notify,
@@ -24,14 +27,19 @@ impl Outbox {
     pub(crate) fn put(&self, handle: Handle, burial: Burial) {
         let mut burials = self.burials.lock();
         burials.insert(handle, burial);
-        self.waiting.store(burials.len(), Ordering::SeqCst);
+        self.count(burials.len());
         self.arrived.notify_one();
     }
 
     pub(crate) fn remove(&self, handle: &Handle) {
         let mut burials = self.burials.lock();
         burials.remove(handle);
-        self.waiting.store(burials.len(), Ordering::SeqCst);
+        self.count(burials.len());
+    }
+
+    fn count(&self, waiting: usize) {
+        self.waiting.store(waiting, Ordering::SeqCst);
+        self.pending.set(i64::try_from(waiting).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn all(&self) -> Vec<(Handle, Burial)> {

@@ -21,7 +21,7 @@ use prometheus_client::registry::Registry;
 use seal::{KeyRing, Keys};
 use server::Server;
 use session::{Clock, SystemClock};
-use storage::{Deadline, Memory, Storage};
+use storage::{Deadline, Latencies, Measured, Memory, Storage};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
@@ -51,11 +51,15 @@ pub fn run(configuration: Option<Configuration>) -> miette::Result<()> {
 /// Starts everything and returns when it has stopped.
 async fn start(configuration: Configuration, stop: Stop) -> miette::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let mut whole = Registry::default();
+    whole.register_collector(Box::new(metrics::Process::of_this()));
+    let registry = whole.sub_registry_with_prefix("cloakroom");
+    metrics::build_info(registry, env!("CARGO_PKG_VERSION"));
+    let latencies = Latencies::registered(registry);
     let storage = open_storage(&configuration, Arc::clone(&clock)).await?;
+    let storage: Arc<dyn Storage> = Arc::new(Measured::new(storage, &latencies));
     let keys = Arc::new(Keys::new(ring(&configuration)?));
-    let mut registry = Registry::with_prefix("cloakroom");
-    let cache =
-        Arc::new(cache::Cache::new(Arc::clone(&storage), clock, settings(&configuration), &mut registry));
+    let cache = Arc::new(cache::Cache::new(Arc::clone(&storage), clock, settings(&configuration), registry));
     let housekeeping = tokio::spawn(Arc::clone(&cache).keep_house());
 
     let gateway = if configuration.applications.is_empty() {
@@ -66,11 +70,11 @@ async fn start(configuration: Configuration, stop: Stop) -> miette::Result<()> {
         let limits = limits(&configuration);
         let settings =
             GatewaySettings { applications, limits, has_access_log: configuration.log.access, pages };
-        let gateway = Gateway::new(settings, Arc::clone(&cache), &mut registry).into_diagnostic()?;
+        let gateway = Gateway::new(settings, Arc::clone(&cache), registry).into_diagnostic()?;
         Some((Arc::new(gateway), listen(&configuration.listen.gateway.to_string(), "gateway").await?))
     };
     let version = env!("CARGO_PKG_VERSION");
-    let server = Server { registry, storages: vec![Arc::clone(&storage)], version };
+    let server = Server { registry: whole, storages: vec![Arc::clone(&storage)], version };
     let server_listener = listen(&configuration.listen.server.to_string(), "server").await?;
 
     tracing::info!(

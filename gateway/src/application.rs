@@ -16,6 +16,7 @@ use crate::login::Login;
 use crate::ours::OurCookies;
 use crate::path::{Prefix, Prefixes};
 use crate::settings::{ApplicationSettings, SessionSettings, UpstreamSettings};
+use crate::timed::Timed;
 use crate::upstream::{Pool, Upstream};
 
 /// What stands behind the gateway under some hosts and a path.
@@ -68,10 +69,11 @@ impl Application {
         let upstream: Arc<dyn Upstream> =
             match before.filter(|before| before.upstream_settings == settings.upstream) {
                 Some(before) => Arc::clone(&before.upstream),
-                None => Arc::new(
-                    Pool::new(&settings.upstream)
-                        .map_err(|error| ApplicationError::Certificates { application: id.clone(), error })?,
-                ),
+                None => {
+                    let pool = Pool::new(&settings.upstream)
+                        .map_err(|error| ApplicationError::Certificates { application: id.clone(), error })?;
+                    Arc::new(Timed::new(pool, counters.upstream(&id)))
+                }
             };
         let sessions = settings
             .sessions

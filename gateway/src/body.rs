@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -38,16 +39,28 @@ pub(crate) struct Inbound {
     upload: Arc<Upload>,
 }
 
-/// How far the body of a request has come.
+/// How far a request has come: its body, and for how long the application was waited for.
 #[derive(Debug, Default)]
 pub(crate) struct Upload {
     steps: AtomicU64,
     awaits_client: AtomicBool,
     has_ended: AtomicBool,
     is_dropped: AtomicBool,
+    /// In nanoseconds.
+    waited: AtomicU64,
 }
 
 impl Upload {
+    /// How long the application was waited for.
+    pub(crate) fn waited(&self) -> Duration {
+        Duration::from_nanos(self.waited.load(Ordering::Relaxed))
+    }
+
+    /// The application was waited for, so long.
+    pub(crate) fn wait(&self, duration: Duration) {
+        self.waited.fetch_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
     /// Changes whenever the body moves.
     pub(crate) fn steps(&self) -> u64 {
         self.steps.load(Ordering::Relaxed)

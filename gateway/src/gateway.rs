@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use cache::Cache;
@@ -18,7 +18,7 @@ use prometheus_client::registry::Registry;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::application::ApplicationError;
@@ -176,6 +176,7 @@ impl Service {
         peer: IpAddr,
         phase: &Arc<Phase>,
     ) -> Response<Outbound> {
+        let since = Instant::now();
         let line = self.has_access_log.then(|| AccessLine::of(&request));
         let request = request.map(|body| Inbound::new(body, &self.limits));
         let upload = Arc::clone(request.body().upload());
@@ -189,11 +190,11 @@ impl Service {
         if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
             phase.tunnel();
         }
-        exchange
-            .application
-            .as_ref()
-            .map_or(&self.unrouted, |application| &application.answers)
-            .count(response.status());
+        exchange.application.as_ref().map_or(&self.unrouted, |application| &application.answers).count(
+            response.status(),
+            since,
+            upload.waited(),
+        );
         if let Some(line) = line {
             tracing::info!(
                 target: "access",
@@ -201,7 +202,7 @@ impl Service {
                 host = line.host,
                 path = line.path,
                 status = response.status().as_u16(),
-                milliseconds = line.since.elapsed().as_secs_f64() * 1000.0,
+                milliseconds = since.elapsed().as_secs_f64() * 1000.0,
                 application = exchange.application.as_ref().map(|application| &*application.id),
                 session = exchange.handle.map(tracing::field::display),
                 client = %exchange.client.unwrap_or(peer),
@@ -239,7 +240,6 @@ struct AccessLine {
     method: Method,
     host: String,
     path: String,
-    since: Instant,
 }
 
 impl AccessLine {
@@ -249,7 +249,6 @@ impl AccessLine {
             method: request.method().clone(),
             host: host.unwrap_or_default().to_owned(),
             path: request.uri().path().to_owned(),
-            since: Instant::now(),
         }
     }
 }

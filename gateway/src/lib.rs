@@ -31,6 +31,7 @@ mod phase;
 mod refusal;
 mod router;
 mod service;
+mod timed;
 mod tunnel;
 mod update;
 mod upstream;

@@ -14,8 +14,8 @@ pub struct Reasons(Box<[(&'static str, Counter)]>);
 impl Reasons {
     /// One counter for each of `reasons`.
     #[must_use]
-    pub fn of(reasons: impl IntoIterator<Item = &'static str>) -> Self {
-        Self(reasons.into_iter().map(|reason| (reason, Counter::default())).collect())
+    pub fn of(reasons: &[&'static str]) -> Self {
+        Self(reasons.iter().map(|reason| (*reason, Counter::default())).collect())
     }
 
     /// It happened once more, for this reason: one of those that were named at the start, else it is not counted.
@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn every_reason_is_there_before_it_first_happens() {
         let mut registry = Registry::default();
-        let reasons = Reasons::of(["rain", "snow"]);
+        let reasons = Reasons::of(&["rain", "snow"]);
         registry.register("late", "Late", reasons.clone());
         reasons.inc("snow");
         let mut text = String::new();

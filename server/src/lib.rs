@@ -2,24 +2,24 @@
 //!
 //! Today it says how Cloakroom is (`/health`) and what it counts (`/metrics`).
 
+mod exposition;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use serde::Serialize;
 use storage::{Key, Storage};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 
-/// What the format of the metrics is called (OpenMetrics 1.0).
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+use self::exposition::Format;
 
 /// How long the health of storage is waited for.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
@@ -107,10 +107,13 @@ async fn check(storage: &Arc<dyn Storage>) -> StorageHealth {
     }
 }
 
-async fn metrics(State(server): State<Arc<Server>>) -> Response {
-    let mut text = String::new();
-    match encode(&mut text, &server.registry) {
-        Ok(()) => ([(CONTENT_TYPE, HeaderValue::from_static(OPEN_METRICS))], text).into_response(),
+async fn metrics(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
+    let format = Format::accepted(&headers);
+    // The kernel is asked too, for each open file among others: not on a thread that answers requests.
+    let text = tokio::task::spawn_blocking(move || format.text(&server.registry)).await;
+    match text {
+        Ok(Ok(text)) => ([(CONTENT_TYPE, format.content_type())], text).into_response(),
+        Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }

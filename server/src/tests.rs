@@ -20,8 +20,12 @@ async fn started() -> (std::net::SocketAddr, Arc<Faulty>) {
 }
 
 async fn get(address: std::net::SocketAddr, path: &str) -> String {
+    get_with(address, path, "").await
+}
+
+async fn get_with(address: std::net::SocketAddr, path: &str, headers: &str) -> String {
     let mut socket = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{headers}\r\n");
     socket.write_all(request.as_bytes()).await.unwrap();
     let mut response = String::new();
     socket.read_to_string(&mut response).await.unwrap();
@@ -47,9 +51,17 @@ async fn health_is_that_of_storage() {
 }
 
 #[tokio::test]
-async fn metrics_are_open_metrics() {
+async fn who_asks_for_open_metrics_gets_them_and_everybody_else_the_older_format() {
     let (address, _storage) = started().await;
-    let metrics = get(address, "/metrics").await;
-    assert!(metrics.contains("content-type: application/openmetrics-text"), "{metrics}");
-    assert!(metrics.contains("cloakroom_tests_total 0") && metrics.ends_with("# EOF\n"), "{metrics}");
+    let open =
+        get_with(address, "/metrics", "Accept: application/openmetrics-text;version=1.0.0,*/*;q=0.1\r\n")
+            .await;
+    assert!(open.contains("content-type: application/openmetrics-text; version=1.0.0"), "{open}");
+    assert!(open.contains("# TYPE cloakroom_tests counter") && open.ends_with("# EOF\n"), "{open}");
+    let classic = get(address, "/metrics").await;
+    assert!(classic.contains("content-type: text/plain; version=0.0.4"), "{classic}");
+    assert!(
+        classic.ends_with("# TYPE cloakroom_tests_total counter\ncloakroom_tests_total 0\n"),
+        "{classic}"
+    );
 }
