@@ -283,7 +283,8 @@ fn read_value(field: &mut Reader<'_>, levels: usize) -> Result<Value, Malformed>
         return field.text().map(Value::Text);
     }
     if kind == BYTES {
-        return Ok(Value::Bytes(field.bytes()?.into()));
+        // A foreign hand may have written text as bytes; equal values must be equal.
+        return Ok(Value::from_bytes(field.bytes()?.to_vec()));
     }
     let levels = levels.checked_sub(1).ok_or(Malformed::Damaged("a value is nested too deeply"))?;
     // Nothing is reserved by the count that the record claims: each element must bring its own bytes.

@@ -54,6 +54,15 @@ fn a_record_of_the_first_format_is_read_for_ever() {
 }
 
 #[test]
+fn text_that_was_written_as_bytes_is_text() {
+    let mut bytes = encode(&full_session());
+    // Tag and length, written in revision 1, the name `t`, and the byte `x`.
+    bytes.extend_from_slice(&[19, 6, 1, 1, b't', 1, 1, b'x']);
+    let session = decode(&bytes).unwrap();
+    assert_eq!(session.entries.get("t"), Some(&Value::from("x")), "or setting it again would be a conflict");
+}
+
+#[test]
 fn what_a_newer_build_added_survives_this_one() {
     let mut bytes = encode(&full_session());
     bytes.extend_from_slice(&[200, 1, 3, 9, 9, 9]);
