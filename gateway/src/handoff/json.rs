@@ -243,11 +243,10 @@ impl<'de> Visitor<'de> for AnyValue<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut values: Vec<(Box<str>, Value)> = Vec::new();
         while let Some(name) = map.next_key::<String>()? {
-            let Some(value) = map.next_value_seed(self)? else { continue };
-            match values.iter_mut().find(|(known, _)| **known == *name) {
-                Some((_, known)) => *known = value,
-                None => values.push((name.into(), value)),
-            }
+            let value = map.next_value_seed(self)?;
+            // The last of a name counts, also where it is `null`.
+            values.retain(|(known, _)| **known != *name);
+            values.extend(value.map(|value| (name.into(), value)));
         }
         Ok(Some(bytes_in(&values).unwrap_or(Value::Map(values))))
     }

@@ -238,6 +238,14 @@ fn an_update_may_come_as_json() {
 }
 
 #[test]
+fn the_last_of_a_name_counts_in_json_at_every_depth() {
+    let received =
+        read(Format::Json, &[r#"{"a":1,"a":null,"m":{"x":1,"x":null,"y":null,"y":2,"z":1,"z":3}}"#]);
+    let nested = map(&[("y", "2".into()), ("z", "3".into())]);
+    assert_eq!(changes(&received), [("a", None), ("m", Some(&nested))]);
+}
+
+#[test]
 fn an_update_that_cannot_be_read_changes_nothing_and_the_others_count() {
     for (text, at) in
         [("", 0), ("[]", 0), ("\"secret\"", 0), ("{\"a\":1", 6), ("{\"a\":1} x", 9), ("{a:1}", 2)]
