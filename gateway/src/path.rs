@@ -37,7 +37,7 @@ impl<'a> NormalPath<'a> {
             return Ok(Self(Cow::Borrowed(path)));
         }
         if path.is_empty() {
-            return Ok(Self(Cow::Borrowed("/")));
+            return Ok(Self(Cow::Owned("/".to_owned())));
         }
         if !path.starts_with('/') {
             return Err(PathError::NotAbsolute);

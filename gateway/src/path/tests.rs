@@ -7,6 +7,12 @@ fn normal(path: &str) -> Result<String, PathError> {
 }
 
 #[test]
+fn an_empty_path_is_not_forwarded_as_it_is() {
+    let root = NormalPath::parse("").unwrap();
+    assert!(root.as_str() == "/" && !root.is_unchanged());
+}
+
+#[test]
 fn a_path_has_one_spelling() {
     for (path, expected) in [
         ("", "/"),
