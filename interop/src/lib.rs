@@ -17,6 +17,7 @@ mod haproxy;
 mod nginx;
 mod port;
 mod process;
+mod prometheus;
 pub mod raw;
 mod scratch;
 
@@ -30,3 +31,4 @@ pub use haproxy::Haproxy;
 pub use nginx::Nginx;
 pub use port::Port;
 pub use process::{Process, find};
+pub use prometheus::{Prometheus, promtool};

@@ -9,6 +9,7 @@ mod demonstration;
 mod example_files;
 mod form;
 mod given;
+mod metrics;
 mod real_application;
 mod shutdown;
 mod smuggling;
