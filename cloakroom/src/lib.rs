@@ -2,6 +2,8 @@
 
 pub mod command;
 pub mod configuration;
+pub mod control;
 pub mod key_files;
 pub mod logs;
+pub mod report;
 pub mod run;

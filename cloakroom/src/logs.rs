@@ -4,8 +4,10 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::reload::{self, Handle};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, Registry};
 
 use crate::configuration::{Log, LogFormat};
 
@@ -19,34 +21,45 @@ pub enum LogError {
     /// Something in this process has set up a log before.
     #[error("the log is set up already: {0}")]
     Twice(#[from] tracing_subscriber::util::TryInitError),
+    /// The log cannot be changed any more.
+    #[error("what is logged cannot be changed: {0}")]
+    Change(#[from] reload::Error),
+}
+
+/// By which what is logged can be changed later.
+#[derive(Debug)]
+pub struct Level(Handle<EnvFilter, Registry>);
+
+impl Level {
+    /// Logs what `wanted` says from now on, unless `RUST_LOG` says something.
+    pub fn set(&self, wanted: &str) -> Result<(), LogError> {
+        Ok(self.0.reload(filter(wanted)?)?)
+    }
 }
 
 /// Begins to log. `RUST_LOG` overrides the configured level.
-pub fn start(log: &Log) -> Result<(), LogError> {
-    let wanted = std::env::var("RUST_LOG").ok().filter(|wanted| !wanted.is_empty());
-    let filter = EnvFilter::builder().parse(wanted.as_deref().unwrap_or(&log.level))?;
+pub fn start(log: &Log) -> Result<Level, LogError> {
+    let (filter, handle) = reload::Layer::new(filter(&log.level)?);
     let terminal = std::io::stderr().is_terminal();
     let for_people = match log.format {
         LogFormat::Human => true,
         LogFormat::Json => false,
         LogFormat::Auto => terminal,
     };
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(terminal && colours());
-    if for_people {
-        builder.with_target(false).compact().finish().try_init()?;
+    let lines =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(terminal && colours());
+    let lines = if for_people {
+        lines.with_target(false).compact().boxed()
     } else {
-        builder
-            .json()
-            .flatten_event(true)
-            .with_current_span(true)
-            .with_span_list(false)
-            .finish()
-            .try_init()?;
-    }
-    Ok(())
+        lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
+    };
+    tracing_subscriber::registry().with(filter).with(lines).try_init()?;
+    Ok(Level(handle))
+}
+
+fn filter(level: &str) -> Result<EnvFilter, LogError> {
+    let wanted = std::env::var("RUST_LOG").ok().filter(|wanted| !wanted.is_empty());
+    Ok(EnvFilter::builder().parse(wanted.as_deref().unwrap_or(level))?)
 }
 
 /// <https://no-color.org>

@@ -5,35 +5,56 @@
 //! it needs.
 
 mod applications;
+mod control;
 mod demonstration;
+mod notify;
+mod reload;
 mod stop;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use cache::Settings;
 use gateway::Gateway;
+use gateway::login::Verifiers;
 use gateway::pages::Pages;
 use gateway::settings::{GatewaySettings, Limits};
 use miette::{IntoDiagnostic, WrapErr, miette};
+use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use seal::{KeyRing, Keys};
 use server::Server;
 use session::{Clock, SystemClock};
 use storage::{Deadline, Latencies, Measured, Memory, Storage};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 
+use self::applications::Before;
+use self::control::Control;
+use self::reload::Reloading;
 use self::stop::Stop;
-use crate::configuration::{Configuration, Engine, KeyFile};
+use crate::configuration::{Configuration, Engine, KeyFile, Loaded};
 use crate::key_files;
+use crate::logs::Level;
 
 /// How long the end of the program waits for storage.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Runs until it is told to stop. Without a configuration: the demonstration, on loopback.
-pub fn run(configuration: Option<Configuration>) -> miette::Result<()> {
+/// What is to run.
+#[derive(Debug)]
+pub struct Plan {
+    /// Where the configuration was read, absolute; none if it is in no file.
+    pub file: Option<PathBuf>,
+    /// The configuration.
+    pub loaded: Loaded,
+    /// By which the log follows a reload.
+    pub level: Option<Level>,
+}
+
+/// Runs until it is told to stop. Without a plan: the demonstration, on loopback.
+pub fn run(plan: Option<Plan>) -> miette::Result<()> {
     // Before anything could choose another one.
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
@@ -41,15 +62,18 @@ pub fn run(configuration: Option<Configuration>) -> miette::Result<()> {
     let runtime = tokio::runtime::Runtime::new().into_diagnostic().wrap_err("the runtime does not start")?;
     runtime.block_on(async {
         let stop = Stop::at_signals().into_diagnostic().wrap_err("signals cannot be received")?;
-        match configuration {
-            Some(configuration) => start(configuration, stop).await,
+        match plan {
+            Some(plan) => start(plan, stop).await,
             None => demonstration::start(stop).await,
         }
     })
 }
 
 /// Starts everything and returns when it has stopped.
-async fn start(configuration: Configuration, stop: Stop) -> miette::Result<()> {
+async fn start(plan: Plan, stop: Stop) -> miette::Result<()> {
+    let configuration = plan.loaded.configuration.clone();
+    let hangup = signal(SignalKind::hangup()).into_diagnostic().wrap_err("SIGHUP cannot be received")?;
+    let control = Control::listen(&configuration.data_dir)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let mut whole = Registry::default();
     whole.register_collector(Box::new(metrics::Process::of_this()));
@@ -62,14 +86,12 @@ async fn start(configuration: Configuration, stop: Stop) -> miette::Result<()> {
     let cache = Arc::new(cache::Cache::new(Arc::clone(&storage), clock, settings(&configuration), registry));
     let housekeeping = tokio::spawn(Arc::clone(&cache).keep_house());
 
+    let verifiers = Verifiers::for_half_of_the_cores();
     let gateway = if configuration.applications.is_empty() {
         None
     } else {
         let pages = Pages::built_in().into_diagnostic()?;
-        let applications = applications::settings(&configuration, &keys, &pages)?;
-        let limits = limits(&configuration);
-        let settings =
-            GatewaySettings { applications, limits, has_access_log: configuration.log.access, pages };
+        let settings = gateway_settings(&configuration, &keys, pages, &verifiers, &|_| None)?;
         let gateway = Gateway::new(settings, Arc::clone(&cache), registry).into_diagnostic()?;
         Some((Arc::new(gateway), listen(&configuration.listen.gateway.to_string(), "gateway").await?))
     };
@@ -85,6 +107,16 @@ async fn start(configuration: Configuration, stop: Stop) -> miette::Result<()> {
         data = %configuration.data_dir.display(),
         "cloakroom {version} is running"
     );
+    let reloading = Arc::new(Reloading {
+        file: plan.file,
+        gateway: gateway.as_ref().map(|(gateway, _)| Arc::clone(gateway)),
+        keys,
+        verifiers,
+        level: plan.level,
+        now: Mutex::new(plan.loaded),
+    });
+    let attending = tokio::spawn(attend(control, hangup, reloading));
+    notify::ready();
     // The session server outlives the gateway, so that the last requests can be watched.
     let drained = Stop::new();
     let server = tokio::spawn(server.serve(server_listener, drained.clone().wait()));
@@ -95,11 +127,30 @@ async fn start(configuration: Configuration, stop: Stop) -> miette::Result<()> {
     if timeout(FLUSH_TIMEOUT, cache.flush()).await.is_err() {
         tracing::warn!("storage takes too long; the last uses of some sessions are not written");
     }
+    attending.abort();
     housekeeping.abort();
     drained.now();
     server.await.into_diagnostic()?.into_diagnostic().wrap_err("the session server failed")?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Does what somebody asks of this process while it runs, until it is dropped.
+async fn attend(control: Control, hangup: Signal, reloading: Arc<Reloading>) {
+    let at_hangup = reload::at_hangup(hangup, Arc::clone(&reloading));
+    tokio::join!(control.serve(reloading), at_hangup, notify::watchdog());
+}
+
+fn gateway_settings(
+    configuration: &Configuration,
+    keys: &Arc<Keys>,
+    pages: Arc<Pages>,
+    verifiers: &Verifiers,
+    before: Before<'_>,
+) -> miette::Result<GatewaySettings> {
+    let applications = applications::settings(configuration, keys, &pages, verifiers, before)?;
+    let limits = limits(configuration);
+    Ok(GatewaySettings { applications, limits, has_access_log: configuration.log.access, pages })
 }
 
 async fn open_storage(

@@ -8,7 +8,7 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Output};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -57,11 +57,8 @@ impl Cloakroom {
         let (gateway, server) = (Port::claim()?, Port::claim()?);
         let directory = scratch::directory()?;
         let place = directory.path();
-        let text = configuration
-            .replace("{gateway}", &gateway.address().to_string())
-            .replace("{server}", &server.address().to_string())
-            .replace("{directory}", &place.display().to_string());
-        scratch::write(place, "cloakroom.toml", &text)?;
+        let start = Start::Configured { gateway, server };
+        start.configure(place, configuration)?;
         for (name, text) in files {
             let path = place.join(name);
             let parent = path.parent().unwrap_or(place);
@@ -72,7 +69,6 @@ impl Cloakroom {
                 .map_err(Error::system(format!("closing {}", file.display())))?;
         }
         make_key(place)?;
-        let start = Start::Configured { gateway, server };
         let process = start.launch(place)?;
         Ok(Self { process, start, directory })
     }
@@ -113,6 +109,25 @@ impl Cloakroom {
         self.process.whole_log()
     }
 
+    /// Writes another configuration in the place of the one that it was started with. It is read when somebody asks it to,
+    /// or with the next start.
+    pub fn configure(&self, configuration: &str) -> Result<()> {
+        self.start.configure(self.directory.path(), configuration)
+    }
+
+    /// Asks it to read its configuration again, by SIGHUP.
+    pub fn hang_up(&mut self) -> Result<()> {
+        self.process.hang_up()
+    }
+
+    /// Calls the program once more, with these arguments, where it runs, and waits for its end.
+    pub fn execute(&self, arguments: &[&str]) -> Result<Output> {
+        let mut command = Command::new(binary()?);
+        command.args(arguments).current_dir(self.directory.path()).env("NO_COLOR", "1");
+        command.env_remove("CLOAKROOM_CONFIG").env_remove("RUST_LOG");
+        command.output().map_err(Error::system(format!("calling cloakroom {}", arguments.join(" "))))
+    }
+
     /// Asks it to end, as an operator does.
     pub fn terminate(&mut self) -> Result<()> {
         self.process.terminate()
@@ -150,6 +165,15 @@ impl Start {
             Self::Configured { server, .. } => server.address(),
             Self::Plain => PLAIN_SERVER,
         }
+    }
+
+    fn configure(&self, place: &Path, configuration: &str) -> Result<()> {
+        let text = configuration
+            .replace("{gateway}", &self.gateway().to_string())
+            .replace("{server}", &self.server().to_string())
+            .replace("{directory}", &place.display().to_string());
+        scratch::write(place, "cloakroom.toml", &text)?;
+        Ok(())
     }
 
     fn launch(&self, place: &Path) -> Result<Process> {

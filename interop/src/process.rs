@@ -119,10 +119,19 @@ impl Process {
     /// Asks the program itself to end, as an operator or an init system does, and does not wait. Nothing
     /// happens when it has ended already: its id may belong to somebody else by then.
     pub fn terminate(&mut self) -> Result<()> {
+        self.signal(Signal::TERM)
+    }
+
+    /// Asks the program itself to read its configuration again.
+    pub fn hang_up(&mut self) -> Result<()> {
+        self.signal(Signal::HUP)
+    }
+
+    fn signal(&mut self, signal: Signal) -> Result<()> {
         if self.ended()?.is_some() {
             return Ok(());
         }
-        kill_process(Pid::from_child(&self.child), Signal::TERM)
+        kill_process(Pid::from_child(&self.child), signal)
             .map_err(|errno| Error::system(format!("signalling {}", self.name))(errno.into()))
     }
 

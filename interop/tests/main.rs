@@ -11,5 +11,6 @@ mod form;
 mod given;
 mod metrics;
 mod real_application;
+mod reload;
 mod shutdown;
 mod smuggling;

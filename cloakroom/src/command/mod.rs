@@ -3,12 +3,13 @@
 mod check;
 mod config;
 mod keys;
+mod reload;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use miette::MietteHandlerOpts;
+use miette::{IntoDiagnostic, MietteHandlerOpts};
 
 use crate::configuration::{Configuration, LoadError, Loaded, Log};
 use crate::{logs, run};
@@ -20,6 +21,7 @@ Examples:
   cloakroom check --config cloakroom.toml      what is wrong in it, or what would run
   cloakroom keys new keys/2026-11.key          a new key
   cloakroom run --config cloakroom.toml        start
+  cloakroom reload --config cloakroom.toml     go on by a changed configuration
 
 The book: docs/ in the source. The keys of the configuration: cloakroom config reference.";
 
@@ -49,6 +51,12 @@ enum Command {
     /// configuration without mistakes is summed up, with warnings of what is unwise, and the exit code is 0. Nothing is
     /// started, and nothing is written.
     Check(ConfigOption),
+    /// Have the running Cloakroom go on by the changed configuration
+    ///
+    /// Checks the file first, as `check` does, then tells the process that runs with its `data_dir` and prints what came of
+    /// it. Requests, connections and sessions are not touched. A configuration that is wrong in any point is refused with
+    /// exit code 1, and what ran before goes on. SIGHUP does the same; its verdict is in the log.
+    Reload(ConfigOption),
     /// Make keys, and list those of a configuration
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -98,6 +106,7 @@ fn execute(line: Line) -> miette::Result<()> {
     match line.command.unwrap_or(Command::Run(line.run)) {
         Command::Run(options) => start(options),
         Command::Check(option) => check::check(&option),
+        Command::Reload(option) => reload::reload(&option),
         Command::Keys(keys) => keys.execute(),
         Command::Config(config) => config.execute(),
     }
@@ -124,9 +133,10 @@ fn start(options: RunOptions) -> miette::Result<()> {
         return run::run(None);
     };
     let loaded = Configuration::load(&file)?;
-    logs::start(&loaded.configuration.log)?;
+    let level = Some(logs::start(&loaded.configuration.log)?);
     for warning in &loaded.warnings {
         tracing::warn!("{warning}; {}", warning.cure);
     }
-    run::run(Some(loaded.configuration))
+    let file = Some(std::path::absolute(&file).into_diagnostic()?);
+    run::run(Some(run::Plan { file, loaded, level }))
 }

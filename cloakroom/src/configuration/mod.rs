@@ -88,6 +88,12 @@ impl Loaded {
     pub fn effective(&self) -> String {
         example::effective(&self.table)
     }
+
+    /// The keys that have other values in `other`, in their order, such as `listen.gateway`; those of a `[[table]]`
+    /// stand for all tables of that name. No values: one may be a password.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        shape::differences(&self.table, &other.table)
+    }
 }
 
 /// Why there is no configuration.

@@ -4,6 +4,8 @@
 //! What was said is kept here, and the reference, the JSON schema, the example and the effective
 //! configuration are written from it. So they cannot differ from what is read.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 /// A table of the file, with what was declared of it.
@@ -72,4 +74,41 @@ pub(crate) struct Kind {
     pub(crate) bounds: String,
     /// The same in JSON schema.
     pub(crate) schema: Value,
+}
+
+/// The full names of the keys whose values are not the same in both, in their order.
+pub(crate) fn differences(left: &Table, right: &Table) -> Vec<String> {
+    let (mut before, mut after) = (Values::default(), Values::default());
+    before.collect(left);
+    after.collect(right);
+    let names =
+        before.names.iter().chain(after.names.iter().filter(|name| !before.values.contains_key(*name)));
+    names.filter(|name| before.values.get(*name) != after.values.get(*name)).cloned().collect()
+}
+
+/// What holds, by full name; one of a list of tables has several values.
+#[derive(Default)]
+struct Values {
+    names: Vec<String>,
+    values: BTreeMap<String, Vec<Option<String>>>,
+}
+
+impl Values {
+    fn collect(&mut self, table: &Table) {
+        for key in &table.keys {
+            let name = if table.path.is_empty() {
+                key.name.to_owned()
+            } else {
+                format!("{}.{}", table.path, key.name)
+            };
+            let values = self.values.entry(name.clone()).or_default();
+            if values.is_empty() {
+                self.names.push(name);
+            }
+            values.push(key.effective.clone());
+        }
+        for inner in &table.tables {
+            self.collect(inner);
+        }
+    }
 }

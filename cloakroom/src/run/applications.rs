@@ -27,18 +27,18 @@ const USER_ENTRY: &str = "user";
 /// A time that no request takes.
 const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 
+/// The login form that an application has until now.
+pub(super) type Before<'a> = &'a dyn Fn(&str) -> Option<Arc<Login>>;
+
 pub(super) fn settings(
     configuration: &Configuration,
     keys: &Arc<Keys>,
     pages: &Arc<Pages>,
+    verifiers: &Verifiers,
+    before: Before<'_>,
 ) -> miette::Result<Vec<ApplicationSettings>> {
-    let common = Common {
-        configuration,
-        realms: realms(&configuration.applications),
-        keys,
-        pages,
-        verifiers: Verifiers::for_half_of_the_cores(),
-    };
+    let common =
+        Common { configuration, realms: realms(&configuration.applications), keys, pages, verifiers, before };
     configuration
         .applications
         .iter()
@@ -55,7 +55,8 @@ struct Common<'a> {
     realms: Vec<Arc<Realm>>,
     keys: &'a Arc<Keys>,
     pages: &'a Arc<Pages>,
-    verifiers: Verifiers,
+    verifiers: &'a Verifiers,
+    before: Before<'a>,
 }
 
 fn one(application: &Application, common: &Common<'_>) -> miette::Result<ApplicationSettings> {
@@ -89,7 +90,7 @@ fn one(application: &Application, common: &Common<'_>) -> miette::Result<Applica
 }
 
 fn sessions(application: &Application, common: &Common<'_>) -> miette::Result<SessionSettings> {
-    let Common { configuration, realms, keys, pages, verifiers } = common;
+    let Common { configuration, realms, keys, pages, verifiers, before } = common;
     let all = &configuration.applications;
     let handoff = &application.handoff;
     let login = application
@@ -97,7 +98,11 @@ fn sessions(application: &Application, common: &Common<'_>) -> miette::Result<Se
         .as_ref()
         .map(|login| {
             let settings = login_settings(application, login, verifiers)?;
-            Login::new(settings, Arc::clone(keys), Arc::clone(pages)).map(Arc::new).into_diagnostic()
+            let login = Login::new(settings, Arc::clone(keys), Arc::clone(pages)).into_diagnostic()?;
+            miette::Result::<_>::Ok(Arc::new(match before(&application.id) {
+                Some(before) => login.after(&before),
+                None => login,
+            }))
         })
         .transpose()?;
     let realm = realms.iter().find(|realm| *realm.id == *application.realm);

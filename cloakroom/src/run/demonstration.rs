@@ -6,6 +6,7 @@ use std::path::Path;
 use miette::{IntoDiagnostic, WrapErr};
 use tokio::net::TcpListener;
 
+use super::Plan;
 use super::stop::Stop;
 use crate::configuration::Configuration;
 
@@ -61,11 +62,11 @@ pub(super) async fn start(stop: Stop) -> miette::Result<()> {
 
     let text = CONFIGURATION.replace("{port}", &port.to_string());
     let folder = std::path::absolute(&data_dir).into_diagnostic()?;
-    let configuration = Configuration::parse("the demonstration", &text, &folder)?.configuration;
+    let loaded = Configuration::parse("the demonstration", &text, &folder)?;
     let drained = Stop::new();
     let demonstration = tokio::spawn(demo::serve(listener, drained.clone().wait()));
-    tell(&configuration, &password);
-    let ran = super::start(configuration, stop).await;
+    tell(&loaded.configuration, &password);
+    let ran = super::start(Plan { file: None, loaded, level: None }, stop).await;
     drained.now();
     demonstration.await.into_diagnostic()?.into_diagnostic()?;
     ran

@@ -5,6 +5,8 @@ use std::io;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use super::notify;
+
 /// Somebody may say stop, once, to all who wait for it.
 #[derive(Debug, Clone)]
 pub(super) struct Stop {
@@ -35,6 +37,7 @@ impl Stop {
                 }
                 is_first = false;
                 tracing::info!("told to stop; requests under way may end");
+                notify::stopping();
                 said.now();
             }
         });

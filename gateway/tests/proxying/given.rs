@@ -29,6 +29,7 @@ use crate::application::Application;
 /// What a gateway is told.
 #[derive(Debug)]
 pub(crate) struct Plan {
+    pub(crate) id: &'static str,
     pub(crate) listen: &'static str,
     pub(crate) upstream: String,
     pub(crate) hosts: &'static [&'static str],
@@ -45,6 +46,7 @@ pub(crate) struct Plan {
 /// A plan in which nothing is short of time.
 pub(crate) fn plan(application: &Application) -> Plan {
     Plan {
+        id: "application",
         listen: "127.0.0.1:0",
         upstream: application.address().to_string(),
         hosts: &[],
@@ -82,6 +84,7 @@ pub(crate) fn gateway(application: &Application) -> Gateway {
 pub(crate) struct Gateway {
     address: SocketAddr,
     registry: Registry,
+    gateway: Arc<gateway::Gateway>,
     stop: Option<oneshot::Sender<()>>,
     serving: Option<JoinHandle<()>>,
     runtime: Runtime,
@@ -99,13 +102,10 @@ impl Plan {
             renew_window: Duration::from_secs(60),
         };
         let cache = Arc::new(Cache::new(storage, clock, settings, &mut registry));
-        let limits = self.limits;
         let listen = self.listen;
-        let application = self.application();
-        let pages = Pages::built_in().unwrap();
-        let applications = vec![application];
-        let settings = GatewaySettings { applications, limits, has_access_log: false, pages };
-        let gateway = gateway::Gateway::new(settings, cache, &mut registry).unwrap();
+        let settings = self.settings();
+        let gateway = Arc::new(gateway::Gateway::new(settings, cache, &mut registry).unwrap());
+        let serving = Arc::clone(&gateway);
         let listener = runtime.block_on(TcpListener::bind(listen)).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -113,14 +113,20 @@ impl Plan {
             let until = async {
                 let _ = stopped.await;
             };
-            Arc::new(gateway).serve(listener, until).await;
+            serving.serve(listener, until).await;
         });
-        Gateway { address, registry, stop: Some(stop), serving: Some(serving), runtime }
+        Gateway { address, registry, gateway, stop: Some(stop), serving: Some(serving), runtime }
+    }
+
+    fn settings(self) -> GatewaySettings {
+        let limits = self.limits;
+        let pages = Pages::built_in().unwrap();
+        GatewaySettings { applications: vec![self.application()], limits, has_access_log: false, pages }
     }
 
     fn application(self) -> ApplicationSettings {
         ApplicationSettings {
-            id: "application".into(),
+            id: self.id.into(),
             hosts: self.hosts.iter().map(|host| (*host).into()).collect(),
             path: Prefix::parse("/").unwrap(),
             upstream: UpstreamSettings {
@@ -193,14 +199,25 @@ impl Gateway {
     }
 
     fn metric(&self, start: &str) -> Option<i64> {
-        let mut text = String::new();
-        encode(&mut text, &self.registry).unwrap();
-        text.lines().find_map(|line| line.strip_prefix(start)).map(|value| value.parse().unwrap())
+        self.metrics().lines().find_map(|line| line.strip_prefix(start)).map(|value| value.parse().unwrap())
     }
 
     /// Nobody is connected, nothing is under way.
     pub(crate) fn is_empty(&self) -> bool {
         self.gauge("connections") == 0 && self.gauge("in_flight") == 0
+    }
+
+    /// Goes on by another plan.
+    pub(crate) fn reload(&self, plan: Plan) {
+        let _runtime = self.runtime.enter();
+        self.gateway.reload(plan.settings()).unwrap();
+    }
+
+    /// What the metrics say, as a scraper gets them.
+    pub(crate) fn metrics(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).unwrap();
+        text
     }
 
     /// Tells it to stop.

@@ -26,6 +26,7 @@ mod framing;
 mod hygiene;
 mod interim;
 mod limits;
+mod reloading;
 mod slowness;
 mod stopping;
 mod tunnels;
