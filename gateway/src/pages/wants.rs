@@ -57,7 +57,9 @@ pub fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
     }
     if let Some(mode) = headers.get(MODE) {
         let destination = headers.get(DESTINATION).map(HeaderValue::as_bytes);
-        return mode == "navigate" && matches!(destination, None | Some(b"document" | b"iframe" | b"frame"));
+        // A navigation that passes through a service worker has lost its destination; no script can make one.
+        return mode == "navigate"
+            && matches!(destination, None | Some(b"document" | b"iframe" | b"frame" | b"empty"));
     }
     // jQuery and its kin ask for `text/html` too, and say so.
     let by_script =
@@ -140,6 +142,7 @@ mod tests {
             (Method::GET, vec![("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")], true),
             (Method::POST, vec![("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")], true),
             (Method::GET, vec![("sec-fetch-mode", "navigate")], true),
+            (Method::GET, vec![("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "empty")], true),
             (
                 Method::GET,
                 vec![("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty"), ("accept", html)],
