@@ -9,7 +9,9 @@ use std::sync::Arc;
 use cache::Find;
 use http::header::{HOST, SET_COOKIE};
 use http::request::Parts;
-use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http::{
+    Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
+};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use session::{Handle, Ticket};
@@ -24,10 +26,17 @@ use crate::handoff::{self, Presentation};
 use crate::hygiene::{self, Refused};
 use crate::pages::Fault;
 use crate::path::NormalPath;
-use crate::refusal::{Asked, FETCH_MODE, Refusal};
+use crate::refusal::{Asked, Refusal};
 use crate::service::Service;
 use crate::update::{Effect, Updater};
 use crate::visit::Visit;
+
+/// Has browsers drop something that they keep for a site.
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+
+/// Pages that a browser fetched or rendered before anybody went there, for which it need not ask again. Browsers that
+/// have no such thing pass over it.
+const FETCHED_AHEAD: HeaderValue = HeaderValue::from_static("\"prefetchCache\", \"prerenderCache\"");
 
 /// A request that was answered.
 pub(crate) struct Exchange {
@@ -47,6 +56,25 @@ pub(crate) struct Passing {
     pub(crate) client: Client,
     /// The protocol that the client wants to change to.
     upgrade: Option<(HeaderValue, OnUpgrade)>,
+}
+
+/// What an answer does to the visitor's cookie.
+pub(crate) enum Change {
+    Set(HeaderValue),
+    Delete,
+}
+
+impl Change {
+    /// Also has the browser drop what it fetched ahead: that was made for who the visitor was until now.
+    pub(crate) fn apply(self, sessions: &Sessions, headers: &mut HeaderMap) {
+        match self {
+            Self::Set(cookie) => {
+                headers.append(SET_COOKIE, cookie);
+            }
+            Self::Delete => sessions.cookie.delete(headers),
+        }
+        headers.append(CLEAR_SITE_DATA, FETCHED_AHEAD);
+    }
 }
 
 impl Service {
@@ -150,8 +178,8 @@ impl Service {
         {
             let target = passing.parts.uri.path_and_query().map_or("/", |target| target.as_str());
             let mut response = login.challenge(&passing.parts, target).map(Outbound::from);
-            if visit.is_over && may_delete(passing.parts.headers.get(FETCH_MODE)) {
-                response.headers_mut().append(SET_COOKIE, sessions.cookie.delete());
+            if visit.is_over && Asked::of(&passing.parts.headers).may_delete() {
+                Change::Delete.apply(sessions, response.headers_mut());
             }
             return response;
         }
@@ -212,32 +240,32 @@ impl Service {
             }
         };
         let mut response = self.returned(answer, upgrade, asked, application);
-        let cookie = match effect {
+        let change = match effect {
             Effect::Set(ticket) => {
                 // Storage that cannot say is no reason to keep it from the visitor.
                 let latest = self.latest(&ticket, sessions).await.unwrap_or(Some(ticket));
-                latest.and_then(|ticket| set(sessions, &ticket))
+                latest.and_then(|ticket| set(sessions, &ticket)).map(Change::Set)
             }
-            Effect::Delete => Some(sessions.cookie.delete()),
-            Effect::Emptied => may_delete(asked.mode.as_ref()).then(|| sessions.cookie.delete()),
+            Effect::Delete => Some(Change::Delete),
+            Effect::Emptied => asked.may_delete().then_some(Change::Delete),
             Effect::None => match presented.as_ref().and_then(|found| found.successor.as_ref()) {
                 Some(successor) => {
                     // The ticket that the visitor has is good for a while, and answered so again.
                     let latest = self.latest(successor, sessions).await.unwrap_or_default();
-                    latest.and_then(|ticket| set(sessions, &ticket))
+                    latest.and_then(|ticket| set(sessions, &ticket)).map(Change::Set)
                 }
-                None if is_over && may_delete(asked.mode.as_ref()) => Some(sessions.cookie.delete()),
+                None if is_over && asked.may_delete() => Some(Change::Delete),
                 None => None,
             },
         };
         let audience = match &presented {
             _ if is_logged_in => Audience::Person,
-            None if cookie.is_none() => Audience::Anybody,
+            None if change.is_none() => Audience::Anybody,
             _ => Audience::Visitor,
         };
         caching::make_safe(response.headers_mut(), audience);
-        if let Some(cookie) = cookie {
-            response.headers_mut().append(SET_COOKIE, cookie);
+        if let Some(change) = change {
+            change.apply(sessions, response.headers_mut());
         }
         response
     }
@@ -370,12 +398,6 @@ fn present(headers: &mut HeaderMap, sessions: &Sessions, visit: &mut Visit) -> R
         headers.insert(sessions.conflict_header.clone(), value);
     }
     Ok(())
-}
-
-/// Whether the cookie of a session that is over may be deleted with this answer. Not by what a page fetches in the
-/// background: its answer may come after that of a login in another tab, and would delete the new cookie.
-fn may_delete(fetch_mode: Option<&HeaderValue>) -> bool {
-    fetch_mode.is_none_or(|mode| mode == "navigate")
 }
 
 pub(crate) fn set(sessions: &Sessions, ticket: &session::Ticket) -> Option<HeaderValue> {

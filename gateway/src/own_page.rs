@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cache::Found;
-use http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE};
+use http::header::{CACHE_CONTROL, LOCATION};
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -13,7 +13,7 @@ use storage::Unavailable;
 
 use crate::application::{Application, Sessions};
 use crate::body::{Inbound, Outbound};
-use crate::exchange::{Passing, set};
+use crate::exchange::{Change, Passing, set};
 use crate::login::{Login, MAX_FORM, OwnPage, Refusal, Submission};
 use crate::pages::Fault;
 use crate::service::Service;
@@ -128,7 +128,7 @@ impl Service {
                 if let Some(latest) = self.latest(&ticket, sessions).await.unwrap_or(Some(ticket))
                     && let Some(cookie) = set(sessions, &latest)
                 {
-                    response.headers_mut().append(SET_COOKIE, cookie);
+                    Change::Set(cookie).apply(sessions, response.headers_mut());
                 }
                 response
             }
@@ -156,7 +156,7 @@ impl Service {
             Ok(_) => {
                 self.counters.login("logged_out");
                 let mut response = login.logged_out().map(Outbound::from);
-                response.headers_mut().append(SET_COOKIE, sessions.cookie.delete());
+                Change::Delete.apply(sessions, response.headers_mut());
                 response
             }
             Err(error) => {

@@ -22,17 +22,30 @@ use crate::upstream::UpstreamError;
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// How a browser says whether it goes to a page, or fetches something for one.
-pub(crate) const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+
+/// How it says that it fetches a page ahead, before anybody goes there.
+const PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
 
 /// What of a request is needed after it was sent on: in which form its client wants errors, and whether it navigates.
 pub(crate) struct Asked {
     accept: Option<HeaderValue>,
-    pub(crate) mode: Option<HeaderValue>,
+    mode: Option<HeaderValue>,
+    is_ahead: bool,
 }
 
 impl Asked {
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        Self { accept: headers.get(ACCEPT).cloned(), mode: headers.get(FETCH_MODE).cloned() }
+        let is_ahead =
+            headers.get(PURPOSE).is_some_and(|purpose| purpose.as_bytes().starts_with(b"prefetch"));
+        Self { accept: headers.get(ACCEPT).cloned(), mode: headers.get(FETCH_MODE).cloned(), is_ahead }
+    }
+
+    /// Whether the cookie of a session that is over may be deleted with the answer. Not by what a page fetches in the
+    /// background, nor by what is fetched ahead: such an answer may come after that of a login in another tab, and would
+    /// delete the new cookie.
+    pub(crate) fn may_delete(&self) -> bool {
+        !self.is_ahead && self.mode.as_ref().is_none_or(|mode| mode == "navigate")
     }
 
     /// As headers again, for an answer of our own.

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use http::HeaderValue;
+use http::header::SET_COOKIE;
+use http::{HeaderMap, HeaderValue};
 
 use super::{CookieError, CookieSettings};
 
@@ -11,12 +12,17 @@ pub const MAX_COOKIE: usize = 4096;
 
 /// A cookie of ours, checked, with its attributes written out once. Deletion has the same attributes as setting, since
 /// browsers take another path or domain for another cookie.
+///
+/// They also take a partitioned cookie and one that is not for two, and a browser has both after that setting was changed.
+/// So both are deleted, whichever is set.
 #[derive(Debug, Clone)]
 pub struct Cookie {
     settings: CookieSettings,
     /// All that stands behind the value.
     attributes: String,
     deletion: HeaderValue,
+    /// Deletes what the browser would have if `partitioned` were the other way round.
+    twin: Option<HeaderValue>,
 }
 
 /// Why a value cannot travel in a cookie.
@@ -52,12 +58,14 @@ impl Cookie {
             let _ = write!(attributes, "; Max-Age={}", age.as_secs());
         }
         attributes.push_str(&common);
-        // `Expires` for what does not know `Max-Age`.
-        let deletion =
-            format!("{}=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT{common}", settings.name);
-        let deletion =
-            HeaderValue::try_from(deletion).map_err(|_| CookieError::Name(settings.name.clone()))?;
-        Ok(Self { settings, attributes, deletion })
+        let deletion = deletion(&settings)?;
+        // Without `Secure` there never was a partitioned one.
+        let twin = settings
+            .secure
+            .then(|| CookieSettings { partitioned: !settings.partitioned, ..settings.clone() })
+            .map(|twin| self::deletion(&twin))
+            .transpose()?;
+        Ok(Self { settings, attributes, deletion, twin })
     }
 
     /// What it was made from.
@@ -94,11 +102,19 @@ impl Cookie {
         Ok(line)
     }
 
-    /// The `Set-Cookie` that deletes it. Allocates nothing.
-    #[must_use]
-    pub fn delete(&self) -> HeaderValue {
-        self.deletion.clone()
+    /// Adds the `Set-Cookie` lines that delete it, and its twin.
+    pub fn delete(&self, headers: &mut HeaderMap) {
+        for line in std::iter::once(&self.deletion).chain(&self.twin) {
+            headers.append(SET_COOKIE, line.clone());
+        }
     }
+}
+
+fn deletion(settings: &CookieSettings) -> Result<HeaderValue, CookieError> {
+    let CookieSettings { name, .. } = settings;
+    // `Expires` for what does not know `Max-Age`.
+    let line = format!("{name}=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT{}", attributes(settings));
+    HeaderValue::try_from(line).map_err(|_| CookieError::Name(name.clone()))
 }
 
 fn attributes(settings: &CookieSettings) -> String {
@@ -149,18 +165,30 @@ mod tests {
         .unwrap()
     }
 
+    fn deleted(cookie: &Cookie) -> Vec<String> {
+        let mut headers = HeaderMap::new();
+        cookie.delete(&mut headers);
+        headers.get_all(SET_COOKIE).iter().map(|line| line.to_str().unwrap().to_owned()).collect()
+    }
+
     #[test]
     fn it_is_set_and_deleted_with_the_same_attributes() {
         let cookie = Cookie::new(CookieSettings::default()).unwrap();
         assert_eq!(cookie.set("a.b").unwrap(), "__Host-session=a.b; Path=/; Secure; HttpOnly; SameSite=Lax");
-        assert_eq!(
-            cookie.delete(),
-            "__Host-session=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Path=/; Secure; HttpOnly; SameSite=Lax"
-        );
+        let deletion = "__Host-session=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Path=/; Secure; HttpOnly; SameSite=Lax";
+        assert_eq!(deleted(&cookie), [deletion.to_owned(), format!("{deletion}; Partitioned")]);
         let cookie = full();
         let rest = "; Path=/app; Domain=example.org; Secure; HttpOnly; SameSite=None; Partitioned";
         assert_eq!(cookie.set("x").unwrap(), format!("sid=x; Max-Age=3600{rest}"));
-        assert_eq!(cookie.delete(), format!("sid=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT{rest}"));
+        let deletion = format!("sid=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT{rest}");
+        let twin = deletion.trim_end_matches("; Partitioned").to_owned();
+        assert_eq!(deleted(&cookie), [deletion, twin]);
+    }
+
+    #[test]
+    fn a_cookie_that_was_never_secure_has_no_partitioned_twin() {
+        let settings = CookieSettings { name: "session".into(), secure: false, ..CookieSettings::default() };
+        assert_eq!(deleted(&Cookie::new(settings).unwrap()).len(), 1);
     }
 
     #[test]

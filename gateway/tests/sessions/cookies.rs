@@ -171,8 +171,12 @@ async fn the_cookie_of_a_dead_session_goes_where_a_login_cannot_be_overtaken() {
         assert!(fetching.set_cookies().is_empty(), "{path}");
         let image = with_dead().get(path).header("sec-fetch-mode", "no-cors").await;
         assert!(image.set_cookies().is_empty(), "{path}");
+        for purpose in ["prefetch", "prefetch;prerender"] {
+            let ahead = with_dead().get(path).navigating().header("sec-purpose", purpose).await;
+            assert!(ahead.set_cookies().is_empty(), "{path}");
+        }
     }
-    assert_eq!(house.counted("cookies_refused", "ended"), 8);
+    assert_eq!(house.counted("cookies_refused", "ended"), 12);
 }
 
 #[tokio::test]

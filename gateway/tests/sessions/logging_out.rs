@@ -23,6 +23,8 @@ over_each_engine! {
         let reply = visitor.log_out().await;
         assert_eq!((reply.status, reply.location()), (303, Some(LOGOUT)));
         assert!(reply.deletes_cookie());
+        // A browser may have fetched pages of theirs ahead, and need not ask for them again.
+        assert_eq!(reply.header("clear-site-data"), Some("\"prefetchCache\", \"prerenderCache\""));
         assert!(!visitor.has_session_cookie());
         assert_eq!(stolen.get("/account").fetching().await.status, 401);
         assert_eq!(stolen.get("/").await.session(), None);
