@@ -1,10 +1,12 @@
 //! An application, ready to be served.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cache::Application as Judge;
 use http::HeaderName;
 use http::uri::{Authority, Scheme};
+use metrics::Durations;
 use session::{Entries, OnConflict, Patch};
 
 use crate::cookies::{Cookie, CookieError};
@@ -14,7 +16,7 @@ use crate::handoff::{Fact, Presentation};
 use crate::hygiene::Update;
 use crate::login::Login;
 use crate::ours::OurCookies;
-use crate::path::{Prefix, Prefixes};
+use crate::rules::{Decision, RuleError, Site, Sited};
 use crate::settings::{ApplicationSettings, SessionSettings, UpstreamSettings};
 use crate::timed::Timed;
 use crate::upstream::{Pool, Upstream};
@@ -23,19 +25,27 @@ use crate::upstream::{Pool, Upstream};
 #[derive(Debug)]
 pub(crate) struct Application {
     pub(crate) id: Box<str>,
-    pub(crate) hosts: Vec<Box<str>>,
-    pub(crate) path: Prefix,
-    pub(crate) scheme: Scheme,
-    pub(crate) authority: Authority,
+    site: Site,
+    backend: Backend,
+    /// Those of rules that name one, by the index of the rule.
+    backends: Box<[(usize, Backend)]>,
     pub(crate) preserve_host: bool,
     pub(crate) trust: Trust,
-    pub(crate) upstream: Arc<dyn Upstream>,
-    /// What `upstream` was made from.
-    upstream_settings: UpstreamSettings,
     /// The cookies that are ours on its hosts.
     pub(crate) cookies: OurCookies,
     pub(crate) sessions: Option<Sessions>,
     pub(crate) answers: Answers,
+}
+
+/// Where requests go to.
+#[derive(Debug, Clone)]
+pub(crate) struct Backend {
+    pub(crate) scheme: Scheme,
+    pub(crate) authority: Authority,
+    pub(crate) upstream: Arc<dyn Upstream>,
+    /// What `upstream` was made from.
+    settings: UpstreamSettings,
+    patience: Duration,
 }
 
 /// As long as the name of whoever may log in: a visitor's basket must not fill the header that will name them.
@@ -49,7 +59,6 @@ pub(crate) struct Sessions {
     pub(crate) presentation: Presentation,
     pub(crate) update: Update,
     pub(crate) conflict_header: HeaderName,
-    pub(crate) paths: Prefixes,
     pub(crate) on_conflict: OnConflict,
     pub(crate) user_entry: Option<Box<str>>,
     pub(crate) may_login: bool,
@@ -65,16 +74,25 @@ impl Application {
         counters: &Counters,
         before: Option<&Self>,
     ) -> Result<Self, ApplicationError> {
-        let id = settings.id;
-        let upstream: Arc<dyn Upstream> =
-            match before.filter(|before| before.upstream_settings == settings.upstream) {
-                Some(before) => Arc::clone(&before.upstream),
-                None => {
-                    let pool = Pool::new(&settings.upstream)
-                        .map_err(|error| ApplicationError::Certificates { application: id.clone(), error })?;
-                    Arc::new(Timed::new(pool, counters.upstream(&id)))
-                }
-            };
+        let id = settings.id.clone();
+        let site = Site::new(settings.site())
+            .map_err(|error| ApplicationError::Rules { application: id.clone(), error })?;
+        let longest = settings.rules.iter().filter_map(|rule| rule.response_timeout).max();
+        let backend_of = |settings: &UpstreamSettings| {
+            let patience = settings.response_timeout.max(longest.unwrap_or_default());
+            let known = before.into_iter().flat_map(Self::backends);
+            match known.into_iter().find(|known| known.settings == *settings && known.patience == patience) {
+                Some(known) => Ok(known.clone()),
+                None => Backend::new(settings, patience, counters.upstream(&id))
+                    .map_err(|error| ApplicationError::Certificates { application: id.clone(), error }),
+            }
+        };
+        let backend = backend_of(&settings.upstream)?;
+        let elsewhere = settings.rules.iter().enumerate();
+        let backends = elsewhere
+            .filter_map(|(index, rule)| Some((index, rule.upstream.as_ref()?)))
+            .map(|(index, settings)| backend_of(settings).map(|backend| (index, backend)))
+            .collect::<Result<_, _>>()?;
         let sessions = settings
             .sessions
             .map(Sessions::new)
@@ -84,15 +102,43 @@ impl Application {
             answers: counters.answers(&id),
             cookies,
             id,
-            hosts: settings.hosts,
-            path: settings.path,
-            scheme: settings.upstream.scheme.clone(),
-            authority: settings.upstream.authority.clone(),
+            site,
+            backend,
+            backends,
             preserve_host: settings.preserve_host,
             trust: settings.trust,
-            upstream,
-            upstream_settings: settings.upstream,
             sessions,
+        })
+    }
+}
+
+impl Application {
+    /// Where a request goes that was decided on so.
+    pub(crate) fn backend(&self, decision: &Decision<'_>) -> &Backend {
+        let of_rule = |rule| self.backends.iter().find(|(index, _)| *index == rule);
+        decision.upstream.and_then(of_rule).map_or(&self.backend, |(_, backend)| backend)
+    }
+
+    fn backends(&self) -> impl Iterator<Item = &Backend> {
+        [&self.backend].into_iter().chain(self.backends.iter().map(|(_, backend)| backend))
+    }
+}
+
+impl Sited for Application {
+    fn site(&self) -> &Site {
+        &self.site
+    }
+}
+
+impl Backend {
+    fn new(settings: &UpstreamSettings, patience: Duration, durations: Durations) -> std::io::Result<Self> {
+        let pool = Pool::new(settings, patience)?;
+        Ok(Self {
+            scheme: settings.scheme.clone(),
+            authority: settings.authority.clone(),
+            upstream: Arc::new(Timed::new(pool, durations)),
+            settings: settings.clone(),
+            patience,
         })
     }
 }
@@ -126,7 +172,6 @@ impl Sessions {
             presentation: settings.presentation,
             update: Update::new(settings.update_header),
             conflict_header: settings.conflict_header,
-            paths: settings.paths,
             on_conflict: settings.on_conflict,
             user_entry: settings.user_entry,
             may_login: settings.may_login,
@@ -145,6 +190,14 @@ pub enum ApplicationError {
         application: Box<str>,
         /// Why.
         error: CookieError,
+    },
+    /// Its rules contradict what the gateway does itself.
+    #[error("application {application}: {error}")]
+    Rules {
+        /// Which one.
+        application: Box<str>,
+        /// Why.
+        error: RuleError,
     },
     /// The system's certificates, by which an application over TLS is recognised, cannot be read.
     #[error(

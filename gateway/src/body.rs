@@ -109,6 +109,16 @@ impl Inbound {
         }
     }
 
+    /// Other bounds for a body of which nothing was read yet, where a rule has some.
+    pub(crate) fn bound(&mut self, timeout: Option<Duration>, max_bytes: Option<Option<u64>>) {
+        if let Some(timeout) = timeout {
+            self.patience = Patience::new(timeout);
+        }
+        if let Some(max_bytes) = max_bytes {
+            self.max_bytes = max_bytes;
+        }
+    }
+
     /// How far it has come, also for whoever does not hold the body.
     pub(crate) const fn upload(&self) -> &Arc<Upload> {
         &self.upload

@@ -11,8 +11,16 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
 /// Why a request was refused before an application saw it, or its answer could not be given.
-const REFUSED: &[&str] =
-    &["malformed", "head", "path", "no_application", "storage_unavailable", "session_too_large_to_present"];
+const REFUSED: &[&str] = &[
+    "malformed",
+    "head",
+    "path",
+    "no_application",
+    "nobody_there",
+    "not_allowed",
+    "storage_unavailable",
+    "session_too_large_to_present",
+];
 
 /// Why a session cookie gave no session.
 const COOKIES_REFUSED: &[&str] = &[

@@ -9,9 +9,7 @@ use std::sync::Arc;
 use cache::Find;
 use http::header::{HOST, SET_COOKIE};
 use http::request::Parts;
-use http::{
-    Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
-};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use session::{Handle, Ticket};
@@ -23,12 +21,13 @@ use crate::body::{Inbound, Outbound};
 use crate::caching::{self, Audience};
 use crate::forwarded::Client;
 use crate::handoff::{self, Presentation};
-use crate::hygiene::{self, Refused};
+use crate::hygiene;
 use crate::pages::Fault;
-use crate::path::NormalPath;
 use crate::refusal::{Asked, Refusal};
+use crate::router;
 use crate::service::Service;
 use crate::update::{Effect, Updater};
+use crate::upstream::Answer;
 use crate::visit::Visit;
 
 /// Has browsers drop something that they keep for a site.
@@ -37,6 +36,7 @@ const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 /// Pages that a browser fetched or rendered before anybody went there, for which it need not ask again. Browsers that
 /// have no such thing pass over it.
 const FETCHED_AHEAD: HeaderValue = HeaderValue::from_static("\"prefetchCache\", \"prerenderCache\"");
+type Course<'c> = router::Course<'c, 'c, Application>;
 
 /// A request that was answered.
 pub(crate) struct Exchange {
@@ -80,18 +80,20 @@ impl Change {
 impl Service {
     /// Answers a request.
     pub(crate) async fn exchange(self: &Arc<Self>, request: Request<Inbound>, peer: IpAddr) -> Exchange {
-        let (mut parts, body) = request.into_parts();
+        let (mut parts, mut body) = request.into_parts();
         let path = parts.uri.path().to_owned();
-        let (application, path) = match self.route(&parts, &path) {
-            Ok(routed) => routed,
-            Err(fault) => {
-                let response = self.refusal(&parts, fault);
+        let course = match self.router.decide(&parts, &path) {
+            Ok(course) => course,
+            Err(refusal) => {
+                let response = self.refusal(&parts, &refusal);
                 return Exchange { response, application: None, handle: None, client: None };
             }
         };
+        let application = course.target;
+        body.bound(course.decision.body_timeout, course.decision.max_body_bytes);
         let mut exchange = Exchange {
             response: Response::new(bytes::Bytes::new().into()),
-            application: Some(Arc::clone(&application)),
+            application: Some(Arc::clone(application)),
             handle: None,
             client: None,
         };
@@ -105,46 +107,26 @@ impl Service {
             tracing::debug!(application = %application.id, client = %client.address, stripped, "headers that pass for ours were removed");
         }
         if let Err(refused) = hygiene::expectation(&mut parts.headers) {
-            exchange.response = self.refusal(&parts, Refusal::Head(refused));
+            exchange.response = self.refusal(&parts, &Refusal::Head(refused));
             return exchange;
         }
         let passing = Passing { parts, body, client, upgrade };
         exchange.response = match &application.sessions {
-            None => self.pass(passing, &application, &path).await,
-            Some(sessions) => {
-                self.with_session(passing, &application, sessions, &path, &mut exchange.handle).await
-            }
+            None => self.pass(passing, &course).await,
+            Some(sessions) => self.with_session(passing, &course, sessions, &mut exchange.handle).await,
         };
         exchange
     }
 
-    /// For which application the request is, and its path as everybody reads it from here on.
-    fn route<'p>(&self, parts: &Parts, path: &'p str) -> Result<(Arc<Application>, NormalPath<'p>), Refusal> {
-        let host = hygiene::host(parts).map_err(Refusal::Head)?;
-        let path = NormalPath::parse(path).map_err(Refusal::Path)?;
-        if path.is_asterisk() && parts.method != Method::OPTIONS {
-            return Err(Refusal::Head(Refused::BadTarget));
-        }
-        let application = self.router.route(host.as_ref(), &path).map_err(Refusal::Ambiguous)?;
-        let application = application.ok_or(Refusal::Nobody)?;
-        Ok((Arc::clone(application), path))
-    }
-
     /// Plain proxying.
-    async fn pass(
-        self: &Arc<Self>,
-        passing: Passing,
-        application: &Arc<Application>,
-        path: &NormalPath<'_>,
-    ) -> Response<Outbound> {
+    async fn pass(self: &Arc<Self>, passing: Passing, course: &Course<'_>) -> Response<Outbound> {
         let asked = Asked::of(&passing.parts.headers);
-        let (request, upgrade) = match self.outgoing(passing, application, path) {
-            Ok(outgoing) => outgoing,
-            Err(fault) => return self.error(&asked.headers(), &fault),
-        };
-        match application.upstream.send(request).await {
-            Ok(answer) => self.returned(answer, upgrade, &asked, application),
-            Err(error) => self.failed(&asked, application, &error),
+        match self.ask(passing, course) {
+            Ok((answer, upgrade)) => match answer.await {
+                Ok(answer) => self.returned(answer, upgrade, &asked, course),
+                Err(error) => self.failed(&asked, course.target, &error),
+            },
+            Err(fault) => self.error(&asked.headers(), &fault),
         }
     }
 
@@ -152,19 +134,16 @@ impl Service {
     async fn with_session(
         self: &Arc<Self>,
         mut passing: Passing,
-        application: &Arc<Application>,
+        course: &Course<'_>,
         sessions: &Sessions,
-        path: &NormalPath<'_>,
         handle: &mut Option<Handle>,
     ) -> Response<Outbound> {
-        if let Some(login) = &sessions.login
-            && let Some(page) = login.own_page(path)
-        {
+        let Course { target: application, decision, .. } = course;
+        if let (Some(login), Some(page)) = (&sessions.login, decision.own_page) {
             return self.own_page(passing, application, sessions, login, page).await;
         }
-        let is_handed = sessions.paths.hold(path);
-        let is_demanded = sessions.login.as_ref().filter(|login| login.demands(path));
-        let mut visit = if is_handed || is_demanded.is_some() {
+        let is_handed = decision.is_handed;
+        let mut visit = if is_handed || decision.demand.is_some() {
             match Visit::of(&passing.parts.headers, sessions, &self.cache, &self.counters).await {
                 Ok(visit) => visit,
                 Err(error) => return self.unavailable(&passing.parts.headers, &error, None),
@@ -173,14 +152,9 @@ impl Service {
             Visit::default()
         };
         *handle = visit.session.as_ref().map(|(found, _)| found.session.handle);
-        if let Some(login) = is_demanded
-            && visit.principal().is_none()
+        if let Some(demand) = decision.demand
+            && let Some(response) = self.turned_away(demand, &passing.parts, application, sessions, &visit)
         {
-            let target = passing.parts.uri.path_and_query().map_or("/", |target| target.as_str());
-            let mut response = login.challenge(&passing.parts, target).map(Outbound::from);
-            if visit.is_over && Asked::of(&passing.parts.headers).may_delete() {
-                Change::Delete.apply(sessions, response.headers_mut());
-            }
             return response;
         }
         if is_handed && let Err(too_large) = present(&mut passing.parts.headers, sessions, &mut visit) {
@@ -191,17 +165,16 @@ impl Service {
             return self.error(&passing.parts.headers, &fault);
         }
         let asked = Asked::of(&passing.parts.headers);
-        let (request, upgrade) = match self.outgoing(passing, application, path) {
-            Ok(outgoing) => outgoing,
+        let (answer, upgrade) = match self.ask(passing, course) {
+            Ok(asked) => asked,
             Err(fault) => return self.error(&asked.headers(), &fault),
         };
-        let answer = application.upstream.send(request);
         if !is_handed {
             return match answer.await {
                 Ok(answer) => {
-                    let mut response = self.returned(answer, upgrade, &asked, application);
-                    if is_demanded.is_some() {
-                        // Who is not logged in does not get it; nor do they from somebody's cache.
+                    let mut response = self.returned(answer, upgrade, &asked, course);
+                    if decision.demand.is_some() {
+                        // Who may not have it does not get it; nor do they from somebody's cache.
                         caching::make_safe(response.headers_mut(), Audience::Person);
                     }
                     response
@@ -212,7 +185,7 @@ impl Service {
         let awaited = Awaited::new(answer, Arc::clone(self), Arc::clone(application), visit);
         let (answer, visit) = awaited.wait().await;
         match answer {
-            Ok(answer) => self.after(answer, upgrade, &asked, application, sessions, visit).await,
+            Ok(answer) => self.after(answer, upgrade, &asked, course, sessions, visit).await,
             Err(error) => self.failed(&asked, application, &error),
         }
     }
@@ -223,7 +196,7 @@ impl Service {
         mut answer: Response<Incoming>,
         upgrade: Option<OnUpgrade>,
         asked: &Asked,
-        application: &Arc<Application>,
+        course: &Course<'_>,
         sessions: &Sessions,
         visit: Visit,
     ) -> Response<Outbound> {
@@ -231,7 +204,7 @@ impl Service {
         let presented = visit.session.as_ref().map(|(found, _)| found.clone());
         let is_over = visit.is_over;
         let is_logged_in = visit.principal().is_some();
-        let effect = match self.update(application, visit, updates).await {
+        let effect = match self.update(course.target, visit, updates).await {
             Ok(effect) => effect,
             Err(error) => {
                 let detail = "The application has answered, but what it changed in your session could not be \
@@ -239,7 +212,7 @@ impl Service {
                 return self.unavailable(&asked.headers(), &error, Some(detail));
             }
         };
-        let mut response = self.returned(answer, upgrade, asked, application);
+        let mut response = self.returned(answer, upgrade, asked, course);
         let change = match effect {
             Effect::Set(ticket) => {
                 // Storage that cannot say is no reason to keep it from the visitor.
@@ -321,14 +294,15 @@ impl Service {
         }
     }
 
-    /// The request as the application gets it.
-    fn outgoing(
+    /// Sends the request on as the application gets it.
+    fn ask(
         &self,
         passing: Passing,
-        application: &Application,
-        path: &NormalPath<'_>,
-    ) -> Result<(Request<Inbound>, Option<OnUpgrade>), Fault<'static>> {
+        course: &Course<'_>,
+    ) -> Result<(Answer, Option<OnUpgrade>), Fault<'static>> {
+        let Course { target: application, path, decision } = course;
         let Passing { mut parts, body, client, upgrade } = passing;
+        decision.change_request(&mut parts.headers);
         application.cookies.hide(&mut parts.headers);
         application.trust.forward(&client, &mut parts.headers);
         if !application.preserve_host {
@@ -344,13 +318,15 @@ impl Service {
             _ => path.with_query(parts.uri.query()).map_err(|_| Fault::new(StatusCode::BAD_REQUEST))?,
         };
         let mut uri = http::uri::Parts::default();
-        uri.scheme = Some(application.scheme.clone());
-        uri.authority = Some(application.authority.clone());
+        let backend = application.backend(decision);
+        uri.scheme = Some(backend.scheme.clone());
+        uri.authority = Some(backend.authority.clone());
         uri.path_and_query = Some(target);
         parts.uri = Uri::from_parts(uri).map_err(|_| Fault::new(StatusCode::BAD_REQUEST))?;
         parts.version = Version::HTTP_11;
         parts.extensions = Extensions::new();
-        Ok((Request::from_parts(parts, body), on_upgrade))
+        let answer = backend.upstream.send(Request::from_parts(parts, body), decision.response_timeout);
+        Ok((answer, on_upgrade))
     }
 
     /// An application's answer, without what was meant for us and for its connection with us.
@@ -359,8 +335,9 @@ impl Service {
         mut answer: Response<Incoming>,
         upgrade: Option<OnUpgrade>,
         asked: &Asked,
-        application: &Application,
+        course: &Course<'_>,
     ) -> Response<Outbound> {
+        let application = course.target;
         self.ours.strip_answer(answer.headers_mut());
         let impostors = application.cookies.remove_impostors(answer.headers_mut());
         if impostors > 0 {
@@ -378,6 +355,7 @@ impl Service {
         }
         let (mut parts, body) = answer.into_parts();
         hygiene::strip_response(&mut parts);
+        course.decision.change_response(&mut parts.headers);
         parts.version = Version::HTTP_11;
         parts.extensions = Extensions::new();
         Response::from_parts(parts, Outbound::application(body))

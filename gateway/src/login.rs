@@ -30,6 +30,7 @@ use crate::pages::{Fault, Pages};
 use crate::path::{NormalPath, Prefixes};
 
 pub use answers::Refusal;
+pub(crate) use answers::SCHEME;
 pub use form::MAX_FORM;
 pub use limits::{Allowance, LimitSettings};
 pub use passwords::{Fault as UsersFault, FileError, HashError, LineError, Verifiers};
@@ -53,8 +54,7 @@ pub struct Login {
     application: Box<str>,
     title: Box<str>,
     demanded: Prefixes,
-    login_path: Box<str>,
-    logout_path: Box<str>,
+    own_pages: OwnPages,
     home: ReturnTo,
     pages: Arc<Pages>,
     passwords: Passwords,
@@ -70,6 +70,27 @@ pub enum OwnPage {
     Login,
     /// GET and HEAD: [`Login::logout_page`]; all else: [`Login::check_logout`].
     Logout,
+}
+
+/// Where our own pages are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnPages {
+    /// The login form.
+    pub login: Box<str>,
+    /// Where one logs out.
+    pub logout: Box<str>,
+}
+
+impl OwnPages {
+    /// Whether the path is one of our own pages, which no application gets to see.
+    #[must_use]
+    pub fn page(&self, path: &NormalPath<'_>) -> Option<OwnPage> {
+        match path.as_str() {
+            path if path == &*self.login => Some(OwnPage::Login),
+            path if path == &*self.logout => Some(OwnPage::Logout),
+            _ => None,
+        }
+    }
 }
 
 /// What came of a login form.
@@ -104,8 +125,7 @@ impl Login {
             demanded: Prefixes::new(settings.require, settings.exempt),
             title: settings.title.unwrap_or_else(|| settings.application.clone()),
             application: settings.application,
-            login_path: settings.login_path,
-            logout_path: settings.logout_path,
+            own_pages: OwnPages { login: settings.login_path, logout: settings.logout_path },
             home,
             pages,
         })
@@ -121,23 +141,19 @@ impl Login {
         self
     }
 
-    /// Whether the path is for people only who are logged in. Our own pages never are.
+    /// The paths that are for people only who are logged in.
     #[must_use]
-    pub fn demands(&self, path: &NormalPath<'_>) -> bool {
-        self.own_page(path).is_none() && self.demanded.hold(path)
+    pub const fn demanded(&self) -> &Prefixes {
+        &self.demanded
     }
 
-    /// Whether the path is one of our own pages, which no application gets to see.
+    /// Where its pages are.
     #[must_use]
-    pub fn own_page(&self, path: &NormalPath<'_>) -> Option<OwnPage> {
-        match path.as_str() {
-            path if path == &*self.login_path => Some(OwnPage::Login),
-            path if path == &*self.logout_path => Some(OwnPage::Logout),
-            _ => None,
-        }
+    pub const fn own_pages(&self) -> &OwnPages {
+        &self.own_pages
     }
 
-    /// The answer to a request for what [is demanded](Self::demands) from nobody: a browser that goes to a page
+    /// The answer to a request for what [is demanded](Self::demanded), from nobody: a browser that goes to a page
     /// is sent to the login page and comes back afterwards; all others get 401, and JSON that says why.
     #[must_use]
     pub fn challenge(&self, request: &Parts, path_and_query: &str) -> Response<Bytes> {
@@ -230,7 +246,7 @@ impl Login {
     /// repeats nothing. The caller adds the deletion of the cookie.
     #[must_use]
     pub fn logged_out(&self) -> Response<Bytes> {
-        answers::see_other(ReturnTo::header(&self.logout_path))
+        answers::see_other(ReturnTo::header(&self.own_pages.logout))
     }
 
     /// Everything between a form and a user's name.
@@ -270,7 +286,7 @@ impl Login {
     /// Our own pages are no place to come back to.
     fn usable(&self, return_to: Option<ReturnTo>) -> ReturnTo {
         return_to
-            .filter(|to| to.path() != &*self.login_path && to.path() != &*self.logout_path)
+            .filter(|to| to.path() != &*self.own_pages.login && to.path() != &*self.own_pages.logout)
             .unwrap_or_else(|| self.home.clone())
     }
 

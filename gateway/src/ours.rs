@@ -4,7 +4,7 @@
 //! tickets go out there. So what one application presents is stripped from the requests to all of them, plain proxying
 //! included, and cookies that a browser sends to several are hidden from all but their own (law 7).
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use crate::cookies;
 use crate::hygiene::Presented;
@@ -29,12 +29,18 @@ pub(crate) struct OurCookies {
 
 impl Ours {
     pub(crate) fn of(applications: &[ApplicationSettings]) -> Self {
-        let sessions = || applications.iter().filter_map(|application| application.sessions.as_ref());
-        let updates = || sessions().map(|sessions| &sessions.update_header);
-        let presented = sessions()
-            .flat_map(|sessions| sessions.presentation.headers().chain([&sessions.conflict_header]))
-            .chain(updates());
-        Self { presented: Presented::new(presented), updates: Presented::new(updates()) }
+        // What a rule sets on one path, an application believes on all of them.
+        let asserted = applications
+            .iter()
+            .flat_map(|application| &application.rules)
+            .flat_map(|rule| rule.request_headers.asserted());
+        let presented = Presented::new(names(applications).chain(asserted));
+        Self { presented, updates: Presented::new(updates(applications)) }
+    }
+
+    /// What sessions travel in, whatever rules say.
+    pub(crate) fn of_sessions(applications: &[ApplicationSettings]) -> Presented {
+        Presented::new(names(applications))
     }
 
     /// Removes what a client could pass for ours with; how many names that were.
@@ -74,6 +80,21 @@ impl OurCookies {
     pub(crate) fn remove_impostors(&self, headers: &mut HeaderMap) -> usize {
         cookies::remove_impostors(headers, &self.reserved)
     }
+}
+
+fn sessions(applications: &[ApplicationSettings]) -> impl Iterator<Item = &SessionSettings> {
+    applications.iter().filter_map(|application| application.sessions.as_ref())
+}
+
+fn updates(applications: &[ApplicationSettings]) -> impl Iterator<Item = &HeaderName> {
+    sessions(applications).map(|sessions| &sessions.update_header)
+}
+
+/// All that we present, and the update headers.
+fn names(applications: &[ApplicationSettings]) -> impl Iterator<Item = &HeaderName> {
+    sessions(applications)
+        .flat_map(|sessions| sessions.presentation.headers().chain([&sessions.conflict_header]))
+        .chain(updates(applications))
 }
 
 /// Whether a browser keeps the cookies of both together: on a host that both answer for, or by the cookie's domain.

@@ -12,7 +12,7 @@ use percent_encoding::{percent_decode, percent_encode_byte};
 
 mod prefix;
 
-pub use prefix::{Prefix, Prefixes};
+pub use prefix::{Prefix, Prefixes, Standing};
 
 /// How often a hidden dot segment is looked for behind one more layer of escapes: `%2e`, `%252e`, `%25252e`.
 const LAYERS: usize = 3;

@@ -15,6 +15,7 @@ use crate::hygiene::Refused;
 use crate::pages::Fault;
 use crate::path::PathError;
 use crate::router::Ambiguous;
+use crate::rules::Ambiguous as AmbiguousRule;
 use crate::service::Service;
 use crate::upstream::UpstreamError;
 
@@ -56,11 +57,27 @@ impl Asked {
 }
 
 /// Why no application gets to see a request.
+#[derive(Debug)]
 pub(crate) enum Refusal {
     Head(Refused),
     Path(PathError),
     Ambiguous(Ambiguous),
+    AmbiguousRule(AmbiguousRule),
     Nobody,
+}
+
+impl Refusal {
+    /// What is counted, the status of the answer, and what the client is told.
+    pub(crate) fn answer(&self) -> (&'static str, StatusCode, Option<String>) {
+        let bad = StatusCode::BAD_REQUEST;
+        match self {
+            Self::Head(refused) => ("head", refused.status(), Some(refused.to_string())),
+            Self::Path(error) => ("path", bad, Some(error.to_string())),
+            Self::Ambiguous(error) => ("path", bad, Some(error.to_string())),
+            Self::AmbiguousRule(error) => ("path", bad, Some(error.to_string())),
+            Self::Nobody => ("no_application", StatusCode::NOT_FOUND, None),
+        }
+    }
 }
 
 impl Service {
@@ -118,13 +135,8 @@ impl Service {
         self.error(request, &fault)
     }
 
-    pub(crate) fn refusal(&self, parts: &Parts, refusal: Refusal) -> Response<Outbound> {
-        let (reason, status, detail) = match &refusal {
-            Refusal::Head(refused) => ("head", refused.status(), Some(refused.to_string())),
-            Refusal::Path(error) => ("path", StatusCode::BAD_REQUEST, Some(error.to_string())),
-            Refusal::Ambiguous(error) => ("path", StatusCode::BAD_REQUEST, Some(error.to_string())),
-            Refusal::Nobody => ("no_application", StatusCode::NOT_FOUND, None),
-        };
+    pub(crate) fn refusal(&self, parts: &Parts, refusal: &Refusal) -> Response<Outbound> {
+        let (reason, status, detail) = refusal.answer();
         self.counters.refuse(reason);
         let mut fault = Fault::new(status);
         fault.detail = detail.as_deref();

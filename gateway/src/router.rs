@@ -1,36 +1,92 @@
-//! Which application a request is for.
+//! Which application a request is for, and what holds for it there.
+//!
+//! [`Router::decide`] is asked once for each request; `cloakroom check --explain` asks the same, and then for the reasons.
 
 use std::sync::Arc;
 
-use crate::application::Application;
-use crate::hygiene::Host;
-use crate::path::NormalPath;
+use http::Method;
+use http::request::Parts;
+
+use crate::hygiene::{self, Host, Refused};
+use crate::path::{NormalPath, Standing};
+use crate::refusal::Refusal;
+use crate::rules::{Decision, Sited};
 
 /// Applications by host and path: of those that answer for the host the one with the longest path, and only if none
 /// of them has it, those that answer for any host.
 #[derive(Debug)]
-pub(crate) struct Router {
-    named: Vec<(Box<str>, Arc<Application>)>,
-    any: Vec<Arc<Application>>,
+pub(crate) struct Router<T> {
+    /// In the order in which they decide.
+    entries: Vec<Entry<T>>,
 }
 
-impl Router {
-    pub(crate) fn new(applications: impl IntoIterator<Item = Arc<Application>>) -> Self {
-        let mut router = Self { named: Vec::new(), any: Vec::new() };
-        for application in applications {
-            if application.hosts.is_empty() {
-                router.any.push(application);
+/// An application under one of its hosts.
+#[derive(Debug)]
+pub(crate) struct Entry<T> {
+    /// None: any.
+    pub(crate) host: Option<Box<str>>,
+    pub(crate) target: Arc<T>,
+}
+
+/// Whether a request is for an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fit {
+    Yes,
+    OtherHost,
+    OtherPath,
+    /// By the letters of its path it is not; what decodes more may read it so.
+    InSomeReading,
+}
+
+/// Where a request goes.
+#[derive(Debug)]
+pub(crate) struct Course<'r, 'p, T> {
+    pub(crate) target: &'r Arc<T>,
+    /// As everybody reads it from here on.
+    pub(crate) path: NormalPath<'p>,
+    pub(crate) decision: Decision<'r>,
+}
+
+impl<T: Sited> Router<T> {
+    pub(crate) fn new(targets: impl IntoIterator<Item = Arc<T>>) -> Self {
+        let mut entries = Vec::new();
+        for target in targets {
+            let hosts = &target.site().hosts;
+            if hosts.is_empty() {
+                entries.push(Entry { host: None, target });
                 continue;
             }
-            for host in &application.hosts {
-                router.named.push((host.clone(), Arc::clone(&application)));
+            for host in hosts {
+                entries.push(Entry { host: Some(host.clone()), target: Arc::clone(&target) });
             }
         }
-        // The longest path first, so that the first that matches is the right one.
-        let length = |application: &Application| std::cmp::Reverse(application.path.as_str().len());
-        router.named.sort_by_key(|(_, application)| length(application));
-        router.any.sort_by_key(|application| length(application));
-        router
+        // Named hosts and the longest path first, so that the first that matches is the right one.
+        entries.sort_by_key(|entry| {
+            let length = entry.target.site().path.as_str().len();
+            (entry.host.is_none(), std::cmp::Reverse(length))
+        });
+        Self { entries }
+    }
+
+    /// Where a request goes and what holds for it; `path` is that of its target. Allocates nothing where the path is in
+    /// its one spelling.
+    ///
+    /// # Errors
+    /// It goes nowhere.
+    pub(crate) fn decide<'r, 'p>(
+        &'r self,
+        parts: &Parts,
+        path: &'p str,
+    ) -> Result<Course<'r, 'p, T>, Refusal> {
+        let host = hygiene::host(parts).map_err(Refusal::Head)?;
+        let path = NormalPath::parse(path).map_err(Refusal::Path)?;
+        if path.is_asterisk() && parts.method != Method::OPTIONS {
+            return Err(Refusal::Head(Refused::BadTarget));
+        }
+        let target = self.route(host.as_ref(), &path).map_err(Refusal::Ambiguous)?;
+        let target = target.ok_or(Refusal::Nobody)?;
+        let decision = target.site().rules.decide(&parts.method, &path).map_err(Refusal::AmbiguousRule)?;
+        Ok(Course { target, path, decision })
     }
 
     /// The application of a request, if there is one.
@@ -42,26 +98,42 @@ impl Router {
         &self,
         host: Option<&Host<'_>>,
         path: &NormalPath<'_>,
-    ) -> Result<Option<&Arc<Application>>, Ambiguous> {
-        let literal = self.first(host, |application| path.is_below(&application.path) || path.is_asterisk());
-        let widest = self.first(host, |application| application.path.may_hold(path) || path.is_asterisk());
-        match (literal, widest) {
-            (None, None) => Ok(None),
-            (Some(literal), Some(widest)) if Arc::ptr_eq(literal, widest) => Ok(Some(literal)),
-            _ => Err(Ambiguous),
+    ) -> Result<Option<&Arc<T>>, Ambiguous> {
+        let mut widest = None;
+        for (entry, fit) in self.judged(host, path) {
+            match fit {
+                Fit::Yes if widest.is_none_or(|widest| Arc::ptr_eq(widest, &entry.target)) => {
+                    return Ok(Some(&entry.target));
+                }
+                Fit::Yes => return Err(Ambiguous),
+                Fit::InSomeReading => widest = widest.or(Some(&entry.target)),
+                Fit::OtherHost | Fit::OtherPath => {}
+            }
         }
+        if widest.is_none() { Ok(None) } else { Err(Ambiguous) }
     }
 
-    fn first(
+    /// Every entry in the order in which they decide, and whether the request is for it.
+    pub(crate) fn judged(
         &self,
         host: Option<&Host<'_>>,
-        is_for: impl Fn(&Application) -> bool,
-    ) -> Option<&Arc<Application>> {
-        self.named
-            .iter()
-            .find(|(name, application)| host.is_some_and(|host| host.is_called(name)) && is_for(application))
-            .map(|(_, application)| application)
-            .or_else(|| self.any.iter().find(|application| is_for(application)))
+        path: &NormalPath<'_>,
+    ) -> impl Iterator<Item = (&Entry<T>, Fit)> {
+        self.entries.iter().map(move |entry| {
+            let is_its_host =
+                entry.host.as_deref().is_none_or(|name| host.is_some_and(|host| host.is_called(name)));
+            let prefix = &entry.target.site().path;
+            let fit = if !is_its_host {
+                Fit::OtherHost
+            } else if path.is_asterisk() || prefix.holds(path) {
+                Fit::Yes
+            } else if prefix.at_widest(path) != Standing::Outside {
+                Fit::InSomeReading
+            } else {
+                Fit::OtherPath
+            };
+            (entry, fit)
+        })
     }
 }
 

@@ -18,6 +18,7 @@ use crate::counters::{Answers, Counters};
 use crate::ours::{OurCookies, Ours};
 use crate::pages::Pages;
 use crate::router::Router;
+use crate::rules::{HeaderChanges, RuleError};
 use crate::settings::{ApplicationSettings, GatewaySettings, Limits};
 
 /// For how many visitors who have left the answer is awaited, at one time.
@@ -26,7 +27,7 @@ const MAX_LATE: usize = 1024;
 /// The gateway as one configuration wants it.
 #[derive(Debug)]
 pub(crate) struct Service {
-    pub(crate) router: Router,
+    pub(crate) router: Router<Application>,
     pub(crate) ours: Ours,
     pub(crate) pages: Arc<Pages>,
     pub(crate) limits: Limits,
@@ -117,6 +118,9 @@ fn applications(
     before: &[Arc<Application>],
 ) -> Result<Applications, ApplicationError> {
     let ours = Ours::of(&settings);
+    for application in &settings {
+        check_headers(application, &settings)?;
+    }
     let cookies: Vec<OurCookies> =
         settings.iter().map(|application| OurCookies::of(application, &settings)).collect();
     let list = settings
@@ -128,6 +132,22 @@ fn applications(
         })
         .collect::<Result<Vec<_>, _>>()?;
     Ok(Applications { list, ours })
+}
+
+/// No rule of an application changes what the gateway says to any of them.
+fn check_headers(
+    application: &ApplicationSettings,
+    all: &[ApplicationSettings],
+) -> Result<(), ApplicationError> {
+    let of_sessions = Ours::of_sessions(all);
+    let changes = application.rules.iter().flat_map(|rule| [&rule.request_headers, &rule.response_headers]);
+    match changes.flat_map(HeaderChanges::names).find(|name| of_sessions.covers(name)) {
+        None => Ok(()),
+        Some(name) => {
+            let error = RuleError::OwnHeader(name.clone());
+            Err(ApplicationError::Rules { application: application.id.clone(), error })
+        }
+    }
 }
 
 fn named<'a>(applications: &'a [Arc<Application>], id: &str) -> Option<&'a Arc<Application>> {

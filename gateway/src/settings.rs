@@ -13,6 +13,7 @@ use crate::handoff::Presentation;
 use crate::login::Login;
 use crate::pages::Pages;
 use crate::path::{Prefix, Prefixes};
+use crate::rules::{LoginPaths, Rule, SiteSettings};
 
 /// What a configuration says of the whole gateway.
 #[derive(Debug)]
@@ -67,6 +68,26 @@ pub struct ApplicationSettings {
     pub trust: Trust,
     /// How it gets sessions; `None` is plain proxying.
     pub sessions: Option<SessionSettings>,
+    /// What holds on single paths of it.
+    pub rules: Vec<Rule>,
+}
+
+impl ApplicationSettings {
+    /// All that is decided from the head of a request alone.
+    pub(crate) fn site(&self) -> SiteSettings {
+        let login = self.sessions.as_ref().and_then(|sessions| sessions.login.as_ref());
+        SiteSettings {
+            id: self.id.clone(),
+            hosts: self.hosts.clone(),
+            path: self.path.clone(),
+            handoff: self.sessions.as_ref().map(|sessions| sessions.paths.clone()).unwrap_or_default(),
+            login: login.map(|login| LoginPaths {
+                demanded: login.demanded().clone(),
+                own_pages: login.own_pages().clone(),
+            }),
+            rules: self.rules.clone(),
+        }
+    }
 }
 
 /// Where an application is.

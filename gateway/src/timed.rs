@@ -1,7 +1,7 @@
 //! An upstream whose answers are timed.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::Request;
 use metrics::Durations;
@@ -23,11 +23,11 @@ impl<U: Upstream> Timed<U> {
 }
 
 impl<U: Upstream> Upstream for Timed<U> {
-    fn send(&self, request: Request<Inbound>) -> Answer {
+    fn send(&self, request: Request<Inbound>, response_timeout: Option<Duration>) -> Answer {
         let upload = Arc::clone(request.body().upload());
         let durations = self.durations.clone();
         let since = Instant::now();
-        let answer = self.inner.send(request);
+        let answer = self.inner.send(request, response_timeout);
         Box::pin(async move {
             let answer = answer.await;
             let waited = since.elapsed();

@@ -32,8 +32,9 @@ pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Response<Incoming>, 
 
 /// An application that answers requests. The request names it by an absolute URI.
 pub(crate) trait Upstream: Debug + Send + Sync {
-    /// Sends a request; the answer comes within the application's time-outs.
-    fn send(&self, request: Request<Inbound>) -> Answer;
+    /// Sends a request; the answer comes within the application's time-outs, or begins within `response_timeout` where a
+    /// rule says so.
+    fn send(&self, request: Request<Inbound>, response_timeout: Option<Duration>) -> Answer;
 }
 
 /// Why an application did not answer.
@@ -61,7 +62,9 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    pub(crate) fn new(settings: &UpstreamSettings) -> std::io::Result<Self> {
+    /// Connections by these settings. Where a rule allows for more time than they do, `patience` is how long an application
+    /// may take nothing of a request.
+    pub(crate) fn new(settings: &UpstreamSettings, patience: Duration) -> std::io::Result<Self> {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_keepalive(Some(KEEPALIVE));
@@ -78,10 +81,8 @@ impl Pool {
                 rustls::ClientConfig::builder().with_root_certificates(none).with_no_client_auth(),
             )
         };
-        let connector = tls
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(Connector::new(connector, settings.response_timeout));
+        let connector =
+            tls.https_or_http().enable_http1().wrap_connector(Connector::new(connector, patience));
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
@@ -95,13 +96,13 @@ impl Pool {
 }
 
 impl Upstream for Pool {
-    fn send(&self, request: Request<Inbound>) -> Answer {
+    fn send(&self, request: Request<Inbound>, response_timeout: Option<Duration>) -> Answer {
         if let Some(too_large) = request.body().announces_too_much() {
             return Box::pin(ready(Err(UpstreamError::Request(too_large))));
         }
         let upload = Arc::clone(request.body().upload());
         let answer = self.client.request(request);
-        let response_timeout = self.response_timeout;
+        let response_timeout = response_timeout.unwrap_or(self.response_timeout);
         Box::pin(async move {
             within(response_timeout, &upload, answer).await?.map_err(|error| match inbound(error) {
                 Ok(inbound) => UpstreamError::Request(inbound),

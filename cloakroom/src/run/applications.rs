@@ -86,6 +86,7 @@ fn one(application: &Application, common: &Common<'_>) -> miette::Result<Applica
         preserve_host: application.preserve_host,
         trust: Trust::new(application.trusted_proxies.iter().copied(), Writes::XForwarded),
         sessions,
+        rules: Vec::new(),
     })
 }
 

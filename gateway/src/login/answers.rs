@@ -122,7 +122,7 @@ impl Login {
         };
         let page = LoginPage {
             application: &self.title,
-            action: &self.login_path,
+            action: &self.own_pages.login,
             token: &issued.token,
             user: if form.user.len() <= MAX_USER { form.user } else { "" },
             logged_in: form.logged_in,
@@ -176,7 +176,7 @@ impl Login {
         };
         let page = LogoutPage {
             application: &self.title,
-            action: &self.logout_path,
+            action: &self.own_pages.logout,
             token: &issued.token,
             logged_in,
             return_to: self.home.as_str(),
@@ -188,7 +188,7 @@ impl Login {
     }
 
     pub(super) fn logged_out_page(&self) -> Response<Bytes> {
-        let login = self.home.carried_by(&self.login_path);
+        let login = self.home.carried_by(&self.own_pages.login);
         self.pages.logged_out(&LoggedOutPage {
             application: &self.title,
             login: &login,
@@ -198,7 +198,7 @@ impl Login {
 
     /// A browser that goes to a page can log in and come back.
     pub(super) fn to_login(&self, return_to: &ReturnTo) -> Response<Bytes> {
-        see_other(ReturnTo::header(&return_to.carried_by(&self.login_path)))
+        see_other(ReturnTo::header(&return_to.carried_by(&self.own_pages.login)))
     }
 
     /// All others need a status, and a body that they can parse.
@@ -212,7 +212,7 @@ impl Login {
         let body = Body {
             error: "login_required",
             message: "Nobody is logged in, or the session is over. Log in at `login`, then try again.",
-            login: &self.login_path,
+            login: &self.own_pages.login,
         };
         let mut response = json(StatusCode::UNAUTHORIZED, &body);
         response.headers_mut().insert(WWW_AUTHENTICATE, SCHEME);
@@ -232,7 +232,7 @@ impl Login {
 }
 
 /// HTTP wants a 401 to name a scheme. This one is registered nowhere and opens no browser's own dialogue.
-const SCHEME: HeaderValue = HeaderValue::from_static("Form");
+pub(crate) const SCHEME: HeaderValue = HeaderValue::from_static("Form");
 
 pub(super) fn see_other(location: HeaderValue) -> Response<Bytes> {
     let mut response = own(StatusCode::SEE_OTHER, "text/plain; charset=utf-8", Bytes::new());

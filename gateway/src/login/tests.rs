@@ -8,7 +8,6 @@ use seal::{Key, KeyRing, KeyState, Keys};
 
 use super::passwords::tests_support::{APR1, BCRYPT, PASSWORD};
 use super::*;
-use crate::path::Prefix;
 
 const NOW: Millis = Millis(1_800_000_000_000);
 const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
@@ -300,29 +299,12 @@ fn the_way_back_is_never_elsewhere() {
 }
 
 #[test]
-fn what_is_exempt_is_for_everybody() {
-    let login = login_with(|settings| {
-        settings.require = vec![Prefix::parse("/admin").unwrap(), Prefix::parse("/account").unwrap()];
-        settings.exempt = vec![Prefix::parse("/admin/public").unwrap()];
-        settings.login_path = "/admin/login".into();
-    });
-    for (target, demanded) in [
-        ("/", false),
-        ("/admin", true),
-        ("/admin/x", true),
-        ("/administration", false),
-        ("/admin/public", false),
-        ("/admin/public/x", false),
-        ("/admin/publicity", true),
-        ("/account/", true),
-        ("/admin/login", false),
-        ("/.cloakroom/logout", false),
-    ] {
-        assert_eq!(login.demands(&path(target)), demanded, "{target}");
-    }
-    assert_eq!(login.own_page(&path("/admin/login")), Some(OwnPage::Login));
-    assert_eq!(login.own_page(&path("/.cloakroom/logout")), Some(OwnPage::Logout));
-    assert_eq!(login.own_page(&path("/.cloakroom/logout/x")), None);
+fn our_own_pages_are_at_their_very_paths() {
+    let login = login_with(|settings| settings.login_path = "/admin/login".into());
+    let pages = login.own_pages();
+    assert_eq!(pages.page(&path("/admin/login")), Some(OwnPage::Login));
+    assert_eq!(pages.page(&path("/.cloakroom/logout")), Some(OwnPage::Logout));
+    assert_eq!(pages.page(&path("/.cloakroom/logout/x")), None);
 }
 
 #[test]

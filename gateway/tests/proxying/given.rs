@@ -11,6 +11,7 @@ use gateway::forwarded::{Trust, Writes};
 use gateway::handoff::{Format, Presentation};
 use gateway::pages::Pages;
 use gateway::path::{Prefix, Prefixes};
+use gateway::rules::Rule;
 use gateway::settings::{ApplicationSettings, GatewaySettings, Limits, SessionSettings, UpstreamSettings};
 use http::HeaderName;
 use http::uri::Scheme;
@@ -41,6 +42,7 @@ pub(crate) struct Plan {
     pub(crate) connect_timeout: Duration,
     pub(crate) response_timeout: Duration,
     pub(crate) limits: Limits,
+    pub(crate) rules: Vec<Rule>,
 }
 
 /// A plan in which nothing is short of time.
@@ -57,6 +59,7 @@ pub(crate) fn plan(application: &Application) -> Plan {
         connect_timeout: Duration::from_secs(5),
         response_timeout: Duration::from_secs(10),
         limits: limits(),
+        rules: Vec::new(),
     }
 }
 
@@ -138,6 +141,7 @@ impl Plan {
             preserve_host: self.preserve_host,
             trust: Trust::new(self.trusted.iter().map(|network| network.parse().unwrap()), self.writes),
             sessions: self.has_sessions.then(sessions),
+            rules: self.rules,
         }
     }
 }

@@ -10,6 +10,7 @@ use gateway::handoff::{Format, Presentation};
 use gateway::login::{Login, LoginSettings};
 use gateway::pages::Pages;
 use gateway::path::{Prefix, Prefixes};
+use gateway::rules::Rule;
 use gateway::settings::{ApplicationSettings, SessionSettings, UpstreamSettings};
 use http::HeaderName;
 use http::uri::Scheme;
@@ -48,6 +49,7 @@ pub(crate) struct Plan {
     pub(crate) login: Option<&'static [&'static str]>,
     pub(crate) response_timeout: Duration,
     pub(crate) is_down: bool,
+    pub(crate) rules: Vec<Rule>,
 }
 
 /// One application everywhere, whose sessions travel in the cookie `session`.
@@ -71,6 +73,7 @@ pub(crate) fn plan() -> Plan {
         login: None,
         response_timeout: Duration::from_secs(30),
         is_down: false,
+        rules: Vec::new(),
     }
 }
 
@@ -152,6 +155,7 @@ pub(crate) async fn settings_of(
         preserve_host: true,
         trust: Trust::new([], Writes::XForwarded),
         sessions: (!plan.is_plain).then_some(sessions),
+        rules: plan.rules.clone(),
     }
 }
 
