@@ -15,10 +15,12 @@ use crate::port::Port;
 use crate::process::{Process, find};
 use crate::scratch;
 
-const FLAGS: [&str; 9] = [
+const FLAGS: [&str; 10] = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
+    // In a container it is small, and a large upload passes through it.
+    "--disable-dev-shm-usage",
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
@@ -47,6 +49,22 @@ impl Screen {
     pub const PHONE: Self = Self { width: 390, height: 844, density: 2, phone: true };
 }
 
+/// What browsers do in one way or the other. The default is what Debian's Chromium does when nobody says anything.
+#[derive(Clone, Copy, Debug)]
+pub struct Habits {
+    /// While another site embeds a site, it gets and keeps its partitioned cookies only; else also others that are
+    /// `SameSite=None`, as all browsers did for long.
+    pub partitions: bool,
+    /// Pages are kept in memory for Back and Forward, as they were left.
+    pub keeps_pages: bool,
+}
+
+impl Default for Habits {
+    fn default() -> Self {
+        Self { partitions: true, keeps_pages: true }
+    }
+}
+
 /// A running browser. [`close`](Self::close) it; when a test fails before that, dropping it ends the driver and
 /// the browser with it.
 #[derive(Debug)]
@@ -61,6 +79,11 @@ pub struct Chromium {
 impl Chromium {
     /// Starts driver and browser with such a screen.
     pub async fn start(screen: Screen) -> Result<Self> {
+        Self::start_with(screen, Habits::default()).await
+    }
+
+    /// The same, with other habits.
+    pub async fn start_with(screen: Screen, habits: Habits) -> Result<Self> {
         let driver = find("chromedriver", "chromium-driver")?;
         let browser = find("chromium", "chromium")?;
         let port = Port::claim()?;
@@ -76,11 +99,15 @@ impl Chromium {
         let mut flags: Vec<String> = FLAGS.iter().map(ToString::to_string).collect();
         flags.push(format!("--user-data-dir={}", place.join("profile").display()));
         flags.push(format!("--window-size={},{}", screen.width, screen.height));
+        if !habits.keeps_pages {
+            flags.push("--disable-back-forward-cache".to_owned());
+        }
         let capabilities = json!({
             "browserName": "chrome",
             "goog:chromeOptions": {
                 "binary": browser,
                 "args": flags,
+                "prefs": { "profile": { "cookie_controls_mode": u8::from(habits.partitions) } },
                 // A window has a frame, which takes from its size; a screen has not.
                 "mobileEmulation": { "deviceMetrics": {
                     "width": screen.width,

@@ -23,7 +23,7 @@ mod scratch;
 
 pub use apache::Apache;
 pub use capture::{Answer, Capture, Request};
-pub use chromium::{Chromium, Screen};
+pub use chromium::{Chromium, Habits, Screen};
 pub use cloakroom::Cloakroom;
 pub use django::Django;
 pub use error::{Error, Result, available};

@@ -5,6 +5,7 @@
 #![cfg(test)]
 
 mod bad_input;
+mod browser;
 mod demonstration;
 mod example_files;
 mod form;
