@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -20,13 +21,14 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 pub struct Key {
     id: KeyId,
     state: KeyState,
+    made: Option<SystemTime>,
     bytes: Zeroizing<[u8; 32]>,
 }
 
 impl Key {
     /// A key from its 32 bytes, which must come from a good random generator: see [`Key::generate_text`].
     pub fn new(id: KeyId, state: KeyState, bytes: Zeroizing<[u8; 32]>) -> Self {
-        Self { id, state, bytes }
+        Self { id, state, made: None, bytes }
     }
 
     /// A key from the text of its file. White space around it does not matter.
@@ -53,6 +55,18 @@ impl Key {
         Ok(KeyText(text))
     }
 
+    /// The same key, of which it is known when it was made.
+    #[must_use]
+    pub fn made_at(self, made: SystemTime) -> Self {
+        Self { made: Some(made), ..self }
+    }
+
+    /// The same key in another state.
+    #[must_use]
+    pub fn in_state(&self, state: KeyState) -> Self {
+        Self { id: self.id.clone(), state, made: self.made, bytes: self.bytes.clone() }
+    }
+
     /// Its name in the configuration.
     pub fn id(&self) -> &KeyId {
         &self.id
@@ -61,6 +75,11 @@ impl Key {
     /// What it may be used for.
     pub fn state(&self) -> KeyState {
         self.state
+    }
+
+    /// When it was made, if that is known.
+    pub fn made(&self) -> Option<SystemTime> {
+        self.made
     }
 
     /// The mark that values sealed with it carry. It tells keys apart and nothing about their bytes.

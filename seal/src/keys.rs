@@ -2,11 +2,12 @@
 //!
 //! A rotation reaches everybody at once, without a restart and without a lock on the way of a request. Somebody may
 //! *keep* the ring: read a folder of keys again and again. Then a value that names a key which is not here is no
-//! forgery yet, as another node may have learnt of that key earlier: [`Keys::open_or_look`] has the keeper look first.
+//! forgery yet, as another node may have learnt of that key earlier: [`Keys::open_or_look`] has the [`Keeper`] look
+//! first.
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -23,18 +24,18 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The keys of an installation, shared by all who seal and open.
 pub struct Keys {
     ring: ArcSwap<KeyRing>,
-    keeper: Option<Keeper>,
-}
-
-/// What a keeper and those who wait for it share.
-#[derive(Default)]
-struct Keeper {
+    /// How many keepers there are: none, or one, or for a moment two when one takes over.
+    keepers: AtomicUsize,
     wanted: Notify,
     /// How many looks have begun.
     begun: AtomicU64,
     /// The number of the last one that ended.
     ended: watch::Sender<u64>,
 }
+
+/// Whoever looks for new keys. While there is one, values wait for it.
+#[derive(Debug)]
+pub struct Keeper(Arc<Keys>);
 
 /// A look for keys that has begun.
 #[derive(Debug)]
@@ -45,14 +46,13 @@ impl Keys {
     /// This ring, until it is [replaced](Self::replace).
     #[must_use]
     pub fn new(ring: KeyRing) -> Self {
-        Self { ring: ArcSwap::from_pointee(ring), keeper: None }
-    }
-
-    /// This ring, and somebody keeps it: follows [`wanted`](Self::wanted), and says when it [begins](Self::begin) and
-    /// [ends](Self::end) a look.
-    #[must_use]
-    pub fn kept(ring: KeyRing) -> Self {
-        Self { ring: ArcSwap::from_pointee(ring), keeper: Some(Keeper::default()) }
+        Self {
+            ring: ArcSwap::from_pointee(ring),
+            keepers: AtomicUsize::new(0),
+            wanted: Notify::new(),
+            begun: AtomicU64::new(0),
+            ended: watch::Sender::new(0),
+        }
     }
 
     /// See [`KeyRing::seal`].
@@ -73,10 +73,8 @@ impl Keys {
     pub fn open(&self, associated_data: &[u8], sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
         let ring = self.ring.load();
         let opened = ring.open(associated_data, sealed);
-        if let (Err(OpenError), Some(keeper), Some(tag)) = (&opened, &self.keeper, KeyTag::of(sealed))
-            && !ring.knows(tag)
-        {
-            keeper.wanted.notify_one();
+        if opened.is_err() && self.could_learn(&ring, sealed) {
+            self.wanted.notify_one();
         }
         opened
     }
@@ -89,16 +87,15 @@ impl Keys {
     /// [`OpenError`], one for all reasons.
     pub async fn open_or_look(&self, associated_data: &[u8], sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
         // Before the first try: a look that has begun by then may have missed the key.
-        let begun = self.keeper.as_ref().map_or(0, |keeper| keeper.begun.load(Ordering::Acquire));
-        match (self.open(associated_data, sealed), &self.keeper, KeyTag::of(sealed)) {
-            (Err(OpenError), Some(keeper), Some(tag)) if !self.ring.load().knows(tag) => {
-                let mut ended = keeper.ended.subscribe();
-                // Who is not answered in time tries all the same.
-                let _ = timeout(PATIENCE, ended.wait_for(|ended| *ended > begun)).await;
-                self.ring.load().open(associated_data, sealed)
-            }
-            (opened, ..) => opened,
+        let begun = self.begun.load(Ordering::Acquire);
+        let opened = self.open(associated_data, sealed);
+        if opened.is_err() && self.could_learn(&self.ring.load(), sealed) {
+            let mut ended = self.ended.subscribe();
+            // Who is not answered in time tries all the same.
+            let _ = timeout(PATIENCE, ended.wait_for(|ended| *ended > begun)).await;
+            return self.ring.load().open(associated_data, sealed);
         }
+        opened
     }
 
     /// The ring of this moment.
@@ -112,26 +109,46 @@ impl Keys {
         self.ring.store(Arc::new(ring));
     }
 
-    /// For the keeper: waits until somebody has met a value that names a key which is not here. Whoever sends us values
-    /// can make this happen at any rate, so bound how often you look.
+    /// Whoever looks for new keys from now on, until it is dropped.
+    #[must_use]
+    pub fn keeper(self: &Arc<Self>) -> Keeper {
+        self.keepers.fetch_add(1, Ordering::AcqRel);
+        Keeper(Arc::clone(self))
+    }
+
+    /// Whether a value names a key that is not here, and there is somebody to look for it.
+    fn could_learn(&self, ring: &KeyRing, sealed: &[u8]) -> bool {
+        self.keepers.load(Ordering::Acquire) > 0 && KeyTag::of(sealed).is_some_and(|tag| !ring.knows(tag))
+    }
+}
+
+impl Keeper {
+    /// Waits until somebody has met a value that names a key which is not here. Whoever sends us values can make this
+    /// happen at any rate, so bound how often you look.
     pub async fn wanted(&self) {
-        match &self.keeper {
-            Some(keeper) => keeper.wanted.notified().await,
-            None => std::future::pending().await,
-        }
+        self.0.wanted.notified().await;
     }
 
-    /// For the keeper: it begins to look for keys.
+    /// It begins to look for keys.
     pub fn begin(&self) -> Look {
-        Look(self.keeper.as_ref().map_or(0, |keeper| keeper.begun.fetch_add(1, Ordering::AcqRel) + 1))
+        Look(self.0.begun.fetch_add(1, Ordering::AcqRel) + 1)
     }
 
-    /// For the keeper: it has looked, and [replaced](Self::replace) the ring if there was anything new. Who waited goes
-    /// on.
+    /// It has looked, and [replaced](Keys::replace) the ring if there was anything new. Who waited goes on.
     pub fn end(&self, Look(number): Look) {
-        if let Some(keeper) = &self.keeper {
-            keeper.ended.send_replace(number);
-        }
+        self.0.ended.send_replace(number);
+    }
+
+    /// The keys that it keeps.
+    #[must_use]
+    pub fn keys(&self) -> &Keys {
+        &self.0
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.0.keepers.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -179,21 +196,22 @@ mod tests {
 
     #[tokio::test]
     async fn a_value_waits_until_the_keeper_has_looked_for_its_key() {
-        let keys = Arc::new(Keys::kept(old()));
+        let keys = Arc::new(Keys::new(old()));
+        let keeper = keys.keeper();
         let by_new = both().seal(b"purpose", b"plain").unwrap();
         // A look that has begun before the value came may have missed its key.
-        let early = keys.begin();
+        let early = keeper.begin();
         let waiting: Vec<_> = (0..8)
             .map(|_| {
                 let (keys, sealed) = (Arc::clone(&keys), by_new.clone());
                 tokio::spawn(async move { keys.open_or_look(b"purpose", &sealed).await })
             })
             .collect();
-        keys.wanted().await;
-        keys.end(early);
-        let look = keys.begin();
+        keeper.wanted().await;
+        keeper.end(early);
+        let look = keeper.begin();
         keys.replace(both());
-        keys.end(look);
+        keeper.end(look);
         for one in waiting {
             assert_eq!(one.await.unwrap(), Ok(b"plain".to_vec()));
         }
@@ -201,23 +219,27 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_keeper_that_does_not_answer_costs_two_seconds_and_not_the_process() {
-        let keys = Keys::kept(old());
+        let keys = Arc::new(Keys::new(old()));
+        let keeper = keys.keeper();
         let by_new = both().seal(b"purpose", b"plain").unwrap();
         let began = tokio::time::Instant::now();
         assert_eq!(keys.open_or_look(b"purpose", &by_new).await, Err(OpenError));
         assert_eq!(began.elapsed(), PATIENCE);
+        drop(keeper);
+        assert_eq!(keys.open_or_look(b"purpose", &by_new).await, Err(OpenError));
+        assert_eq!(began.elapsed(), PATIENCE, "nobody is waited for when nobody looks");
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_no_key_could_open_waits_for_nobody() {
-        let keys = Keys::kept(old());
+        let keys = Arc::new(Keys::new(old()));
+        let _keeper = keys.keeper();
         let mut changed = keys.seal(b"purpose", b"plain").unwrap();
         changed.truncate(20);
         let began = tokio::time::Instant::now();
         for value in [b"".as_slice(), b"\x02abcdefgh", &changed] {
             assert_eq!(keys.open_or_look(b"purpose", value).await, Err(OpenError));
         }
-        assert_eq!(Keys::new(old()).open_or_look(b"purpose", b"\x01nokey").await, Err(OpenError));
         assert!(began.elapsed().is_zero());
     }
 

@@ -24,7 +24,7 @@ mod under;
 
 pub use cipher::{MAX_PLAIN_LEN, OpenError, SealError};
 pub use key::{IdError, Key, KeyId, KeyState, KeyTag, KeyText, TextError};
-pub use keys::{Keys, Look};
+pub use keys::{Keeper, Keys, Look};
 pub use ring::{KeyInfo, KeyRing, RingError};
 pub use under::{open_under, seal_under};
 

@@ -1,5 +1,7 @@
 //! The keys of an installation: one seals, all open.
 
+use std::time::SystemTime;
+
 use crate::cipher::{Cipher, OpenError, SealError};
 use crate::key::{Key, KeyId, KeyState, KeyTag};
 
@@ -118,6 +120,8 @@ pub struct KeyInfo {
     pub id: KeyId,
     /// What it may be used for.
     pub state: KeyState,
+    /// When it was made, if that is known.
+    pub made: Option<SystemTime>,
     /// The mark that its values carry.
     pub tag: KeyTag,
 }
@@ -161,7 +165,7 @@ impl Ready {
     #[allow(clippy::needless_pass_by_value)] // The key is to be gone afterwards.
     fn new(key: Key) -> Result<Self, SealError> {
         let cipher = Cipher::derive(key.bytes(), &[b"cloakroom seal v1"]).map_err(|_| SealError::Refused)?;
-        let info = KeyInfo { id: key.id().clone(), state: key.state(), tag: key.tag()? };
+        let info = KeyInfo { id: key.id().clone(), state: key.state(), made: key.made(), tag: key.tag()? };
         Ok(Self { info, cipher })
     }
 }

@@ -15,6 +15,7 @@ mod measured;
 mod memory;
 mod outcome;
 mod record;
+mod sealed;
 mod unavailable;
 mod watch;
 
@@ -31,5 +32,6 @@ pub use measured::{Latencies, Measured};
 pub use memory::Memory;
 pub use outcome::{Bury, Create, Read, Touch, Update, Was};
 pub use record::{Burial, NewRecord, NewValue, Record, Times, Tombstone, Version, WriteId};
+pub use sealed::{NotOpened, Plain, Sealed};
 pub use unavailable::{Applied, Blame, BoxError, Unavailable};
 pub use watch::{Change, Changes, Kind, Notice, Position, Publisher};
