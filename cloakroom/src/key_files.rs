@@ -7,7 +7,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use seal::{IdError, Key, KeyId, KeyRing, RingError, SealError, TextError};
+use seal::{IdError, Key, KeyId, KeyRing, KeyState, RingError, SealError, TextError};
 use zeroize::Zeroizing;
 
 use crate::configuration::KeyFile;
@@ -55,6 +55,25 @@ pub enum KeyFileError {
         #[source]
         cause: TextError,
     },
+    /// The folder of keys that follow one another, or a key in it, is not there or not for us.
+    #[error("cannot read {}", path.display())]
+    #[diagnostic(help(
+        "whoever runs Cloakroom must be able to read and write the `folder` of `[key_rotation]`"
+    ))]
+    Folder {
+        /// The folder or the file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: io::Error,
+    },
+    /// It has the name of a key that follows others, but was not made as one.
+    #[error("{} does not say from when on it seals", file.display())]
+    #[diagnostic(help("only Cloakroom makes such files; give another one another name"))]
+    NoDates {
+        /// The file.
+        file: PathBuf,
+    },
     /// The name of the key cannot be one.
     #[error(transparent)]
     Id(#[from] IdError),
@@ -98,8 +117,22 @@ pub fn load(key: &KeyFile) -> Result<Key, KeyFileError> {
     let file = File::open(&key.file).map_err(unreadable)?;
     file.take(MAX_FILE).read_to_string(&mut text).map_err(unreadable)?;
     let id: KeyId = key.id.parse()?;
-    Key::from_text(id, key.state, &text)
-        .map_err(|cause| KeyFileError::NoKey { file: key.file.clone(), cause })
+    let loaded = Key::from_text(id, key.state, &text)
+        .map_err(|cause| KeyFileError::NoKey { file: key.file.clone(), cause })?;
+    // The file does not say when it was made; when it was written is the next best, if the system says that.
+    Ok(match fs::metadata(&key.file).and_then(|about| about.modified()) {
+        Ok(written) => loaded.made_at(written),
+        Err(_) => loaded,
+    })
+}
+
+/// The key that is made where the configuration names none.
+pub fn default_key(data_dir: &Path) -> KeyFile {
+    KeyFile {
+        id: "default".to_owned(),
+        file: data_dir.join("keys").join("default.key"),
+        state: KeyState::Active,
+    }
 }
 
 /// Reads all keys of a configuration. There must be one that is active.
@@ -117,7 +150,7 @@ fn for_owner_only(options: &mut OpenOptions) {
 #[cfg(not(unix))]
 fn for_owner_only(_: &mut OpenOptions) {}
 
-fn private_folder() -> DirBuilder {
+pub(crate) fn private_folder() -> DirBuilder {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -4,6 +4,8 @@ pub mod command;
 pub mod configuration;
 pub mod control;
 pub mod key_files;
+pub mod key_metrics;
 pub mod logs;
 pub mod report;
+pub mod rotation;
 pub mod run;

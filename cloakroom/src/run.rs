@@ -7,11 +7,12 @@
 mod applications;
 mod control;
 mod demonstration;
+mod keys;
 mod notify;
 mod reload;
 mod stop;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,20 +24,21 @@ use gateway::settings::{GatewaySettings, Limits};
 use miette::{IntoDiagnostic, WrapErr, miette};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
-use seal::{KeyRing, Keys};
+use seal::Keys;
 use server::Server;
 use session::{Clock, SystemClock};
-use storage::{Deadline, Latencies, Measured, Memory, Storage};
+use storage::{Deadline, Latencies, Measured, Memory, Sealed, Storage};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 
 use self::applications::Before;
 use self::control::Control;
+use self::keys::KeptKeys;
 use self::reload::Reloading;
 use self::stop::Stop;
-use crate::configuration::{Configuration, Engine, KeyFile, Loaded};
-use crate::key_files;
+use crate::configuration::{Configuration, Engine, Loaded};
+use crate::key_metrics::KeyMetrics;
 use crate::logs::Level;
 
 /// How long the end of the program waits for storage.
@@ -80,9 +82,11 @@ async fn start(plan: Plan, stop: Stop) -> miette::Result<()> {
     let registry = whole.sub_registry_with_prefix("cloakroom");
     metrics::build_info(registry, env!("CARGO_PKG_VERSION"));
     let latencies = Latencies::registered(registry);
-    let storage = open_storage(&configuration, Arc::clone(&clock)).await?;
+    let kept = KeptKeys::open(&configuration, Arc::clone(&clock))?;
+    let keys = kept.shared();
+    registry.register_collector(Box::new(KeyMetrics::of(keys)));
+    let storage = open_storage(&configuration, keys, Arc::clone(&clock)).await?;
     let storage: Arc<dyn Storage> = Arc::new(Measured::new(storage, &latencies));
-    let keys = Arc::new(Keys::new(ring(&configuration)?));
     let cache = Arc::new(cache::Cache::new(Arc::clone(&storage), clock, settings(&configuration), registry));
     let housekeeping = tokio::spawn(Arc::clone(&cache).keep_house());
 
@@ -91,7 +95,7 @@ async fn start(plan: Plan, stop: Stop) -> miette::Result<()> {
         None
     } else {
         let pages = Pages::built_in().into_diagnostic()?;
-        let settings = gateway_settings(&configuration, &keys, pages, &verifiers, &|_| None)?;
+        let settings = gateway_settings(&configuration, keys, pages, &verifiers, &|_| None)?;
         let gateway = Gateway::new(settings, Arc::clone(&cache), registry).into_diagnostic()?;
         Some((Arc::new(gateway), listen(&configuration.listen.gateway.to_string(), "gateway").await?))
     };
@@ -110,7 +114,7 @@ async fn start(plan: Plan, stop: Stop) -> miette::Result<()> {
     let reloading = Arc::new(Reloading {
         file: plan.file,
         gateway: gateway.as_ref().map(|(gateway, _)| Arc::clone(gateway)),
-        keys,
+        keys: kept,
         verifiers,
         level: plan.level,
         now: Mutex::new(plan.loaded),
@@ -155,12 +159,12 @@ fn gateway_settings(
 
 async fn open_storage(
     configuration: &Configuration,
+    keys: &Arc<Keys>,
     clock: Arc<dyn Clock>,
 ) -> miette::Result<Arc<dyn Storage>> {
     let id = &configuration.cache.storage;
-    let engine =
-        configuration.storage.iter().find(|storage| storage.id == *id).map(|storage| &storage.engine);
-    let engine: Arc<dyn Storage> = match engine {
+    let storage = configuration.storage.iter().find(|storage| storage.id == *id);
+    let engine: Arc<dyn Storage> = match storage.map(|storage| &storage.engine) {
         Some(Engine::Memory { max_bytes }) => {
             Arc::new(Memory::new(id, clock, usize::try_from(*max_bytes).unwrap_or(usize::MAX)))
         }
@@ -169,28 +173,11 @@ async fn open_storage(
             engines::embedded::open(id, &folder, clock).await.into_diagnostic()?
         }
     };
+    let engine = match storage.and_then(|storage| storage.seal) {
+        Some(plain) => Arc::new(Sealed::new(engine, Arc::clone(keys), plain)),
+        None => engine,
+    };
     Ok(Arc::new(Deadline::new(engine, configuration.cache.deadline)))
-}
-
-/// The keys of the configuration; without any, one that is made at the first start.
-fn ring(configuration: &Configuration) -> miette::Result<KeyRing> {
-    if !configuration.keys.is_empty() {
-        return Ok(key_files::ring(&configuration.keys)?);
-    }
-    let key = default_key(&configuration.data_dir);
-    if !key.file.exists() {
-        key_files::create(&key.file)?;
-        tracing::info!(file = %key.file.display(), "a key was made");
-    }
-    Ok(key_files::ring(&[key])?)
-}
-
-fn default_key(data_dir: &Path) -> KeyFile {
-    KeyFile {
-        id: "default".to_owned(),
-        file: data_dir.join("keys").join("default.key"),
-        state: seal::KeyState::Active,
-    }
 }
 
 async fn listen(address: &str, key: &str) -> miette::Result<TcpListener> {

@@ -161,14 +161,73 @@ fn keys_are_listed_without_showing_them() {
     assert_eq!(listed.status.code(), Some(0), "{}", err(&listed));
     let lines: Vec<Vec<String>> =
         out(&listed).lines().map(|line| line.split_whitespace().map(str::to_owned).collect()).collect();
-    assert_eq!(lines[0], ["id", "state", "fingerprint", "file"]);
-    assert_eq!((lines[1][0].as_str(), lines[1][1].as_str(), lines[1][2].len()), ("a", "active", 8));
+    assert_eq!(lines[0], ["id", "state", "since", "until", "fingerprint", "file"]);
+    assert_eq!((lines[1][0].as_str(), lines[1][1].as_str(), lines[1][4].len()), ("a", "active", 8));
     assert_eq!((lines[2][0].as_str(), lines[2][1].as_str()), ("b", "retiring"));
-    assert_ne!(lines[1][2], lines[2][2], "two keys, two fingerprints");
+    assert_ne!(lines[1][4], lines[2][4], "two keys, two fingerprints");
     for file in ["a.key", "other.key"] {
         let key = std::fs::read_to_string(place.path().join(file)).unwrap();
         assert!(!out(&listed).contains(key.trim()));
     }
+}
+
+#[test]
+fn a_rotation_by_hand_is_announced_told_and_listed() {
+    let text = format!("{SHOP}[key_rotation]\nfolder = \"ring\"\n");
+    let place = Place::new().with("c.toml", text);
+    let rotate = |more: &[&str]| place.run(&[&["keys", "rotate", "--config", "c.toml"], more].concat());
+    let first = rotate(&[]);
+    assert_eq!(first.status.code(), Some(0), "{}", err(&first));
+    assert!(out(&first).contains("ring-000002.key is announced: it seals from "), "{}", out(&first));
+    let second = rotate(&[]);
+    assert!(out(&second).starts_with("A rotation is under way: "), "{}", out(&second));
+    assert_eq!(std::fs::read_dir(place.path().join("ring")).unwrap().count(), 2);
+
+    let at_once = rotate(&["--danger-now"]);
+    assert!(out(&at_once).contains("ring-000003.key seals from now on"), "{}", out(&at_once));
+    assert!(err(&at_once).contains("Warning: it was not announced"), "{}", err(&at_once));
+    assert!(err(&at_once).contains("take its file out of"), "{}", err(&at_once));
+
+    let listed = place.run(&["keys", "list", "--config", "c.toml"]);
+    let listed = out(&listed);
+    let states: Vec<(&str, &str)> = listed
+        .lines()
+        .skip(1)
+        .map(|line| {
+            let mut words = line.split_whitespace();
+            (words.next().unwrap(), words.next().unwrap())
+        })
+        .collect();
+    assert_eq!(
+        states,
+        [("ring-000001", "retiring"), ("ring-000003", "active"), ("ring-000002", "announced")],
+        "{listed}"
+    );
+    for entry in std::fs::read_dir(place.path().join("ring")).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        assert!(!listed.contains(text.lines().nth(3).unwrap()));
+    }
+    let checked = place.run(&["check", "--config", "c.toml"]);
+    assert!(out(&checked).contains("a new one every 30d in"), "{}{}", out(&checked), err(&checked));
+
+    let without = Place::new().with("c.toml", SHOP);
+    let refused = without.run(&["keys", "rotate", "--config", "c.toml"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(err(&refused).contains("has no `[key_rotation]`"), "{}", err(&refused));
+}
+
+#[test]
+fn hands_that_rotate_at_once_begin_one_rotation() {
+    let place = Place::new().with("c.toml", format!("{SHOP}[key_rotation]\nfolder = \"ring\"\n"));
+    let hands: Vec<_> = (0..6)
+        .map(|_| {
+            let mut command = place.command(&["keys", "rotate", "--config", "c.toml"]);
+            command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    let said: Vec<String> = hands.into_iter().map(|hand| out(&hand.wait_with_output().unwrap())).collect();
+    assert_eq!(said.iter().filter(|said| said.contains("is announced")).count(), 1, "{said:?}");
+    assert_eq!(std::fs::read_dir(place.path().join("ring")).unwrap().count(), 2);
 }
 
 #[test]

@@ -2,14 +2,32 @@
 
 use std::fmt::Write;
 
+use session::{Clock as _, SystemClock};
+use storage::Plain;
+
 use super::ConfigOption;
-use crate::configuration::{Application, Carrier, Configuration, Engine, Scheme, shown_duration};
+use crate::configuration::{
+    Application, Carrier, Configuration, Engine, KeyRotation, Scheme, shown_duration,
+};
 use crate::key_files;
+use crate::rotation::{Event, Rotation};
 
 pub(super) fn check(option: &ConfigOption) -> miette::Result<()> {
     let loaded = option.load()?;
-    if !loaded.configuration.keys.is_empty() {
-        key_files::ring(&loaded.configuration.keys)?;
+    match Rotation::configured(&loaded.configuration)? {
+        Some(mut rotation) if rotation.folder().path().exists() => {
+            let looked = rotation.look(SystemClock::default().now())?;
+            if let Some(Event::Unreadable(why)) = looked.first() {
+                return Err(miette::miette!(
+                    help = "whoever runs Cloakroom must be able to read every key in the folder",
+                    "{why}"
+                ));
+            }
+        }
+        None if !loaded.configuration.keys.is_empty() => {
+            key_files::ring(&loaded.configuration.keys)?;
+        }
+        _ => {}
     }
     let warnings = loaded.warnings.len();
     for warning in loaded.warnings {
@@ -43,10 +61,24 @@ fn summary(configuration: &Configuration) -> String {
             Engine::Memory { .. } => "in this process's memory, lost when it ends",
             Engine::Embedded => "embedded, in the data directory",
         };
+        let sealed = match storage.seal {
+            Some(Plain::Refused) => ", sealed",
+            Some(Plain::DangerAccepted) => ", sealed; plain values are accepted",
+            None => "",
+        };
         let used = if storage.id == configuration.cache.storage { "" } else { "; nothing uses it" };
-        let _ = writeln!(lines, "  storage         {}: {engine}{used}", storage.id);
+        let _ = writeln!(lines, "  storage         {}: {engine}{sealed}{used}", storage.id);
     }
-    if configuration.keys.is_empty() {
+    if let Some(KeyRotation { folder, schedule }) = &configuration.key_rotation {
+        let _ = writeln!(
+            lines,
+            "  keys            a new one every {} in {}, announced for {}, kept for {}",
+            shown_duration(schedule.every),
+            folder.display(),
+            shown_duration(schedule.announce),
+            if schedule.keep.is_zero() { "ever".to_owned() } else { shown_duration(schedule.keep) },
+        );
+    } else if configuration.keys.is_empty() {
         lines.push_str("  key             made in the data directory at the first start\n");
     }
     for key in &configuration.keys {

@@ -57,7 +57,7 @@ enum Command {
     /// it. Requests, connections and sessions are not touched. A configuration that is wrong in any point is refused with
     /// exit code 1, and what ran before goes on. SIGHUP does the same; its verdict is in the log.
     Reload(ConfigOption),
-    /// Make keys, and list those of a configuration
+    /// Make keys, list those of a configuration, rotate them
     #[command(subcommand)]
     Keys(keys::Keys),
     /// Print what can be configured, and what is

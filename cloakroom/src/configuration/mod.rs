@@ -13,6 +13,7 @@ mod document;
 mod example;
 mod form;
 mod handoff;
+mod key_rotation;
 mod login;
 mod names;
 mod node;
@@ -43,6 +44,7 @@ pub use application::{Application, Carrier, OnConflict};
 pub use cookie::{Cookie, SameSite};
 pub use form::shown_duration;
 pub use handoff::{Handoff, HandoffFormat};
+pub use key_rotation::KeyRotation;
 pub use login::{Login, LoginProvider};
 pub use node::{Gateway, Listen, Log, LogFormat};
 pub use problem::{Problem, Problems};
@@ -65,6 +67,8 @@ pub struct Configuration {
     pub cache: Cache,
     /// The keys. Empty: one is made in the data directory at the first start.
     pub keys: Vec<KeyFile>,
+    /// Keys that follow one another, beside those.
+    pub key_rotation: Option<KeyRotation>,
     /// The log.
     pub log: Log,
     /// The limits of the gateway.
@@ -171,15 +175,28 @@ impl Configuration {
         let applications =
             section.tables("application", application_text, |section| Application::read(section, around));
         check_applications(document, &applications);
+        let applications: Vec<Application> =
+            applications.into_iter().map(|(application, _)| application).collect();
+        let is_sealed = |storage: &Storage| storage.id == cache.storage && storage.seal.is_some();
+        let sealed = key_rotation::SealedUse {
+            applications: &applications,
+            is_storage_sealed: storage.iter().any(is_sealed),
+            data_dir: &data_dir,
+            keys: &keys,
+        };
+        let rotation_text = "Keys that follow one another by themselves, beside those of `[[keys]]`. Without it, keys change only by hand.";
+        let key_rotation = section
+            .optional_table("key_rotation", rotation_text, |section| KeyRotation::read(section, sealed));
         section.later(&["llng", "client"], "the session server for LemonLDAP::NG");
         Self {
             data_dir,
             listen,
             cache,
             keys: keys.into_iter().map(|(key, ..)| key).collect(),
+            key_rotation,
             log,
             gateway,
-            applications: applications.into_iter().map(|(application, _)| application).collect(),
+            applications,
             storage,
         }
     }

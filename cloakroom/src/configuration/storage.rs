@@ -6,7 +6,7 @@ use std::time::Duration;
 use seal::KeyState;
 
 use super::document::Place;
-use super::form::{Choice, Form, List, Size, Span, Text, enumerate};
+use super::form::{Choice, Form, List, Size, Span, Switch, Text, enumerate};
 use super::names::{EntryName, FileName, Identifier};
 use super::section::Section;
 
@@ -23,6 +23,8 @@ pub struct Storage {
     pub id: String,
     /// What it is made of.
     pub engine: Engine,
+    /// Whether its values are sealed, and what is done with those that are not.
+    pub seal: Option<storage::Plain>,
 }
 
 /// What a storage service is made of.
@@ -51,7 +53,7 @@ const ENGINE: Choice<EngineName> = Choice {
 impl Storage {
     /// What there is when the file names none.
     pub(crate) fn standard() -> Self {
-        Self { id: "local".to_owned(), engine: Engine::Embedded }
+        Self { id: "local".to_owned(), engine: Engine::Embedded, seal: None }
     }
 
     /// Reads the section; the place is that of the id.
@@ -75,6 +77,35 @@ impl Storage {
             256 * MIB,
             "Of the engine `memory`: how much it may hold. When it is full, no session is opened.",
         );
+        let seal = section.value(
+            "seal",
+            &Switch,
+            false,
+            "Whether values are encrypted before they are written, with the keys of this installation.",
+        );
+        let is_plain_accepted = section.value(
+            "danger_accept_plain",
+            &Switch,
+            false,
+            "With `seal`: whether values that are not sealed are read all the same, for as long as records from before are \
+             there. Whoever can write to the storage can then put a session of their own making there.",
+        );
+        if is_plain_accepted && seal {
+            let message = "values that are not sealed are accepted: whoever can write to this storage can forge sessions";
+            let cure = "remove `danger_accept_plain` when what was written before `seal = true` has expired";
+            section.warn("danger_accept_plain", message, cure);
+        } else if is_plain_accepted {
+            let message = "`danger_accept_plain` belongs to `seal = true`; without it everything is plain";
+            section.wrong("danger_accept_plain", message, "remove it, or say `seal = true`");
+        }
+        if !seal {
+            section.without_effect(&["danger_accept_plain"]);
+        }
+        let seal = seal.then_some(if is_plain_accepted {
+            storage::Plain::DangerAccepted
+        } else {
+            storage::Plain::Refused
+        });
         section.later(&["url", "servers", "path", "lock_path", "format"], "other engines");
         let engine = match engine {
             EngineName::Memory => Engine::Memory { max_bytes },
@@ -87,7 +118,7 @@ impl Storage {
                 Engine::Embedded
             }
         };
-        (Self { id, engine }, section.place("id"))
+        (Self { id, engine, seal }, section.place("id"))
     }
 }
 

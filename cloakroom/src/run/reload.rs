@@ -11,9 +11,9 @@ use gateway::login::Verifiers;
 use gateway::pages::Pages;
 use miette::{IntoDiagnostic, miette};
 use parking_lot::Mutex;
-use seal::Keys;
 use tokio::signal::unix::Signal;
 
+use super::keys::KeptKeys;
 use super::notify;
 use crate::configuration::{Configuration, Loaded};
 use crate::logs::Level;
@@ -28,7 +28,7 @@ pub(super) struct Reloading {
     /// The configuration; none for the demonstration.
     pub(super) file: Option<PathBuf>,
     pub(super) gateway: Option<Arc<Gateway>>,
-    pub(super) keys: Arc<Keys>,
+    pub(super) keys: KeptKeys,
     pub(super) verifiers: Verifiers,
     pub(super) level: Option<Level>,
     /// What holds. Locked by the one reload that goes on.
@@ -94,15 +94,15 @@ impl Reloading {
         let loaded = Configuration::load(file)?;
         check(now, &loaded)?;
         let configuration = &loaded.configuration;
-        let ring = super::ring(configuration)?;
+        let keys = self.keys.read(configuration)?;
         if let Some(gateway) = &self.gateway {
             let pages = Pages::built_in().into_diagnostic()?;
             let before = |application: &str| gateway.login(application);
             let settings =
-                super::gateway_settings(configuration, &self.keys, pages, &self.verifiers, &before)?;
+                super::gateway_settings(configuration, self.keys.shared(), pages, &self.verifiers, &before)?;
             gateway.reload(settings).into_diagnostic()?;
         }
-        self.keys.replace(ring);
+        self.keys.take_over(keys);
         if let Some(level) = &self.level {
             level.set(&configuration.log.level)?;
         }

@@ -1,5 +1,7 @@
 //! Mistakes that only show when several keys are seen together.
 
+use std::time::Duration;
+
 use super::{SHOP, mistake, parse, right, shown};
 
 #[test]
@@ -219,4 +221,45 @@ fn a_session_in_use_never_looks_idle() {
     let problem = mistake(&format!("{SHOP}idle_timeout = \"30s\""));
     assert!(problem.message.contains("a session in use could look idle"), "{}", problem.message);
     right(&format!("{SHOP}idle_timeout = \"30s\"\ntouch_interval = \"3s\""));
+}
+
+#[test]
+fn keys_are_kept_as_long_as_what_they_sealed_can_live() {
+    let sealed = |lifetime: &str, rotation: &str| {
+        parse(&format!(
+            "{SHOP}lifetime = \"{lifetime}\"\n[[storage]]\nid = \"local\"\nseal = true\n[key_rotation]\n{rotation}"
+        ))
+    };
+    let keep = |lifetime| sealed(lifetime, "").unwrap().configuration.key_rotation.unwrap().schedule.keep;
+    assert_eq!(keep("8h"), Duration::from_hours(9), "a record outlives its session by an hour");
+    assert_eq!(keep("0s"), Duration::ZERO, "for ever");
+    let said = shown(&sealed("8h", "keep = \"8h\"").unwrap_err());
+    assert!(said.contains("keys would be removed after 8h, and what they sealed can live for 9h"), "{said}");
+    assert!(said.contains("say `keep = \"9h\"` or more"), "{said}");
+    let said = shown(&sealed("0s", "keep = \"8h\"").unwrap_err());
+    assert!(said.contains("can live for ever"), "{said}");
+    assert!(sealed("8h", "keep = \"0s\"").is_ok());
+    // Without anything sealed but the forms of a login.
+    let plain = parse(&format!("{SHOP}[key_rotation]\n")).unwrap().configuration.key_rotation.unwrap();
+    assert_eq!(plain.schedule.keep, Duration::from_hours(1));
+    assert!(plain.folder.ends_with("keys"));
+}
+
+#[test]
+fn keys_have_time_to_be_announced_and_are_not_too_many() {
+    let rotation = |keys: &str| parse(&format!("{SHOP}[key_rotation]\n{keys}"));
+    let said = shown(&rotation("every = \"1m\"").unwrap_err());
+    assert!(said.contains("a key would seal for 1m and be announced for 1h"), "{said}");
+    let said = shown(&rotation("every = \"1m\"\nannounce = \"10s\"\nkeep = \"1d\"").unwrap_err());
+    assert!(said.contains("there would be 1440 keys at a time"), "{said}");
+    assert!(rotation("every = \"1m\"\nannounce = \"10s\"").is_ok());
+    let named = "[[keys]]\nid = \"ring-000001\"\nfile = \"k\"\n[key_rotation]\n";
+    let said = shown(&parse(&format!("{SHOP}{named}")).unwrap_err());
+    assert!(said.contains("`ring-000001` is how keys are named that follow one another"), "{said}");
+}
+
+#[test]
+fn plain_values_are_accepted_only_where_others_are_sealed() {
+    let said = shown(&parse("[[storage]]\nid = \"local\"\ndanger_accept_plain = true\n").unwrap_err());
+    assert!(said.contains("`danger_accept_plain` belongs to `seal = true`"), "{said}");
 }

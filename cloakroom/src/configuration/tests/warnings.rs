@@ -72,3 +72,11 @@ fn a_rule_that_never_applies_is_a_warning() {
     );
     assert!(warnings("carrier = \"none\"\nlifetime = \"1h\"")[0].contains("`lifetime` has no effect"));
 }
+
+#[test]
+fn to_accept_plain_values_is_a_warning_for_as_long_as_it_lasts() {
+    let storage = |keys: &str| warnings(&format!("[[storage]]\nid = \"local\"\n{keys}"));
+    assert!(storage("seal = true").is_empty());
+    let found = storage("seal = true\ndanger_accept_plain = true");
+    assert!(found[0].contains("whoever can write to this storage can forge sessions"), "{found:?}");
+}
