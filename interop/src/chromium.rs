@@ -5,7 +5,7 @@
 
 use fantoccini::{Client, ClientBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -70,9 +70,10 @@ impl Default for Habits {
 #[derive(Debug)]
 pub struct Chromium {
     client: Client,
-    /// Held until the end: dropping it stops the driver.
-    _driver: Process,
-    _port: Port,
+    driver: Process,
+    port: Port,
+    /// What the driver is asked for: the browser, with its profile.
+    capabilities: Value,
     _directory: TempDir,
 }
 
@@ -107,7 +108,11 @@ impl Chromium {
             "goog:chromeOptions": {
                 "binary": browser,
                 "args": flags,
-                "prefs": { "profile": { "cookie_controls_mode": u8::from(habits.partitions) } },
+                "prefs": {
+                    "profile": { "cookie_controls_mode": u8::from(habits.partitions) },
+                    // As whoever goes on where they left off.
+                    "session": { "restore_on_startup": 1 },
+                },
                 // A window has a frame, which takes from its size; a screen has not.
                 "mobileEmulation": { "deviceMetrics": {
                     "width": screen.width,
@@ -118,12 +123,16 @@ impl Chromium {
                 } },
             },
         });
-        let client = ClientBuilder::new(HttpConnector::new())
-            .capabilities(capabilities.as_object().cloned().unwrap_or_default())
-            .connect(&format!("http://{}", port.address()))
-            .await
-            .map_err(|error| Error::Browser(format!("{error}\n{}", driver.log())))?;
-        Ok(Self { client, _driver: driver, _port: port, _directory: directory })
+        let client = connect(&capabilities, &port, &driver).await?;
+        Ok(Self { client, driver, port, capabilities, _directory: directory })
+    }
+
+    /// Closes the browser and starts it again, with the same profile. It opens the tabs that it had.
+    pub async fn restart(&mut self) -> Result<()> {
+        let closed = self.client.clone().close().await;
+        closed.map_err(|error| Error::Browser(error.to_string()))?;
+        self.client = connect(&self.capabilities, &self.port, &self.driver).await?;
+        Ok(())
     }
 
     /// What drives the browser.
@@ -135,6 +144,14 @@ impl Chromium {
     pub async fn close(self) -> Result<()> {
         self.client.clone().close().await.map_err(|error| Error::Browser(error.to_string()))
     }
+}
+
+async fn connect(capabilities: &Value, port: &Port, driver: &Process) -> Result<Client> {
+    ClientBuilder::new(HttpConnector::new())
+        .capabilities(capabilities.as_object().cloned().unwrap_or_default())
+        .connect(&format!("http://{}", port.address()))
+        .await
+        .map_err(|error| Error::Browser(format!("{error}\n{}", driver.log())))
 }
 
 #[cfg(test)]

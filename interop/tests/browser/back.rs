@@ -1,10 +1,15 @@
 //! What Back and Forward show once a session is over.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use interop::Habits;
 
+use super::site::PATIENCE;
 use super::{Browser, Plan, Shop, browser, browser_with};
+
+/// Sessions that are older than a second are over.
+const OVER: Plan<'_> =
+    Plan { cookie: "", application: "idle_timeout = \"0s\"\nlifetime = \"1s\"", gateway: "" };
 
 /// Has the private page, with a mark that only a page has which was kept as it was, and goes on to a public one.
 async fn see_and_go_on(browser: &Browser, shop: &Shop) {
@@ -43,7 +48,7 @@ async fn back_after_a_logout_shows_the_login_and_nothing_private() {
 async fn come_back_late(browser: &Browser, shop: &mut Shop) {
     see_and_go_on(browser, shop).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    shop.restart(Plan { application: "idle_timeout = \"0s\"\nlifetime = \"1s\"", ..Plan::default() });
+    shop.restart(OVER);
     browser.client().back().await.unwrap();
 }
 
@@ -80,6 +85,39 @@ async fn a_page_that_asks_again_when_it_is_shown_again_shows_nothing_private() {
     let mut shop = Shop::open(Plan::default()).await;
     shop.site.page("/private", careful);
     come_back_late(&browser, &mut shop).await;
+    browser.is_out().await;
+    browser.close().await;
+}
+
+/// Closes the browser and starts it again, and goes to the tab that it opens by itself.
+async fn close_and_start_again(browser: &mut Browser) {
+    browser.chromium.restart().await.unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        for tab in browser.client().windows().await.unwrap() {
+            // It may be the one that the browser began with, and closes.
+            let _ = browser.client().switch_to_window(tab).await;
+            if let Ok(url) = browser.client().current_url().await
+                && url.host_str() == Some("shop.localhost")
+            {
+                return;
+            }
+        }
+        assert!(Instant::now() < deadline, "no tab was restored");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_tab_has_the_session_while_it_lasts_and_then_shows_the_login() {
+    let Some(mut browser) = browser().await else { return };
+    let mut shop = Shop::open(Plan::default()).await;
+    browser.log_in(&shop).await;
+    close_and_start_again(&mut browser).await;
+    assert_eq!(browser.text("#private").await, "for user=ada");
+
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    shop.restart(OVER);
+    close_and_start_again(&mut browser).await;
     browser.is_out().await;
     browser.close().await;
 }
