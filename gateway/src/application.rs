@@ -1,12 +1,9 @@
 //! An application, ready to be served.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use cache::Application as Judge;
 use http::HeaderName;
-use http::uri::{Authority, Scheme};
-use metrics::Durations;
 use session::{Entries, OnConflict, Patch};
 
 use crate::cookies::{Cookie, CookieError};
@@ -18,34 +15,22 @@ use crate::login::Login;
 use crate::ours::OurCookies;
 use crate::rules::{Decision, RuleError, Site, Sited};
 use crate::settings::{ApplicationSettings, SessionSettings, UpstreamSettings};
-use crate::timed::Timed;
-use crate::upstream::{Pool, Upstream};
+use crate::upstream::{TlsError, Upstream};
 
 /// What stands behind the gateway under some hosts and a path.
 #[derive(Debug)]
 pub(crate) struct Application {
     pub(crate) id: Box<str>,
     site: Site,
-    backend: Backend,
+    upstream: Arc<Upstream>,
     /// Those of rules that name one, by the index of the rule.
-    backends: Box<[(usize, Backend)]>,
+    upstreams: Box<[(usize, Arc<Upstream>)]>,
     pub(crate) preserve_host: bool,
     pub(crate) trust: Trust,
     /// The cookies that are ours on its hosts.
     pub(crate) cookies: OurCookies,
     pub(crate) sessions: Option<Sessions>,
     pub(crate) answers: Answers,
-}
-
-/// Where requests go to.
-#[derive(Debug, Clone)]
-pub(crate) struct Backend {
-    pub(crate) scheme: Scheme,
-    pub(crate) authority: Authority,
-    pub(crate) upstream: Arc<dyn Upstream>,
-    /// What `upstream` was made from.
-    settings: UpstreamSettings,
-    patience: Duration,
 }
 
 /// As long as the name of whoever may log in: a visitor's basket must not fill the header that will name them.
@@ -78,20 +63,21 @@ impl Application {
         let site = Site::new(settings.site())
             .map_err(|error| ApplicationError::Rules { application: id.clone(), error })?;
         let longest = settings.rules.iter().filter_map(|rule| rule.response_timeout).max();
-        let backend_of = |settings: &UpstreamSettings| {
+        let upstream_of = |settings: &UpstreamSettings| {
             let patience = settings.response_timeout.max(longest.unwrap_or_default());
-            let known = before.into_iter().flat_map(Self::backends);
-            match known.into_iter().find(|known| known.settings == *settings && known.patience == patience) {
-                Some(known) => Ok(known.clone()),
-                None => Backend::new(settings, patience, counters.upstream(&id))
-                    .map_err(|error| ApplicationError::Certificates { application: id.clone(), error }),
+            let mut known = before.into_iter().flat_map(Self::upstreams);
+            match known.find(|known| known.is_made_from(settings, patience)) {
+                Some(known) => Ok(Arc::clone(known)),
+                None => Upstream::new(settings.clone(), patience, counters.upstream(&id))
+                    .map(Arc::new)
+                    .map_err(|error| ApplicationError::Tls { application: id.clone(), error }),
             }
         };
-        let backend = backend_of(&settings.upstream)?;
+        let upstream = upstream_of(&settings.upstream)?;
         let elsewhere = settings.rules.iter().enumerate();
-        let backends = elsewhere
+        let upstreams = elsewhere
             .filter_map(|(index, rule)| Some((index, rule.upstream.as_ref()?)))
-            .map(|(index, settings)| backend_of(settings).map(|backend| (index, backend)))
+            .map(|(index, settings)| upstream_of(settings).map(|upstream| (index, upstream)))
             .collect::<Result<_, _>>()?;
         let sessions = settings
             .sessions
@@ -103,8 +89,8 @@ impl Application {
             cookies,
             id,
             site,
-            backend,
-            backends,
+            upstream,
+            upstreams,
             preserve_host: settings.preserve_host,
             trust: settings.trust,
             sessions,
@@ -114,32 +100,19 @@ impl Application {
 
 impl Application {
     /// Where a request goes that was decided on so.
-    pub(crate) fn backend(&self, decision: &Decision<'_>) -> &Backend {
-        let of_rule = |rule| self.backends.iter().find(|(index, _)| *index == rule);
-        decision.upstream.and_then(of_rule).map_or(&self.backend, |(_, backend)| backend)
+    pub(crate) fn upstream(&self, decision: &Decision<'_>) -> &Arc<Upstream> {
+        let of_rule = |rule| self.upstreams.iter().find(|(index, _)| *index == rule);
+        decision.upstream.and_then(of_rule).map_or(&self.upstream, |(_, upstream)| upstream)
     }
 
-    fn backends(&self) -> impl Iterator<Item = &Backend> {
-        [&self.backend].into_iter().chain(self.backends.iter().map(|(_, backend)| backend))
+    fn upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
+        [&self.upstream].into_iter().chain(self.upstreams.iter().map(|(_, upstream)| upstream))
     }
 }
 
 impl Sited for Application {
     fn site(&self) -> &Site {
         &self.site
-    }
-}
-
-impl Backend {
-    fn new(settings: &UpstreamSettings, patience: Duration, durations: Durations) -> std::io::Result<Self> {
-        let pool = Pool::new(settings, patience)?;
-        Ok(Self {
-            scheme: settings.scheme.clone(),
-            authority: settings.authority.clone(),
-            upstream: Arc::new(Timed::new(pool, durations)),
-            settings: settings.clone(),
-            patience,
-        })
     }
 }
 
@@ -199,14 +172,12 @@ pub enum ApplicationError {
         /// Why.
         error: RuleError,
     },
-    /// The system's certificates, by which an application over TLS is recognised, cannot be read.
-    #[error(
-        "application {application}: the system's root certificates cannot be read: {error}; install `ca-certificates`"
-    )]
-    Certificates {
+    /// TLS to its servers cannot be set up.
+    #[error("application {application}: {error}")]
+    Tls {
         /// Which one.
         application: Box<str>,
         /// Why.
-        error: std::io::Error,
+        error: TlsError,
     },
 }

@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Response;
-use hyper::body::Incoming;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use crate::application::Application;
 use crate::service::Service;
-use crate::upstream::{Answer, UpstreamError};
+use crate::upstream::{Answer, Download, UpstreamError};
 use crate::visit::Visit;
 
 /// How long the answer to a visitor who has left is awaited, whatever the application's own bound is.
@@ -39,7 +38,7 @@ impl Awaited {
         Self { answer: Some(answer), service, application, visit }
     }
 
-    pub(crate) async fn wait(mut self) -> (Result<Response<Incoming>, UpstreamError>, Visit) {
+    pub(crate) async fn wait(mut self) -> (Result<Response<Download>, UpstreamError>, Visit) {
         let answered = match &mut self.answer {
             Some(answer) => answer.await,
             // It is there from the beginning; the compiler cannot know.
@@ -56,6 +55,7 @@ impl Drop for Awaited {
         if self.visit.session.is_none() {
             return;
         }
+        answer.is_nobodys();
         // A stranger who comes and goes all the time is not waited for without end.
         let Ok(room) = Arc::clone(&self.service.late).try_acquire_owned() else {
             self.service.counters.update("left_in_a_crowd");

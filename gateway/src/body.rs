@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use crate::patience::Patience;
 use crate::phase::Serving;
 use crate::settings::Limits;
+use crate::upstream::Download;
 
 /// Why the body of a request did not arrive.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -32,7 +33,8 @@ pub(crate) enum InboundError {
 /// The body of a request on its way to an application: bounded in bytes and patience, without trailers.
 #[derive(Debug)]
 pub(crate) struct Inbound {
-    body: Incoming,
+    /// `None` is nothing, of a request that is sent again.
+    body: Option<Incoming>,
     patience: Patience,
     received: u64,
     max_bytes: Option<u64>,
@@ -48,6 +50,7 @@ pub(crate) struct Upload {
     is_dropped: AtomicBool,
     /// In nanoseconds.
     waited: AtomicU64,
+    visitor_has_left: AtomicBool,
 }
 
 impl Upload {
@@ -81,6 +84,16 @@ impl Upload {
         !self.has_ended() && !self.is_dropped.load(Ordering::Relaxed)
     }
 
+    /// Nobody waits for the answer any more.
+    pub(crate) fn leave(&self) {
+        self.visitor_has_left.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether nobody waits for the answer any more.
+    pub(crate) fn visitor_has_left(&self) -> bool {
+        self.visitor_has_left.load(Ordering::Relaxed)
+    }
+
     #[cfg(test)]
     pub(crate) fn of_nothing() -> Self {
         Self { has_ended: true.into(), ..Self::default() }
@@ -101,7 +114,7 @@ impl Inbound {
     pub(crate) fn new(body: Incoming, limits: &Limits) -> Self {
         let upload = Upload { has_ended: body.is_end_stream().into(), ..Upload::default() };
         Self {
-            body,
+            body: Some(body),
             patience: Patience::new(limits.body_timeout),
             received: 0,
             max_bytes: limits.max_body_bytes,
@@ -119,6 +132,22 @@ impl Inbound {
         }
     }
 
+    /// The body of a request that has none, once more.
+    pub(crate) fn nothing(upload: &Arc<Upload>) -> Self {
+        Self {
+            body: None,
+            patience: Patience::new(Duration::ZERO),
+            received: 0,
+            max_bytes: None,
+            upload: Arc::clone(upload),
+        }
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.is_end_stream()
+    }
+
     /// How far it has come, also for whoever does not hold the body.
     pub(crate) const fn upload(&self) -> &Arc<Upload> {
         &self.upload
@@ -126,7 +155,7 @@ impl Inbound {
 
     /// Whether the client itself says that it will be too large.
     pub(crate) fn announces_too_much(&self) -> Option<InboundError> {
-        self.max_bytes.filter(|max| self.body.size_hint().lower() > *max).map(InboundError::TooLarge)
+        self.max_bytes.filter(|max| self.size_hint().lower() > *max).map(InboundError::TooLarge)
     }
 }
 
@@ -139,8 +168,9 @@ impl HttpBody for Inbound {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, InboundError>>> {
         let this = &mut *self;
+        let Some(body) = &mut this.body else { return Poll::Ready(None) };
         loop {
-            let frame = match Pin::new(&mut this.body).poll_frame(cx) {
+            let frame = match Pin::new(&mut *body).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => frame,
                 Poll::Ready(Some(Err(error))) => {
                     return Poll::Ready(Some(Err(InboundError::Broken(error.to_string().into()))));
@@ -165,7 +195,7 @@ impl HttpBody for Inbound {
             {
                 return Poll::Ready(Some(Err(InboundError::TooLarge(max))));
             }
-            if this.body.is_end_stream() {
+            if body.is_end_stream() {
                 this.upload.end();
             }
             return Poll::Ready(Some(Ok(frame)));
@@ -173,11 +203,11 @@ impl HttpBody for Inbound {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
     }
 }
 
@@ -200,11 +230,11 @@ pub(crate) struct Outbound {
 #[derive(Debug)]
 enum Source {
     Own(Full<Bytes>),
-    Application(Incoming),
+    Application(Download),
 }
 
 impl Outbound {
-    pub(crate) const fn application(body: Incoming) -> Self {
+    pub(crate) const fn application(body: Download) -> Self {
         Self { source: Source::Application(body), _serving: None }
     }
 

@@ -10,7 +10,6 @@ use cache::Find;
 use http::header::{HOST, SET_COOKIE};
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version};
-use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use session::{Handle, Ticket};
 use storage::Unavailable;
@@ -27,7 +26,7 @@ use crate::refusal::{Asked, Refusal};
 use crate::router;
 use crate::service::Service;
 use crate::update::{Effect, Updater};
-use crate::upstream::Answer;
+use crate::upstream::{Answer, Download};
 use crate::visit::Visit;
 
 /// Has browsers drop something that they keep for a site.
@@ -193,7 +192,7 @@ impl Service {
     /// What an application's answer does to the session, and what that does to the answer.
     async fn after(
         self: &Arc<Self>,
-        mut answer: Response<Incoming>,
+        mut answer: Response<Download>,
         upgrade: Option<OnUpgrade>,
         asked: &Asked,
         course: &Course<'_>,
@@ -306,7 +305,7 @@ impl Service {
         application.cookies.hide(&mut parts.headers);
         application.trust.forward(&client, &mut parts.headers);
         if !application.preserve_host {
-            // The library writes that of the URI.
+            // The one of the server that is asked is written then.
             parts.headers.remove(HOST);
         }
         let on_upgrade = upgrade.map(|(protocol, on_upgrade)| {
@@ -317,22 +316,18 @@ impl Service {
             Some(target) if path.is_unchanged() => target.clone(),
             _ => path.with_query(parts.uri.query()).map_err(|_| Fault::new(StatusCode::BAD_REQUEST))?,
         };
-        let mut uri = http::uri::Parts::default();
-        let backend = application.backend(decision);
-        uri.scheme = Some(backend.scheme.clone());
-        uri.authority = Some(backend.authority.clone());
-        uri.path_and_query = Some(target);
-        parts.uri = Uri::from_parts(uri).map_err(|_| Fault::new(StatusCode::BAD_REQUEST))?;
+        parts.uri = Uri::from(target);
         parts.version = Version::HTTP_11;
         parts.extensions = Extensions::new();
-        let answer = backend.upstream.send(Request::from_parts(parts, body), decision.response_timeout);
+        let request = Request::from_parts(parts, body);
+        let answer = application.upstream(decision).send(request, decision.response_timeout);
         Ok((answer, on_upgrade))
     }
 
     /// An application's answer, without what was meant for us and for its connection with us.
     fn returned(
         &self,
-        mut answer: Response<Incoming>,
+        mut answer: Response<Download>,
         upgrade: Option<OnUpgrade>,
         asked: &Asked,
         course: &Course<'_>,

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
-use http::uri::{Authority, Scheme};
 use session::OnConflict;
 
 use crate::cookies::CookieSettings;
@@ -14,6 +13,9 @@ use crate::login::Login;
 use crate::pages::Pages;
 use crate::path::{Prefix, Prefixes};
 use crate::rules::{LoginPaths, Rule, SiteSettings};
+pub use crate::upstream::settings::{
+    ClientIdentity, ServerAddress, ServerSettings, TlsSettings, UpstreamSettings,
+};
 
 /// What a configuration says of the whole gateway.
 #[derive(Debug)]
@@ -88,20 +90,6 @@ impl ApplicationSettings {
             rules: self.rules.clone(),
         }
     }
-}
-
-/// Where an application is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamSettings {
-    /// `http` or `https`.
-    pub scheme: Scheme,
-    /// Host and port.
-    pub authority: Authority,
-    /// The longest that connecting may take.
-    pub connect_timeout: Duration,
-    /// The longest that the application may take to begin its answer, counted from when it has the whole request; and
-    /// the longest that it may take nothing of what is sent to it, tunnels included.
-    pub response_timeout: Duration,
 }
 
 /// How an application gets sessions.

@@ -1,20 +1,24 @@
 //! Connections that change their protocol, WebSocket above all: bytes pass both ways from then on.
 
 use http::Response;
-use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
 
 use crate::service::Service;
+use crate::upstream::Download;
 
 impl Service {
     /// Joins the client's connection with the application's once both have changed. A stop waits for it as for a
     /// request, and then cuts it off.
-    pub(crate) fn open_tunnel(&self, client: OnUpgrade, answer: &mut Response<Incoming>) {
-        let application = hyper::upgrade::on(answer);
+    pub(crate) fn open_tunnel(&self, client: OnUpgrade, answer: &mut Response<Download>) {
+        let application = hyper::upgrade::on(&mut *answer);
+        let busy = answer.body_mut().become_tunnel();
         let over = self.over.clone();
-        self.under_way.spawn(async move { over.run_until_cancelled(join(client, application)).await });
+        self.under_way.spawn(async move {
+            let _busy = busy;
+            over.run_until_cancelled(join(client, application)).await
+        });
     }
 }
 

@@ -1,117 +1,318 @@
-//! How an application is reached.
+//! How an application is reached: a request is sent to one of its servers, and to another one if that is safe.
+//!
+//! A request is sent again when nothing of it has reached an application: there was no connection, or a kept one was
+//! closed before the request was written. It is also sent again when it may be by its method (RFC 9110, 9.2.2), has no
+//! body, and the connection broke before the first byte of an answer, if it was a *kept* one or there is another server:
+//! servers close connections that they think idle, and the request that meets this is nobody's fault; one that breaks off
+//! on a new connection has gone or is about to, and is not asked again. Everything else is told to the visitor: an
+//! application may have done what it was asked to. Nothing is sent again for a visitor who has left, nor more than `retries` times, nor
+//! later than `retry_timeout`.
 
-use std::error::Error as StdError;
-use std::fmt::Debug;
-use std::future::ready;
-use std::io::ErrorKind;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::uri::Scheme;
-use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::{Client, Error as ClientError};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::time::timeout;
+use http::header::{HOST, UPGRADE};
+use http::{HeaderValue, Method, Request, Response};
+use metrics::Durations;
+use tokio::time::{Instant, timeout};
 
-use crate::body::{Inbound, InboundError, Upload};
-use crate::gateway::{KEEPALIVE, KEEPALIVE_INTERVAL};
-use crate::last_words::Connector;
-use crate::settings::UpstreamSettings;
+use self::connection::Connection;
+use self::error::{ConnectError, is_broken_connection};
+use self::health::Admission;
+use self::server::{Busy, Server};
+use self::tls::Tls;
+use crate::body::{Inbound, Upload};
 
-/// How many idle connections to one application are kept, and how long: less than the five seconds after which common
-/// servers close theirs, so that no request meets a connection that is being closed.
-const MAX_IDLE: usize = 256;
-const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+mod connect;
+mod connection;
+mod error;
+mod health;
+mod last_words;
+mod server;
+pub(crate) mod settings;
+mod tls;
 
-/// The head of an answer, with its body still to come.
-pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Response<Incoming>, UpstreamError>> + Send>>;
+pub(crate) use self::connection::Download;
+pub(crate) use self::error::UpstreamError;
+pub use self::tls::TlsError;
+use crate::settings::{ServerAddress, UpstreamSettings};
 
-/// An application that answers requests. The request names it by an absolute URI.
-pub(crate) trait Upstream: Debug + Send + Sync {
-    /// Sends a request; the answer comes within the application's time-outs, or begins within `response_timeout` where a
-    /// rule says so.
-    fn send(&self, request: Request<Inbound>, response_timeout: Option<Duration>) -> Answer;
-}
-
-/// Why an application did not answer.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum UpstreamError {
-    /// It cannot be reached.
-    #[error("the application cannot be reached: {0}")]
-    Unreachable(ClientError),
-    /// It took too long to begin its answer.
-    #[error("the application did not begin its answer within {} ms", .0.as_millis())]
-    TooSlow(Duration),
-    /// It broke off, or what it said is no HTTP.
-    #[error("the application broke off or answered something that is no HTTP: {0}")]
-    Nonsense(ClientError),
-    /// The client did not send the request whole.
-    #[error(transparent)]
-    Request(InboundError),
-}
-
-/// Connections to one application, kept open and used again.
+/// The servers of an application, and the connections to them. Can be shared by all that have the same settings.
 #[derive(Debug)]
-pub(crate) struct Pool {
-    client: Client<HttpsConnector<Connector>, Inbound>,
-    response_timeout: Duration,
+pub(crate) struct Upstream {
+    servers: Vec<Arc<Server>>,
+    /// Of all servers.
+    weight: u32,
+    settings: UpstreamSettings,
+    patience: Duration,
+    /// How long it takes to begin its answers, or to fail.
+    durations: Durations,
+    /// What the times of the servers' health are counted from.
+    since: Instant,
 }
 
-impl Pool {
-    /// Connections by these settings. Where a rule allows for more time than they do, `patience` is how long an application
-    /// may take nothing of a request.
-    pub(crate) fn new(settings: &UpstreamSettings, patience: Duration) -> std::io::Result<Self> {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_keepalive(Some(KEEPALIVE));
-        connector.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
-        connector.set_connect_timeout(Some(settings.connect_timeout));
-        connector.enforce_http(false);
-        let tls = HttpsConnectorBuilder::new();
+impl Upstream {
+    /// Makes no connection yet. Where a rule allows for more time than the settings do, `patience` is how long a server may
+    /// take nothing of a request.
+    ///
+    /// # Errors
+    /// TLS cannot be set up as it is configured.
+    pub(crate) fn new(
+        settings: UpstreamSettings,
+        patience: Duration,
+        durations: Durations,
+    ) -> Result<Self, TlsError> {
+        let is_secure = |address: &ServerAddress| matches!(address, ServerAddress::Https(_));
         // The system's certificates are only read where they are needed; there may be none on a small machine.
-        let tls = if settings.scheme == Scheme::HTTPS {
-            tls.with_native_roots()?
-        } else {
-            let none = rustls::RootCertStore::empty();
-            tls.with_tls_config(
-                rustls::ClientConfig::builder().with_root_certificates(none).with_no_client_auth(),
-            )
+        let tls = match settings.servers.iter().any(|server| is_secure(&server.address)) {
+            true => Some(Arc::new(Tls::new(&settings.tls, settings.http2)?)),
+            false => None,
         };
-        let connector =
-            tls.https_or_http().enable_http1().wrap_connector(Connector::new(connector, patience));
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .pool_max_idle_per_host(MAX_IDLE)
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            // Only when nothing of the request was sent: an application never sees it twice.
-            .retry_canceled_requests(true)
-            .build(connector);
-        Ok(Self { client, response_timeout: settings.response_timeout })
+        let servers: Vec<_> = settings
+            .servers
+            .iter()
+            .take(UpstreamSettings::MAX_SERVERS)
+            .map(|server| Arc::new(Server::new(server, tls.as_ref(), &settings, patience)))
+            .collect();
+        let weight = servers.iter().fold(0, |sum: u32, server| sum.saturating_add(server.weight));
+        Ok(Self { servers, weight, settings, patience, durations, since: Instant::now() })
+    }
+
+    /// Whether another one with these settings would be the same.
+    pub(crate) fn is_made_from(&self, settings: &UpstreamSettings, patience: Duration) -> bool {
+        self.settings == *settings && self.patience == patience
+    }
+
+    /// Sends a request, whose URI is a path and whose `Host` is the visitor's, or missing where the application shall see
+    /// that of the server. The answer comes within the application's time-outs, or begins within `response_timeout` where a
+    /// rule says so.
+    pub(crate) fn send(
+        self: &Arc<Self>,
+        request: Request<Inbound>,
+        response_timeout: Option<Duration>,
+    ) -> Answer {
+        let upload = Arc::clone(request.body().upload());
+        let sending = Sending {
+            upstream: Arc::clone(self),
+            host: request.headers().get(HOST).cloned(),
+            http2: !request.headers().contains_key(UPGRADE),
+            upload: Arc::clone(&upload),
+            response_timeout: response_timeout.unwrap_or(self.settings.response_timeout),
+            began: Instant::now(),
+            again: 0,
+            asked: 0,
+            needs_new: false,
+        };
+        let answering = async move {
+            let (upstream, upload, began) =
+                (Arc::clone(&sending.upstream), Arc::clone(&sending.upload), sending.began);
+            let answer = sending.answer(request).await;
+            let waited = began.elapsed();
+            upstream.durations.observe(waited);
+            // Whoever counts the request takes it off what we took ourselves.
+            upload.wait(waited);
+            answer
+        };
+        Answer { answering: Box::pin(answering), upload }
+    }
+
+    /// The server to ask next, of those that were not: of two that are drawn by weight, the one that has less to do. If
+    /// all are out, the one that would be back first is better than none.
+    fn choose(&self, asked: u64) -> Option<Chosen> {
+        if let [only] = self.servers.as_slice() {
+            return (asked == 0).then(|| Chosen { index: 0, admission: Admission::In, busy: only.begin() });
+        }
+        let (first, second) = (self.draw(), self.draw());
+        let lighter = match (self.servers.get(first), self.servers.get(second)) {
+            (Some(one), Some(other)) if other.load(one) < one.load(other) => [second, first],
+            _ => [first, second],
+        };
+        let now = self.now();
+        let hold = u64::try_from(self.settings.connect_timeout.as_millis()).unwrap_or(u64::MAX);
+        let left = |index: &usize| asked & bit(*index) == 0;
+        lighter
+            .into_iter()
+            .chain(0..self.servers.len())
+            .filter(left)
+            .find_map(|index| {
+                let server = self.servers.get(index)?;
+                let admission = server.health.admit(now, hold);
+                (admission != Admission::Out).then(|| Chosen { index, admission, busy: server.begin() })
+            })
+            .or_else(|| {
+                let until = |index: &usize| self.servers.get(*index).map(|server| server.health.out_until());
+                let index = (0..self.servers.len()).filter(left).min_by_key(until)?;
+                let busy = self.servers.get(index)?.begin();
+                Some(Chosen { index, admission: Admission::Out, busy })
+            })
+    }
+
+    /// A server, by weight.
+    fn draw(&self) -> usize {
+        let mut at = fastrand::u32(..self.weight.max(1));
+        self.servers
+            .iter()
+            .position(|server| match at.checked_sub(server.weight) {
+                Some(rest) => {
+                    at = rest;
+                    false
+                }
+                None => true,
+            })
+            .unwrap_or(0)
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 
-impl Upstream for Pool {
-    fn send(&self, request: Request<Inbound>, response_timeout: Option<Duration>) -> Answer {
-        if let Some(too_large) = request.body().announces_too_much() {
-            return Box::pin(ready(Err(UpstreamError::Request(too_large))));
-        }
-        let upload = Arc::clone(request.body().upload());
-        let answer = self.client.request(request);
-        let response_timeout = response_timeout.unwrap_or(self.response_timeout);
-        Box::pin(async move {
-            within(response_timeout, &upload, answer).await?.map_err(|error| match inbound(error) {
-                Ok(inbound) => UpstreamError::Request(inbound),
-                Err(error) if error.is_connect() => UpstreamError::Unreachable(error),
-                Err(error) if is_timed_out(&error) => UpstreamError::TooSlow(response_timeout),
-                Err(error) => UpstreamError::Nonsense(error),
-            })
-        })
+/// A server that is asked.
+struct Chosen {
+    index: usize,
+    admission: Admission,
+    busy: Busy,
+}
+
+/// An answer on its way: its head, with the body still to come.
+pub(crate) struct Answer {
+    answering: Pin<Box<dyn Future<Output = Result<Response<Download>, UpstreamError>> + Send>>,
+    upload: Arc<Upload>,
+}
+
+impl Answer {
+    /// The visitor has left: what was sent may be answered, and nothing is sent again.
+    pub(crate) fn is_nobodys(&self) {
+        self.upload.leave();
     }
+}
+
+impl Future for Answer {
+    type Output = Result<Response<Download>, UpstreamError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.answering.as_mut().poll(cx)
+    }
+}
+
+/// A request that is being sent.
+struct Sending {
+    upstream: Arc<Upstream>,
+    host: Option<HeaderValue>,
+    /// Whether it may travel by HTTP/2, where a connection cannot change its protocol.
+    http2: bool,
+    upload: Arc<Upload>,
+    response_timeout: Duration,
+    began: Instant,
+    /// How often it was sent again.
+    again: u32,
+    /// One bit for each server that could not be reached.
+    asked: u64,
+    /// Kept connections have failed it.
+    needs_new: bool,
+}
+
+impl Sending {
+    async fn answer(mut self, mut request: Request<Inbound>) -> Result<Response<Download>, UpstreamError> {
+        if let Some(too_large) = request.body().announces_too_much() {
+            return Err(UpstreamError::Request(too_large));
+        }
+        let may_repeat = self.http2 && is_idempotent(request.method()) && request.body().is_nothing();
+        let mut failed = UpstreamError::Unreachable(ConnectError::Nobody);
+        while let Some(chosen) = self.upstream.choose(self.asked) {
+            let server = Arc::clone(chosen.busy.server());
+            let mut connection = match self.connection(&server).await {
+                Ok(connection) => connection,
+                Err(error) => {
+                    self.asked |= bit(chosen.index);
+                    failed = self.blame(&chosen, error.into());
+                    if self.may_go_on() { continue } else { break }
+                }
+            };
+            let has_others = self.upstream.servers.len() > 1;
+            let spare =
+                (may_repeat && (connection.is_kept || has_others)).then(|| copy(&request, &self.upload));
+            let longest = self.response_timeout;
+            let sending = connection.send(request, self.host.as_ref(), &server);
+            let mut error = match within(longest, &self.upload, sending).await {
+                Ok(Ok(answer)) => {
+                    if server.health.succeeded() {
+                        tracing::info!(server = server.name(), "a server of an application is back");
+                    }
+                    return Ok(answer.map(|body| Download::new(body, connection, chosen.busy)));
+                }
+                Ok(Err(error)) => error,
+                Err(error) => return Err(self.blame(&chosen, error)),
+            };
+            let unsent = error.take_message();
+            let is_kept = unsent.is_some() || connection.is_kept;
+            let again = unsent
+                .or_else(|| spare.filter(|_| !connection.has_heard() && is_broken_connection(error.error())));
+            failed = UpstreamError::of(error.into_error(), longest);
+            if is_kept && again.is_some() {
+                self.needs_new = true;
+            } else {
+                self.asked |= bit(chosen.index);
+                failed = self.blame(&chosen, failed);
+            }
+            match again {
+                Some(again) if self.may_go_on() => request = again,
+                _ => break,
+            }
+        }
+        Err(failed)
+    }
+
+    async fn connection(&self, server: &Server) -> Result<Connection, ConnectError> {
+        let kept = if self.needs_new { None } else { server.kept(self.http2, Instant::now()) };
+        match kept {
+            Some(kept) => Ok(kept),
+            None => server.connect(self.http2).await,
+        }
+    }
+
+    /// Whether it may be sent once more.
+    fn may_go_on(&mut self) -> bool {
+        let settings = &self.upstream.settings;
+        let may = self.again < settings.retries
+            && !self.upload.visitor_has_left()
+            && self.began.elapsed() <= settings.retry_timeout;
+        self.again += u32::from(may);
+        may
+    }
+
+    /// A server that fails too often is left alone for a while, if there are others.
+    fn blame(&self, chosen: &Chosen, error: UpstreamError) -> UpstreamError {
+        let server = chosen.busy.server();
+        if self.upstream.servers.len() > 1
+            && error.is_the_servers()
+            && let Some(milliseconds) =
+                server.health.failed(chosen.admission, self.upstream.now(), fastrand::u8(..))
+        {
+            tracing::warn!(server = server.name(), %error, milliseconds, "a server of an application is left alone");
+        }
+        error
+    }
+}
+
+const fn bit(index: usize) -> u64 {
+    1 << (index % 64)
+}
+
+/// Whether a method may be repeated when nobody knows what became of it (RFC 9110, 9.2.2).
+fn is_idempotent(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
+}
+
+/// The same request, which has no body.
+fn copy(request: &Request<Inbound>, upload: &Arc<Upload>) -> Request<Inbound> {
+    let mut copy = Request::new(Inbound::nothing(upload));
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    copy
 }
 
 /// Waits for an answer. As long as the request still moves, or is the client's to send, the application has not been
@@ -132,21 +333,4 @@ async fn within<T>(
             return Err(UpstreamError::TooSlow(longest));
         }
     }
-}
-
-/// Whether the application did not take the request.
-fn is_timed_out(error: &ClientError) -> bool {
-    causes(error).any(|cause| {
-        cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::TimedOut)
-    })
-}
-
-/// The fault of the client's that made a request fail, if it was that.
-fn inbound(error: ClientError) -> Result<InboundError, ClientError> {
-    let inbound = causes(&error).find_map(|cause| cause.downcast_ref::<InboundError>()).cloned();
-    inbound.ok_or(error)
-}
-
-fn causes(error: &ClientError) -> impl Iterator<Item = &(dyn StdError + 'static)> {
-    std::iter::successors(error.source(), |cause| (**cause).source())
 }

@@ -11,7 +11,7 @@ use gateway::handoff::{Format, Presentation};
 use gateway::login::{Allowance, LimitSettings, Login, LoginSettings, Verifiers};
 use gateway::pages::{Pages, TemplateFiles};
 use gateway::path::{Prefix, Prefixes};
-use gateway::settings::{ApplicationSettings, SessionSettings, UpstreamSettings};
+use gateway::settings::{ApplicationSettings, ServerAddress, SessionSettings, UpstreamSettings};
 use http::uri::Authority;
 use miette::{IntoDiagnostic, WrapErr};
 use seal::Keys;
@@ -63,16 +63,18 @@ fn one(application: &Application, common: &Common<'_>) -> miette::Result<Applica
     let origin = &application.upstream;
     let authority = Authority::from_str(&format!("{}:{}", origin.host, origin.port)).into_diagnostic()?;
     let upstream = UpstreamSettings {
-        scheme: match origin.scheme {
-            Scheme::Http => http::uri::Scheme::HTTP,
-            Scheme::Https => http::uri::Scheme::HTTPS,
-        },
-        authority,
         connect_timeout: application.connect_timeout,
         response_timeout: match application.response_timeout {
             Duration::ZERO => FOREVER,
             bound => bound,
         },
+        ..UpstreamSettings::new(vec![
+            match origin.scheme {
+                Scheme::Http => ServerAddress::Http(authority),
+                Scheme::Https => ServerAddress::Https(authority),
+            }
+            .into(),
+        ])
     };
     let sessions = match application.carrier {
         Carrier::None => None,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use interop::{Answer, Capture};
 
 use crate::application::Application;
-use crate::given::{Gateway, Plan, eventually, gateway, plan};
+use crate::given::{Gateway, Plan, eventually, gateway, plan, upstream};
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -119,7 +119,7 @@ fn a_crowd_that_comes_and_goes_leaves_nothing_behind() {
     .unwrap();
     let unused = Application::start();
     for has_sessions in [false, true] {
-        let upstream = capture.address().to_string();
+        let upstream = upstream([capture.address()]);
         let gateway = Plan { upstream, has_sessions, ..plan(&unused) }.start();
         thread::scope(|scope| {
             for crowd in 0..8 {

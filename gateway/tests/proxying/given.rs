@@ -12,9 +12,10 @@ use gateway::handoff::{Format, Presentation};
 use gateway::pages::Pages;
 use gateway::path::{Prefix, Prefixes};
 use gateway::rules::Rule;
-use gateway::settings::{ApplicationSettings, GatewaySettings, Limits, SessionSettings, UpstreamSettings};
+use gateway::settings::{
+    ApplicationSettings, GatewaySettings, Limits, ServerAddress, SessionSettings, UpstreamSettings,
+};
 use http::HeaderName;
-use http::uri::Scheme;
 use interop::raw::Connection;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
@@ -32,7 +33,7 @@ use crate::application::Application;
 pub(crate) struct Plan {
     pub(crate) id: &'static str,
     pub(crate) listen: &'static str,
-    pub(crate) upstream: String,
+    pub(crate) upstream: UpstreamSettings,
     pub(crate) hosts: &'static [&'static str],
     pub(crate) preserve_host: bool,
     pub(crate) trusted: &'static [&'static str],
@@ -50,7 +51,7 @@ pub(crate) fn plan(application: &Application) -> Plan {
     Plan {
         id: "application",
         listen: "127.0.0.1:0",
-        upstream: application.address().to_string(),
+        upstream: upstream([application.address()]),
         hosts: &[],
         preserve_host: true,
         trusted: &[],
@@ -61,6 +62,12 @@ pub(crate) fn plan(application: &Application) -> Plan {
         limits: limits(),
         rules: Vec::new(),
     }
+}
+
+/// These addresses, as servers that do the same.
+pub(crate) fn upstream(servers: impl IntoIterator<Item = SocketAddr>) -> UpstreamSettings {
+    let address = |server: SocketAddr| ServerAddress::Http(server.to_string().parse().unwrap());
+    UpstreamSettings::new(servers.into_iter().map(|server| address(server).into()).collect())
 }
 
 pub(crate) fn limits() -> Limits {
@@ -133,10 +140,9 @@ impl Plan {
             hosts: self.hosts.iter().map(|host| (*host).into()).collect(),
             path: Prefix::parse("/").unwrap(),
             upstream: UpstreamSettings {
-                scheme: Scheme::HTTP,
-                authority: self.upstream.parse().unwrap(),
                 connect_timeout: self.connect_timeout,
                 response_timeout: self.response_timeout,
+                ..self.upstream
             },
             preserve_host: self.preserve_host,
             trust: Trust::new(self.trusted.iter().map(|network| network.parse().unwrap()), self.writes),

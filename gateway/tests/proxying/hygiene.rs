@@ -9,7 +9,7 @@ use std::time::Duration;
 use interop::{Capture, Request};
 
 use crate::application::Application;
-use crate::given::{Gateway, Plan, plan};
+use crate::given::{Gateway, Plan, plan, upstream};
 
 /// Long enough for one request more to show up, if there is one.
 const SILENCE: Duration = Duration::from_millis(30);
@@ -30,7 +30,7 @@ fn check(cases: &[Case]) {
     let capture = Capture::start().unwrap();
     // Nobody connects to this one; it only fills the plan.
     let unused = Application::start();
-    let upstream = capture.address().to_string();
+    let upstream = upstream([capture.address()]);
     let gateway = Plan { upstream, has_sessions: true, ..plan(&unused) }.start();
     let wrong: Vec<String> = cases
         .iter()
@@ -235,7 +235,7 @@ fn a_client_cannot_write_what_only_the_gateway_writes() {
 fn a_broken_chunk_never_becomes_a_whole_request() {
     let capture = Capture::start().unwrap();
     let unused = Application::start();
-    let gateway = Plan { upstream: capture.address().to_string(), ..plan(&unused) }.start();
+    let gateway = Plan { upstream: upstream([capture.address()]), ..plan(&unused) }.start();
     for body in [
         "zz\r\nhello\r\n0\r\n\r\n",
         "+5\r\nhello\r\n0\r\n\r\n",

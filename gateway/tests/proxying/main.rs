@@ -17,6 +17,7 @@ extern crate cloakroom_gateway as gateway;
 mod application;
 mod given;
 
+mod again;
 mod bodies;
 mod connections;
 mod departures;

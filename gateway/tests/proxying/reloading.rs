@@ -8,7 +8,7 @@ use interop::raw::Connection;
 use interop::{Answer, Capture};
 
 use crate::application::Application;
-use crate::given::{Gateway, Plan, eventually, gateway, limits, ok, plan};
+use crate::given::{Gateway, Plan, eventually, gateway, limits, ok, plan, upstream};
 
 const GET: &str = "GET / HTTP/1.1\r\nHOST\r\n\r\n";
 
@@ -129,7 +129,7 @@ fn a_storm_of_reloads_loses_no_request() {
     let answering = |word: &'static str| Capture::answering(move |_| Answer::ok(word)).unwrap();
     let (left, right) = (answering("left"), answering("right"));
     let to =
-        |capture: &Capture| Plan { upstream: capture.address().to_string(), ..plan(&Application::start()) };
+        |capture: &Capture| Plan { upstream: upstream([capture.address()]), ..plan(&Application::start()) };
     let gateway = to(&left).start();
     let mut said = thread::scope(|scope| {
         let clients: Vec<_> = (0..4)

@@ -155,8 +155,9 @@ async fn a_conflict_that_nobody_saw_is_told_again() {
     visitor.get("/").answered(update("key=first")).await;
     gate.open();
     held.await.unwrap();
-    let failed =
-        visitor.get("/").answered(crate::application::failing(crate::application::Fault::HangsUp)).await;
+    // A GET would be asked again on another connection.
+    let failing = crate::application::failing(crate::application::Fault::HangsUp);
+    let failed = visitor.post("/", &[]).answered(failing).await;
     assert_eq!(failed.status, 502);
     assert_eq!(failed.seen().header("x-session-conflict"), Some("key"));
     assert_eq!(visitor.get("/").await.seen().header("x-session-conflict"), Some("key"));

@@ -206,7 +206,8 @@ async fn applications_that_fail_leave_the_session_as_it_was() {
         (Fault::Sleeps, 504, "too_slow"),
     ] {
         let before = house.counted("upstream_failed", reason);
-        let reply = visitor.get("/").answered(failing(fault)).await;
+        // A GET would be asked again on another connection.
+        let reply = visitor.post("/", &[]).answered(failing(fault)).await;
         assert_eq!(reply.status, code, "{fault:?}");
         assert!(reply.set_cookies().is_empty());
         assert_eq!(reply.header("cache-control"), Some("no-store"));

@@ -11,9 +11,8 @@ use gateway::login::{Login, LoginSettings};
 use gateway::pages::Pages;
 use gateway::path::{Prefix, Prefixes};
 use gateway::rules::Rule;
-use gateway::settings::{ApplicationSettings, SessionSettings, UpstreamSettings};
+use gateway::settings::{ApplicationSettings, ServerAddress, SessionSettings, UpstreamSettings};
 use http::HeaderName;
-use http::uri::Scheme;
 use seal::{Key, KeyRing, KeyState, Keys};
 use session::{OnConflict, Timeouts};
 use tempfile::TempDir;
@@ -147,10 +146,8 @@ pub(crate) async fn settings_of(
         hosts: plan.hosts.iter().map(|host| (*host).into()).collect(),
         path: Prefix::parse(plan.path).unwrap(),
         upstream: UpstreamSettings {
-            scheme: Scheme::HTTP,
-            authority,
-            connect_timeout: Duration::from_secs(5),
             response_timeout: plan.response_timeout,
+            ..UpstreamSettings::new(vec![ServerAddress::Http(authority).into()])
         },
         preserve_host: true,
         trust: Trust::new([], Writes::XForwarded),

@@ -8,46 +8,28 @@
 
 use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-use http::Uri;
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
-use tower_service::Service;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::patience::Patience;
 
-/// Makes connections whose last words are heard.
-#[derive(Debug, Clone)]
-pub(crate) struct Connector {
-    http: HttpConnector,
-    write_timeout: Duration,
-}
+/// What a connection has heard, for whoever sends on it.
+#[derive(Debug, Default)]
+pub(crate) struct Heard(AtomicBool);
 
-impl Connector {
-    /// Connects by `http`. An application may take nothing of a request for at most `write_timeout`.
-    pub(crate) const fn new(http: HttpConnector, write_timeout: Duration) -> Self {
-        Self { http, write_timeout }
-    }
-}
-
-type Socket = <HttpConnector as Service<Uri>>::Response;
-
-impl Service<Uri> for Connector {
-    type Response = LastWords<Socket>;
-    type Error = <HttpConnector as Service<Uri>>::Error;
-    type Future = BoxFuture<'static, std::result::Result<Self::Response, Self::Error>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<std::result::Result<(), Self::Error>> {
-        self.http.poll_ready(cx)
+impl Heard {
+    /// From here on it counts again: a request is sent.
+    pub(crate) fn nothing_yet(&self) {
+        self.0.store(false, Ordering::Relaxed);
     }
 
-    fn call(&mut self, target: Uri) -> Self::Future {
-        let connecting = self.http.call(target);
-        let write_timeout = self.write_timeout;
-        Box::pin(async move { connecting.await.map(|socket| LastWords::of(socket, write_timeout)) })
+    /// Whether a byte came since.
+    pub(crate) fn is_something(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -55,13 +37,20 @@ impl Service<Uri> for Connector {
 #[derive(Debug)]
 pub(crate) struct LastWords<S> {
     socket: S,
+    heard: Arc<Heard>,
     is_unheard: bool,
     writing: Patience,
 }
 
 impl<S> LastWords<S> {
-    const fn of(socket: S, write_timeout: Duration) -> Self {
-        Self { socket, is_unheard: false, writing: Patience::new(write_timeout) }
+    /// The application may take nothing of a request for at most `write_timeout`.
+    pub(crate) fn new(socket: S, write_timeout: Duration) -> Self {
+        Self { socket, heard: Arc::default(), is_unheard: false, writing: Patience::new(write_timeout) }
+    }
+
+    /// What it hears.
+    pub(crate) const fn heard(&self) -> &Arc<Heard> {
+        &self.heard
     }
 
     /// A write that failed never ends: the end of the connection is what reading says.
@@ -84,13 +73,18 @@ impl<S> LastWords<S> {
     }
 }
 
-impl<S: Read + Unpin> Read for LastWords<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<Result<()>> {
-        Pin::new(&mut self.socket).poll_read(cx, buf)
+impl<S: AsyncRead + Unpin> AsyncRead for LastWords<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.socket).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.heard.0.store(true, Ordering::Relaxed);
+        }
+        read
     }
 }
 
-impl<S: Write + Unpin> Write for LastWords<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for LastWords<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
         if self.is_unheard {
             return Poll::Pending;
@@ -124,11 +118,5 @@ impl<S: Write + Unpin> Write for LastWords<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         Pin::new(&mut self.socket).poll_shutdown(cx)
-    }
-}
-
-impl<S: Connection> Connection for LastWords<S> {
-    fn connected(&self) -> Connected {
-        self.socket.connected()
     }
 }

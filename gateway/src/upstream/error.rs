@@ -1,0 +1,111 @@
+//! Why an application did not answer, and who is to blame.
+
+use std::error::Error as StdError;
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use h2::Reason;
+
+use crate::body::InboundError;
+
+/// Why an application did not answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UpstreamError {
+    /// It cannot be reached.
+    #[error("the application cannot be reached: {0}")]
+    Unreachable(#[from] ConnectError),
+    /// It took too long to begin its answer.
+    #[error("the application did not begin its answer within {} ms", .0.as_millis())]
+    TooSlow(Duration),
+    /// It broke off, or what it said is no HTTP.
+    #[error("the application broke off or answered something that is no HTTP: {}", Chain(.0))]
+    Nonsense(hyper::Error),
+    /// The client did not send the request whole.
+    #[error(transparent)]
+    Request(InboundError),
+}
+
+/// Why there is no connection to a server. Nothing of a request has reached it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    #[error("the name {host} is not known: {error}")]
+    Name { host: Box<str>, error: std::io::Error },
+    #[error("{server} takes no connection: {error}")]
+    Refused { server: Box<str>, error: std::io::Error },
+    #[error("{server} did not take a connection within {} ms", .after.as_millis())]
+    TooSlow { server: Box<str>, after: Duration },
+    #[error("{server} and we do not agree on TLS: {error}")]
+    Tls { server: Box<str>, error: std::io::Error },
+    #[error("{server} does not speak HTTP as it should: {}", Chain(.error))]
+    Handshake { server: Box<str>, error: hyper::Error },
+    #[error("there is no server left to ask")]
+    Nobody,
+}
+
+impl UpstreamError {
+    /// What a failed request means, which may be the client's fault.
+    pub(crate) fn of(error: hyper::Error, response_timeout: Duration) -> Self {
+        let inbound = causes(&error).find_map(|cause| cause.downcast_ref::<InboundError>()).cloned();
+        match inbound {
+            Some(inbound) => Self::Request(inbound),
+            None if is_timed_out(&error) => Self::TooSlow(response_timeout),
+            None => Self::Nonsense(error),
+        }
+    }
+
+    /// Whether the server is to blame.
+    pub(crate) const fn is_the_servers(&self) -> bool {
+        !matches!(self, Self::Request(_))
+    }
+}
+
+/// Whether the connection broke, rather than that somebody said something wrong on it.
+pub(crate) fn is_broken_connection(error: &hyper::Error) -> bool {
+    error.is_incomplete_message()
+        || error.is_canceled()
+        || error.is_closed()
+        || causes(error).any(|cause| {
+            let broke = cause.downcast_ref::<std::io::Error>().is_some_and(|error| {
+                use ErrorKind::{
+                    BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof,
+                };
+                matches!(
+                    error.kind(),
+                    BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof
+                )
+            });
+            broke || cause.downcast_ref::<h2::Error>().is_some_and(is_refused)
+        })
+}
+
+/// Whether a server says that it has not looked at the request (RFC 9113, 8.7).
+fn is_refused(error: &h2::Error) -> bool {
+    error.is_remote()
+        && match error.reason() {
+            Some(Reason::REFUSED_STREAM) => error.is_reset(),
+            Some(Reason::NO_ERROR) => error.is_go_away(),
+            _ => false,
+        }
+        || error.is_io()
+}
+
+/// Whether the application did not take the request.
+fn is_timed_out(error: &hyper::Error) -> bool {
+    causes(error).any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::TimedOut)
+    })
+}
+
+fn causes(error: &hyper::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    std::iter::successors(error.source(), |cause| (**cause).source())
+}
+
+/// An error with what it comes from, which the library does not say by itself.
+struct Chain<'a>(&'a hyper::Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}", self.0)?;
+        causes(self.0).try_for_each(|cause| write!(formatter, ": {cause}"))
+    }
+}
