@@ -15,7 +15,7 @@ use crate::port::Port;
 use crate::process::{Process, find};
 use crate::scratch;
 
-const FLAGS: [&str; 10] = [
+const FLAGS: [&str; 11] = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -27,6 +27,8 @@ const FLAGS: [&str; 10] = [
     "--disable-component-update",
     "--disable-sync",
     "--hide-scrollbars",
+    // Names that nobody can have (RFC 6761), for sites of a test over TLS.
+    "--host-resolver-rules=MAP *.test 127.0.0.1",
 ];
 
 /// What the pages are shown on.
@@ -105,6 +107,8 @@ impl Chromium {
         }
         let capabilities = json!({
             "browserName": "chrome",
+            // Those of the tests are signed by nobody.
+            "acceptInsecureCerts": true,
             "goog:chromeOptions": {
                 "binary": browser,
                 "args": flags,

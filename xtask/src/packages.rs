@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::steps::{Failed, program};
 
 /// What the tests and the benchmark start, by a file that tells that it is there.
-const NEEDED: [(&str, &str); 11] = [
+const NEEDED: [(&str, &str); 12] = [
     ("nginx-light", "nginx"),
     ("apache2", "apache2"),
     ("haproxy", "haproxy"),
@@ -20,6 +20,7 @@ const NEEDED: [(&str, &str); 11] = [
     ("chromium-driver", "chromedriver"),
     ("python3-django", "/usr/lib/python3/dist-packages/django"),
     ("curl", "curl"),
+    ("openssl", "openssl"),
     ("prometheus", "promtool"),
     ("sqlite3", "sqlite3"),
     ("libaprutil1-dbd-sqlite3", "/usr/lib/x86_64-linux-gnu/apr-util-1/apr_dbd_sqlite3.so"),
