@@ -73,11 +73,16 @@ impl Prefix {
     }
 
     fn stands_to(&self, path: &NormalPath<'_>, cut: Cut) -> Standing {
-        let mut read = WideReading::new(path.as_str(), cut);
-        if !WideReading::new(&self.0, cut).all(|byte| read.next() == Some(byte)) {
-            return Standing::Outside;
+        let (mut read, mut last) = (WideReading::new(path.as_str(), cut), 0);
+        for byte in WideReading::new(&self.0, cut) {
+            if read.next() != Some(byte) {
+                return Standing::Outside;
+            }
+            last = byte;
         }
-        match (read.next(), read.next()) {
+        // Where its last segment is parameters only, the slash behind it has been read already.
+        let next = if last == b'/' { Some(last) } else { read.next() };
+        match (next, read.next()) {
             (None, _) | (Some(b'/'), None) => Standing::Same,
             (Some(b'/'), Some(_)) => Standing::Below,
             // Only the asterisk has something else behind the root.
@@ -219,6 +224,9 @@ mod tests {
             ("/x/y/api", "/x;%2Fy/api", Standing::Outside, Standing::Same),
             ("/x/api", "/x%3B/api", Standing::Outside, Standing::Same),
             ("/x", "/x;%2Fy", Standing::Outside, Standing::Same),
+            // A last segment of parameters only.
+            ("/a/%3Bb", "/a/;b/c", Standing::Outside, Standing::Below),
+            ("/a/%3Bb", "/a/;b", Standing::Outside, Standing::Same),
             ("/", "/", Standing::Same, Standing::Same),
             ("/", "/;v=1", Standing::Below, Standing::Same),
             ("/", "/x%2Fy", Standing::Below, Standing::Below),
