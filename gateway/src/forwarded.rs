@@ -161,7 +161,8 @@ impl Trust {
         push_address(client.address, &mut listed, &mut forwarded);
         forwarded.push_str(";proto=");
         forwarded.push_str(client.scheme());
-        if let Some(host) = client.host() {
+        let host = client.host();
+        if let Some(host) = &host {
             let quote = if host.as_str().contains(':') { "\"" } else { "" };
             forwarded.extend([";host=", quote, host.as_str(), quote]);
         }
@@ -173,8 +174,9 @@ impl Trust {
         insert(headers, &X_FORWARDED_FOR, &listed);
         insert(headers, &FORWARDED, &forwarded);
         headers.insert(&X_FORWARDED_PROTO, HeaderValue::from_static(client.scheme()));
-        if let Some(host) = &client.host {
-            headers.insert(&X_FORWARDED_HOST, host.clone());
+        // What is no host could be read as a list of several.
+        if let (Some(value), Some(_)) = (&client.host, host) {
+            headers.insert(&X_FORWARDED_HOST, value.clone());
         }
         removed
     }

@@ -190,6 +190,13 @@ fn a_trusted_proxy_is_listed_and_its_other_headers_stay() {
     );
 }
 
+#[test]
+fn what_is_no_host_is_told_to_nobody() {
+    // Another gateway would take the last of such a list for the host.
+    let lines = forwarded("1.2.3.4", false, &[("Host", "[:80, evil.example")]);
+    assert!(!lines.iter().any(|line| line.starts_with("x-forwarded-host")), "{lines:?}");
+}
+
 proptest! {
     /// Another gateway of ours behind this one finds the same client, in either kind of header.
     #[test]
