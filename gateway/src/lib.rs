@@ -8,6 +8,8 @@
 pub mod caching;
 pub mod cookies;
 pub mod forwarded;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod handoff;
 pub mod hygiene;
 pub mod login;

@@ -9,6 +9,8 @@
 
 mod answers;
 mod form;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod limits;
 mod origin;
 mod passwords;

@@ -2,6 +2,7 @@
 //!
 //! Only the standard library is used, so that the first command on a fresh machine starts within seconds.
 
+mod fuzz;
 mod packages;
 mod steps;
 mod test;
@@ -17,6 +18,9 @@ What developers of Cloakroom run.
   cargo xtask test           install what the tests need, if it may (Debian packages, as root),
                              build the program, run every test and every example in the documentation
   cargo xtask bench gateway  measure the gateway beside nginx, HAProxy and Apache on this machine
+  cargo xtask fuzz [--seconds N] [TARGET ...]
+                             feed each target (fuzz/src) with what libFuzzer makes of its corpus, for N seconds
+                             together; keep what adds to the corpus, and what breaks a law
   cargo xtask screenshots    take the pictures of the demonstration and the login page
                              into docs/src/images
   cargo xtask help           this text
@@ -34,6 +38,7 @@ fn main() -> ExitCode {
     let done = match words.as_slice() {
         ["test"] => test::run(),
         ["bench", rest @ ..] => bench(rest),
+        ["fuzz", rest @ ..] => fuzz::run(rest),
         ["screenshots"] => screenshots(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

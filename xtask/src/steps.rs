@@ -2,7 +2,9 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 
@@ -48,6 +50,13 @@ impl Step {
         self
     }
 
+    /// Adds arguments.
+    pub(crate) fn and(mut self, arguments: &[&str]) -> Self {
+        self.command.args(arguments);
+        self.shown = format!("{} {}", self.shown, arguments.join(" "));
+        self
+    }
+
     /// Whether it runs and ends well, with nothing shown.
     pub(crate) fn succeeds_quietly(mut self) -> bool {
         self.command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
@@ -61,6 +70,16 @@ impl Step {
             Ok(status) => Err(self.failed(format!("ended with {status}"))),
             Err(error) => Err(self.failed(format!("did not start: {error}"))),
         }
+    }
+
+    /// Runs it, and keeps what it prints in a file. Says whether it ended well.
+    pub(crate) fn logged_to(mut self, file: &Path) -> Result<bool, Failed> {
+        eprintln!("== {}", self.shown);
+        let log = File::create(file).and_then(|log| Ok((log.try_clone()?, log)));
+        let (log, errors) =
+            log.map_err(|error| self.failed(format!("has no log {}: {error}", file.display())))?;
+        let status = self.command.stdout(log).stderr(errors).status();
+        status.map(|status| status.success()).map_err(|error| self.failed(format!("did not start: {error}")))
     }
 
     /// Runs it, shows what it prints as it comes, and keeps that. A bad end is for the caller to judge.

@@ -4,6 +4,8 @@
 //! all of them taken for some seconds is told so, rather than that everybody waits behind a flood of attempts.
 
 mod apr1;
+#[cfg(feature = "fuzzing")]
+pub(super) mod fuzzing;
 mod hash;
 mod users;
 
