@@ -20,7 +20,7 @@ use cache::Settings;
 use gateway::Gateway;
 use gateway::login::Verifiers;
 use gateway::pages::Pages;
-use gateway::settings::{GatewaySettings, Limits};
+use gateway::settings::{GatewaySettings, Http2Limits, Limits, SecureSettings};
 use miette::{IntoDiagnostic, WrapErr, miette};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
@@ -154,7 +154,8 @@ fn gateway_settings(
 ) -> miette::Result<GatewaySettings> {
     let applications = applications::settings(configuration, keys, &pages, verifiers, before)?;
     let limits = limits(configuration);
-    Ok(GatewaySettings { applications, limits, has_access_log: configuration.log.access, pages })
+    let secure = SecureSettings::default();
+    Ok(GatewaySettings { applications, limits, has_access_log: configuration.log.access, pages, secure })
 }
 
 async fn open_storage(
@@ -210,5 +211,6 @@ fn limits(configuration: &Configuration) -> Limits {
         max_body_bytes: (gateway.max_body_bytes > 0).then_some(gateway.max_body_bytes),
         drain_timeout: gateway.drain_timeout,
         max_connections: gateway.max_connections as usize,
+        http2: Http2Limits::default(),
     }
 }

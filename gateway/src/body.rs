@@ -12,8 +12,9 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 
 use crate::patience::Patience;
-use crate::phase::Serving;
+use crate::phase::{Phase, Receiving, Serving};
 use crate::settings::Limits;
+use crate::stream::Taking;
 use crate::upstream::Download;
 
 /// Why the body of a request did not arrive.
@@ -39,6 +40,8 @@ pub(crate) struct Inbound {
     received: u64,
     max_bytes: Option<u64>,
     upload: Arc<Upload>,
+    /// Until all of it is read, or nobody reads it any more.
+    receiving: Option<Receiving>,
 }
 
 /// How far a request has come: its body, and for how long the application was waited for.
@@ -47,7 +50,6 @@ pub(crate) struct Upload {
     steps: AtomicU64,
     awaits_client: AtomicBool,
     has_ended: AtomicBool,
-    is_dropped: AtomicBool,
     /// In nanoseconds.
     waited: AtomicU64,
     visitor_has_left: AtomicBool,
@@ -79,11 +81,6 @@ impl Upload {
         self.has_ended.load(Ordering::Relaxed)
     }
 
-    /// Whether somebody would still read the rest of it.
-    pub(crate) fn goes_on(&self) -> bool {
-        !self.has_ended() && !self.is_dropped.load(Ordering::Relaxed)
-    }
-
     /// Nobody waits for the answer any more.
     pub(crate) fn leave(&self) {
         self.visitor_has_left.store(true, Ordering::Relaxed);
@@ -92,11 +89,6 @@ impl Upload {
     /// Whether nobody waits for the answer any more.
     pub(crate) fn visitor_has_left(&self) -> bool {
         self.visitor_has_left.load(Ordering::Relaxed)
-    }
-
-    #[cfg(test)]
-    pub(crate) fn of_nothing() -> Self {
-        Self { has_ended: true.into(), ..Self::default() }
     }
 
     fn step(&self) {
@@ -111,10 +103,18 @@ impl Upload {
 }
 
 impl Inbound {
-    pub(crate) fn new(body: Incoming, limits: &Limits) -> Self {
-        let upload = Upload { has_ended: body.is_end_stream().into(), ..Upload::default() };
+    pub(crate) fn new(body: Incoming, limits: &Limits, phase: &Arc<Phase>) -> Self {
+        let is_empty = body.is_end_stream();
+        let upload = Upload { has_ended: is_empty.into(), ..Upload::default() };
+        let receiving = if is_empty {
+            phase.receives_nothing();
+            None
+        } else {
+            Some(phase.receive())
+        };
         Self {
             body: Some(body),
+            receiving,
             patience: Patience::new(limits.body_timeout),
             received: 0,
             max_bytes: limits.max_body_bytes,
@@ -136,6 +136,7 @@ impl Inbound {
     pub(crate) fn nothing(upload: &Arc<Upload>) -> Self {
         Self {
             body: None,
+            receiving: None,
             patience: Patience::new(Duration::ZERO),
             received: 0,
             max_bytes: None,
@@ -159,6 +160,14 @@ impl Inbound {
     }
 }
 
+/// All of a body was read.
+fn end(upload: &Upload, receiving: &mut Option<Receiving>) {
+    upload.end();
+    if let Some(receiving) = receiving.take() {
+        receiving.finish();
+    }
+}
+
 impl HttpBody for Inbound {
     type Data = Bytes;
     type Error = InboundError;
@@ -176,7 +185,7 @@ impl HttpBody for Inbound {
                     return Poll::Ready(Some(Err(InboundError::Broken(error.to_string().into()))));
                 }
                 Poll::Ready(None) => {
-                    this.upload.end();
+                    end(&this.upload, &mut this.receiving);
                     return Poll::Ready(None);
                 }
                 Poll::Pending => {
@@ -196,7 +205,7 @@ impl HttpBody for Inbound {
                 return Poll::Ready(Some(Err(InboundError::TooLarge(max))));
             }
             if body.is_end_stream() {
-                this.upload.end();
+                end(&this.upload, &mut this.receiving);
             }
             return Poll::Ready(Some(Ok(frame)));
         }
@@ -214,15 +223,22 @@ impl HttpBody for Inbound {
 impl Drop for Inbound {
     fn drop(&mut self) {
         // Nobody waits for the client any more.
-        self.upload.is_dropped.store(true, Ordering::Relaxed);
         self.upload.step();
     }
 }
+
+/// The largest piece of an answer that HTTP/2 gets at once, in bytes. A client that takes less than one of them in its
+/// time takes too little.
+const PIECE: usize = 16 << 10;
 
 /// The body of an answer: our own, or an application's, which passes as it comes, without trailers.
 #[derive(Debug)]
 pub(crate) struct Outbound {
     source: Source,
+    /// What came and was too large to be given in one piece.
+    rest: Bytes,
+    /// Whether a stream of HTTP/2 takes it.
+    taking: Option<Arc<Taking>>,
     /// Until the body is gone the connection serves this request.
     _serving: Option<Serving>,
 }
@@ -235,7 +251,11 @@ enum Source {
 
 impl Outbound {
     pub(crate) const fn application(body: Download) -> Self {
-        Self { source: Source::Application(body), _serving: None }
+        Self::of(Source::Application(body))
+    }
+
+    const fn of(source: Source) -> Self {
+        Self { source, rest: Bytes::new(), taking: None, _serving: None }
     }
 
     /// Whether it is our own, and no application's.
@@ -243,14 +263,51 @@ impl Outbound {
         matches!(self.source, Source::Own(_))
     }
 
-    pub(crate) fn with(self, serving: Serving) -> Self {
-        Self { _serving: Some(serving), ..self }
+    /// Taken by `taking`, if that is a stream of its own, and served until it is gone.
+    pub(crate) fn with(self, serving: Serving, taking: Option<Arc<Taking>>) -> Self {
+        Self { taking, _serving: Some(serving), ..self }
+    }
+
+    /// In pieces that are not too large.
+    fn poll_piece(
+        &mut self,
+        taking: &Taking,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        taking.asked();
+        if self.rest.is_empty() {
+            match ready!(self.source.poll_frame(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.rest = data,
+                    Err(other) => return Poll::Ready(Some(Ok(other))),
+                },
+                end => return Poll::Ready(end),
+            }
+        }
+        let piece = self.rest.split_to(self.rest.len().min(PIECE));
+        taking.gave(piece.len());
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+}
+
+impl Source {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match self {
+            Self::Own(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+            Self::Application(body) => loop {
+                match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+                    // Trailers are dropped: the update header might be among them.
+                    Some(Ok(frame)) if frame.is_trailers() => {}
+                    frame => return Poll::Ready(frame),
+                }
+            },
+        }
     }
 }
 
 impl From<Bytes> for Outbound {
     fn from(bytes: Bytes) -> Self {
-        Self { source: Source::Own(Full::new(bytes)), _serving: None }
+        Self::of(Source::Own(Full::new(bytes)))
     }
 }
 
@@ -262,29 +319,32 @@ impl HttpBody for Outbound {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match &mut self.source {
-            Source::Own(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
-            Source::Application(body) => loop {
-                match ready!(Pin::new(&mut *body).poll_frame(cx)) {
-                    // Trailers are dropped: the update header might be among them.
-                    Some(Ok(frame)) if frame.is_trailers() => {}
-                    frame => return Poll::Ready(frame),
-                }
-            },
+        match self.taking.clone() {
+            None => self.source.poll_frame(cx),
+            Some(taking) => self.poll_piece(&taking, cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.source {
-            Source::Own(body) => body.is_end_stream(),
-            Source::Application(body) => body.is_end_stream(),
-        }
+        self.rest.is_empty()
+            && match &self.source {
+                Source::Own(body) => body.is_end_stream(),
+                Source::Application(body) => body.is_end_stream(),
+            }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.source {
+        let mut hint = match &self.source {
             Source::Own(body) => body.size_hint(),
             Source::Application(body) => body.size_hint(),
+        };
+        let rest = self.rest.len() as u64;
+        if rest > 0 {
+            if let Some(upper) = hint.upper() {
+                hint.set_upper(upper.saturating_add(rest));
+            }
+            hint.set_lower(hint.lower().saturating_add(rest));
         }
+        hint
     }
 }

@@ -1,8 +1,8 @@
 //! A client's connection, with an end to our patience.
 //!
-//! A connection is idle, or a head is arriving, or a request is served. Each phase has its own bound for reading, and
+//! A connection is idle, or a head is arriving, or requests are served. Each phase has its own bound for reading, and
 //! writing has one in all of them. While a request is served nothing is expected from the client here: its body has
-//! a bound of its own.
+//! a bound of its own. In HTTP/2 a head may come at any time, and [`Frames`] tell when one is unfinished.
 
 use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::mem::MaybeUninit;
@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::counters::Counted;
+use crate::frames::{Frames, PREFACE};
 use crate::patience::Patience;
 use crate::phase::{Doing, Phase};
 use crate::settings::Limits;
@@ -26,7 +26,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// One of the connections that may be open at once.
 #[derive(Debug)]
 pub(crate) struct Seat {
-    pub(crate) _permit: OwnedSemaphorePermit,
+    pub(crate) _seat: listener::Seat,
     pub(crate) _open: Counted,
 }
 
@@ -50,6 +50,12 @@ pub(crate) struct Connection<S> {
     writing: Patience,
     /// Until when a client that still sends is listened to, once nothing more is sent to it.
     farewell: Option<Instant>,
+    /// Those of HTTP/2, if it is that.
+    frames: Option<Frames>,
+    /// Whether the client was told that an idle connection is to be closed.
+    is_retiring: bool,
+    /// What was read to see which protocol it is, and is still to be given on.
+    start: Vec<u8>,
     /// Kept as long as the socket is open, whoever holds that.
     _seat: Option<Seat>,
 }
@@ -65,6 +71,9 @@ impl<S> Connection<S> {
             writing: Patience::new(limits.write_timeout),
             limits,
             farewell: None,
+            frames: None,
+            is_retiring: false,
+            start: Vec::new(),
             _seat: None,
         }
     }
@@ -73,11 +82,29 @@ impl<S> Connection<S> {
         Self { _seat: Some(seat), ..self }
     }
 
+    /// From here on it is HTTP/2.
+    pub(crate) fn into_http2(self) -> Self {
+        let mut frames = Frames::new();
+        frames.see(&self.start);
+        Self { frames: Some(frames), ..self }
+    }
+
     fn look(&mut self) {
-        let requests = self.phase.requests();
-        let doing = match self.phase.doing() {
-            // Only this side knows that a head has begun.
-            Doing::Idle if requests == self.seen.requests && self.seen.doing != Doing::Serving => {
+        let (doing, requests) = match &self.frames {
+            Some(frames) if frames.is_in_head() => (Doing::Head, frames.heads()),
+            Some(frames) => match self.phase.doing() {
+                Doing::Idle if frames.heads() == 0 => (Doing::New, 0),
+                doing => (doing, frames.heads()),
+            },
+            None => (self.phase.doing(), self.phase.requests()),
+        };
+        let doing = match doing {
+            // Only this side knows that a head of HTTP/1 has begun.
+            Doing::Idle
+                if self.frames.is_none()
+                    && requests == self.seen.requests
+                    && self.seen.doing != Doing::Serving =>
+            {
                 self.seen.doing
             }
             doing => doing,
@@ -97,18 +124,30 @@ impl<S> Connection<S> {
                 if self.writing.is_waiting() {
                     self.seen.since = Instant::now();
                 }
-                Some(self.seen.since + self.limits.idle_connection_timeout)
+                let farewell = if self.is_retiring { FAREWELL } else { Duration::ZERO };
+                Some(self.seen.since + self.limits.idle_connection_timeout + farewell)
             }
             Doing::Serving | Doing::Tunnel => None,
         }
     }
 
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
-        let Some(deadline) = self.deadline() else {
-            return Poll::Pending;
-        };
-        ready!(self.poll_alarm(deadline, cx));
-        Poll::Ready(Error::new(ErrorKind::TimedOut, "the client was silent for too long"))
+        loop {
+            let is_over = match self.deadline() {
+                Some(deadline) => self.poll_alarm(deadline, cx),
+                // Whoever ends it wakes us.
+                None if self.frames.is_some() && self.phase.watch(cx.waker()) == Doing::Idle => continue,
+                None => Poll::Pending,
+            };
+            ready!(is_over);
+            // A request may be on its way when an idle connection is closed: HTTP/2 can say which ones were not heard.
+            if self.seen.doing == Doing::Idle && self.frames.is_some() && !self.is_retiring {
+                self.is_retiring = true;
+                self.phase.retire.notify_one();
+                continue;
+            }
+            return Poll::Ready(Error::new(ErrorKind::TimedOut, "the client was silent for too long"));
+        }
     }
 
     fn poll_alarm(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
@@ -124,8 +163,13 @@ impl<S> Connection<S> {
         }
     }
 
-    fn check_write(&mut self, cx: &mut Context<'_>, written: Poll<Result<usize>>) -> Poll<Result<usize>> {
-        match written {
+    fn check_write<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<Result<T>>,
+        count: impl FnOnce(&T) -> usize,
+    ) -> Poll<Result<T>> {
+        match &written {
             Poll::Pending => match self.writing.poll_exhausted(cx) {
                 Poll::Ready(()) => Poll::Ready(Err(Error::new(
                     ErrorKind::TimedOut,
@@ -133,21 +177,22 @@ impl<S> Connection<S> {
                 ))),
                 Poll::Pending => Poll::Pending,
             },
-            Poll::Ready(Ok(bytes)) => {
-                self.writing.progress(bytes);
-                Poll::Ready(Ok(bytes))
+            Poll::Ready(Ok(done)) => {
+                self.writing.progress(count(done));
+                written
             }
-            failed => failed,
+            Poll::Ready(Err(_)) => written,
         }
     }
 
     /// Whether the client is in the middle of a request that we answer without reading all of it.
     fn is_interrupted(&mut self) -> bool {
         self.look();
-        match self.seen.doing {
-            Doing::Head => true,
-            Doing::Idle | Doing::Serving => self.phase.has_unread_body(),
-            Doing::New | Doing::Tunnel => false,
+        match (self.seen.doing, &self.frames) {
+            (Doing::Head, _) | (Doing::Serving, Some(_)) => true,
+            (Doing::Idle, Some(frames)) => frames.is_between(),
+            (Doing::Idle | Doing::Serving, None) => self.phase.has_unread_body(),
+            (Doing::New | Doing::Tunnel, _) => false,
         }
     }
 }
@@ -169,13 +214,39 @@ impl<S: AsyncRead + Unpin> Connection<S> {
     }
 }
 
+impl<S: AsyncRead + Unpin> Connection<S> {
+    /// Whether the client begins as HTTP/2 does. What was read for that is given on.
+    pub(crate) async fn begins_http2(&mut self) -> Result<bool> {
+        let mut start = Vec::with_capacity(PREFACE.len());
+        while start.len() < PREFACE.len() && PREFACE.starts_with(&start) {
+            let left = PREFACE.len() - start.len();
+            if (&mut *self).take(left as u64).read_buf(&mut start).await? == 0 {
+                break;
+            }
+        }
+        self.start = start;
+        Ok(self.start == PREFACE)
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<()>> {
+        if !self.start.is_empty() {
+            let given = self.start.len().min(buf.remaining());
+            buf.put_slice(self.start.get(..given).unwrap_or_default());
+            self.start.drain(..given);
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         match Pin::new(&mut self.socket).poll_read(cx, buf) {
             Poll::Pending => self.poll_silence(cx).map(Err),
             read => {
-                if buf.filled().len() > before {
+                if buf.filled().len() == before {
+                    return read;
+                }
+                if let Some(frames) = &mut self.frames {
+                    frames.see(buf.filled().get(before..).unwrap_or_default());
+                } else {
                     self.look();
                     // Bytes that come while nothing is served begin a head.
                     if matches!(self.seen.doing, Doing::New | Doing::Idle) {
@@ -191,7 +262,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
         let written = Pin::new(&mut self.socket).poll_write(cx, buf);
-        self.check_write(cx, written)
+        self.check_write(cx, written, |bytes| *bytes)
     }
 
     fn poll_write_vectored(
@@ -200,7 +271,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<S> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
         let written = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
-        self.check_write(cx, written)
+        self.check_write(cx, written, |bytes| *bytes)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -208,14 +279,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
+        let flushed = Pin::new(&mut self.socket).poll_flush(cx);
+        // What is encrypted waits in a buffer of its own.
+        self.check_write(cx, flushed, |()| 0)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let until = match self.farewell {
             Some(until) => until,
             None => {
-                ready!(Pin::new(&mut self.socket).poll_shutdown(cx))?;
+                let shut = Pin::new(&mut self.socket).poll_shutdown(cx);
+                ready!(self.check_write(cx, shut, |()| 0))?;
                 if !self.is_interrupted() {
                     return Poll::Ready(Ok(()));
                 }
@@ -236,7 +310,6 @@ mod tests {
     use tokio::time::{sleep, timeout};
 
     use super::*;
-    use crate::body::Upload;
 
     fn limits() -> Limits {
         Limits {
@@ -249,6 +322,7 @@ mod tests {
             max_body_bytes: None,
             drain_timeout: Duration::from_secs(10),
             max_connections: 10,
+            http2: crate::settings::Http2Limits::default(),
         }
     }
 
@@ -295,7 +369,7 @@ mod tests {
         let (_client, server) = duplex(64);
         let phase = Arc::new(Phase::default());
         let mut connection = Connection::new(server, Arc::clone(&phase), limits());
-        let serving = phase.serve(Upload::of_nothing().into(), Counted::in_gauge(&Default::default()));
+        let serving = phase.serve(Counted::in_gauge(&Default::default()));
         let mut byte = [0; 1];
         // While a request is served, nothing is expected here.
         assert!(timeout(Duration::from_secs(500), connection.read(&mut byte)).await.is_err());

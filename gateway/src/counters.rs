@@ -12,7 +12,12 @@ use prometheus_client::registry::{Registry, Unit};
 
 /// Why a request was refused before an application saw it, or its answer could not be given.
 const REFUSED: &[&str] = &[
+    "slow_handshake",
+    "proxy_header",
+    "not_tls",
+    "tls_handshake",
     "malformed",
+    "reset_flood",
     "head",
     "path",
     "no_application",
@@ -203,8 +208,10 @@ impl Counters {
         gateway.register(
             "refused",
             "Requests refused before an application saw them, by reason. `storage_unavailable`: storage is away, nobody \
-             is logged out; `session_too_large_to_present`: an application keeps too much; `malformed`, `head`, `path`: \
-             somebody tries things; `no_application`: a host name is missing in the configuration",
+             is logged out; `session_too_large_to_present`: an application keeps too much; `malformed`, `head`, `path`, \
+             `reset_flood`: somebody tries things; `no_application`: a host name is missing in the configuration; \
+             `proxy_header`: a proxy in `listen.proxy_protocol` does not send its header; `tls_handshake`, `not_tls`, \
+             `slow_handshake`: connections that did not come in",
             self.refused.clone(),
         );
         gateway.register(

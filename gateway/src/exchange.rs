@@ -21,6 +21,7 @@ use crate::caching::{self, Audience};
 use crate::forwarded::Client;
 use crate::handoff::{self, Presentation};
 use crate::hygiene;
+use crate::link::Link;
 use crate::pages::Fault;
 use crate::refusal::{Asked, Refusal};
 use crate::router;
@@ -78,10 +79,11 @@ impl Change {
 
 impl Service {
     /// Answers a request.
-    pub(crate) async fn exchange(self: &Arc<Self>, request: Request<Inbound>, peer: IpAddr) -> Exchange {
+    pub(crate) async fn exchange(self: &Arc<Self>, request: Request<Inbound>, link: &Link) -> Exchange {
         let (mut parts, mut body) = request.into_parts();
         let path = parts.uri.path().to_owned();
-        let course = match self.router.decide(&parts, &path) {
+        let unified = hygiene::unify(&mut parts, self.limits.max_headers).map_err(Refusal::Head);
+        let course = match unified.and_then(|()| self.router.decide(&parts, &path)) {
             Ok(course) => course,
             Err(refusal) => {
                 let response = self.refusal(&parts, &refusal);
@@ -96,7 +98,7 @@ impl Service {
             handle: None,
             client: None,
         };
-        let client = application.trust.client(&parts.headers, peer, false);
+        let client = application.trust.client(&parts.headers, link.peer, link.is_secure);
         exchange.client = Some(client.address);
         let on_upgrade = parts.extensions.remove::<OnUpgrade>();
         let upgrade = hygiene::strip_request(&mut parts).zip(on_upgrade);
@@ -105,6 +107,7 @@ impl Service {
             self.counters.stripped.inc_by(stripped as u64);
             tracing::debug!(application = %application.id, client = %client.address, stripped, "headers that pass for ours were removed");
         }
+        link.present(&self.secure, &mut parts.headers);
         if let Err(refused) = hygiene::expectation(&mut parts.headers) {
             exchange.response = self.refusal(&parts, &Refusal::Head(refused));
             return exchange;

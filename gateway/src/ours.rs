@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName};
 use crate::cookies;
 use crate::hygiene::Presented;
 use crate::login::{INSECURE_NONCE_COOKIE, NONCE_COOKIE};
-use crate::settings::{ApplicationSettings, SessionSettings};
+use crate::settings::{ApplicationSettings, SecureSettings, SessionSettings};
 
 /// The names that are ours for the whole gateway.
 #[derive(Debug)]
@@ -28,13 +28,14 @@ pub(crate) struct OurCookies {
 }
 
 impl Ours {
-    pub(crate) fn of(applications: &[ApplicationSettings]) -> Self {
+    pub(crate) fn of(applications: &[ApplicationSettings], secure: &SecureSettings) -> Self {
         // What a rule sets on one path, an application believes on all of them.
         let asserted = applications
             .iter()
             .flat_map(|application| &application.rules)
             .flat_map(|rule| rule.request_headers.asserted());
-        let presented = Presented::new(names(applications).chain(asserted));
+        let client = secure.subject_header.iter().chain(&secure.fingerprint_header);
+        let presented = Presented::new(names(applications).chain(asserted).chain(client));
         Self { presented, updates: Presented::new(updates(applications)) }
     }
 

@@ -19,7 +19,7 @@ use crate::ours::{OurCookies, Ours};
 use crate::pages::Pages;
 use crate::router::Router;
 use crate::rules::{HeaderChanges, RuleError};
-use crate::settings::{ApplicationSettings, GatewaySettings, Limits};
+use crate::settings::{ApplicationSettings, GatewaySettings, Limits, SecureSettings};
 
 /// For how many visitors who have left the answer is awaited, at one time.
 const MAX_LATE: usize = 1024;
@@ -32,6 +32,7 @@ pub(crate) struct Service {
     pub(crate) pages: Arc<Pages>,
     pub(crate) limits: Limits,
     pub(crate) has_access_log: bool,
+    pub(crate) secure: SecureSettings,
     /// What is answered for no application in particular.
     pub(crate) unrouted: Answers,
     applications: Vec<Arc<Application>>,
@@ -55,13 +56,14 @@ impl Service {
         registry: &mut Registry,
     ) -> Result<Self, ApplicationError> {
         let counters = Arc::new(Counters::registered(registry));
-        let applications = applications(settings.applications, &counters, &[])?;
+        let applications = applications(settings.applications, &settings.secure, &counters, &[])?;
         Ok(Self {
             router: Router::new(applications.list.iter().cloned()),
             ours: applications.ours,
             pages: settings.pages,
             limits: settings.limits,
             has_access_log: settings.has_access_log,
+            secure: settings.secure,
             unrouted: counters.answers("none"),
             applications: applications.list,
             cache,
@@ -74,13 +76,15 @@ impl Service {
 
     /// The one that follows this one. Connections to applications whose place has not changed are kept.
     pub(crate) fn next(&self, settings: GatewaySettings) -> Result<Self, ApplicationError> {
-        let applications = applications(settings.applications, &self.counters, &self.applications)?;
+        let applications =
+            applications(settings.applications, &settings.secure, &self.counters, &self.applications)?;
         Ok(Self {
             router: Router::new(applications.list.iter().cloned()),
             ours: applications.ours,
             pages: settings.pages,
             limits: settings.limits,
             has_access_log: settings.has_access_log,
+            secure: settings.secure,
             unrouted: self.unrouted.clone(),
             applications: applications.list,
             cache: Arc::clone(&self.cache),
@@ -114,10 +118,11 @@ struct Applications {
 
 fn applications(
     settings: Vec<ApplicationSettings>,
+    secure: &SecureSettings,
     counters: &Counters,
     before: &[Arc<Application>],
 ) -> Result<Applications, ApplicationError> {
-    let ours = Ours::of(&settings);
+    let ours = Ours::of(&settings, secure);
     for application in &settings {
         check_headers(application, &settings)?;
     }

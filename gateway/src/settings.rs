@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 use session::OnConflict;
 
 use crate::cookies::CookieSettings;
@@ -28,6 +28,19 @@ pub struct GatewaySettings {
     pub has_access_log: bool,
     /// Our own pages.
     pub pages: Arc<Pages>,
+    /// What holds for connections over TLS.
+    pub secure: SecureSettings,
+}
+
+/// What holds for connections over TLS. The default says nothing to anybody.
+#[derive(Debug, Clone, Default)]
+pub struct SecureSettings {
+    /// `Strict-Transport-Security` of answers in which the application has not set it.
+    pub hsts: Option<HeaderValue>,
+    /// The header that tells applications whom a client's certificate is made out to. Clients cannot set it.
+    pub subject_header: Option<HeaderName>,
+    /// The header that tells them its SHA-256. Clients cannot set it.
+    pub fingerprint_header: Option<HeaderName>,
 }
 
 /// Bounds on what a client may send and how long it may take.
@@ -51,6 +64,25 @@ pub struct Limits {
     pub drain_timeout: Duration,
     /// How many connections are served at once, tunnels included; more wait to be accepted.
     pub max_connections: usize,
+    /// For connections of HTTP/2.
+    pub http2: Http2Limits,
+}
+
+/// Bounds on what a client may do with one connection of HTTP/2.
+#[derive(Debug, Clone, Copy)]
+pub struct Http2Limits {
+    /// How many requests may be under way at once.
+    pub max_streams: u32,
+    /// How often a client is asked whether it is still there; `None` is never.
+    pub ping_interval: Option<Duration>,
+    /// Whether it is also spoken without TLS, with clients that begin with it.
+    pub in_the_clear: bool,
+}
+
+impl Default for Http2Limits {
+    fn default() -> Self {
+        Self { max_streams: 100, ping_interval: None, in_the_clear: false }
+    }
 }
 
 /// What stands behind the gateway under some hosts and a path.

@@ -1,6 +1,6 @@
 //! What of a message's head may pass the gateway, and what may not.
 //!
-//! The order matters and is the same for requests everywhere: [`host`] says for whom a request is, or refuses it;
+//! The order matters and is the same for requests everywhere: [`unify`] makes one of HTTP/2 look like all others; [`host`] says for whom a request is, or refuses it;
 //! [`expectation`] answers for `Expect`; [`strip_request`] removes what was meant for this connection and all that
 //! `Connection` names; [`Presented::remove`] removes every spelling of what we present; only then ours is inserted.
 //! So nothing that a client names or spells can take ours away or stand in for it (law 7).
@@ -10,6 +10,7 @@
 mod expect;
 mod hop_by_hop;
 mod host;
+mod http2;
 mod presented;
 
 use http::StatusCode;
@@ -17,6 +18,7 @@ use http::StatusCode;
 pub use expect::expectation;
 pub use hop_by_hop::{pass_upgrade, strip_request, strip_response};
 pub use host::{Host, host};
+pub use http2::unify;
 pub use presented::{Presented, Update, may_be_presented};
 
 /// Why a request is refused for its head. The client is to blame, and the application never hears of it.
@@ -40,6 +42,9 @@ pub enum Refused {
     /// An absolute request target names another host than `Host`.
     #[error("the request target names another host than the `Host` header: let them be the same")]
     OtherHost,
+    /// More headers than `max_headers`. Those of HTTP/1 the library has counted.
+    #[error("the request has too many headers: send fewer, or let `max_headers` be larger")]
+    TooManyHeaders,
     /// An expectation other than `100-continue`.
     #[error("the request expects something other than `100-continue`, which nobody here can promise")]
     Expectation,
@@ -52,6 +57,7 @@ impl Refused {
         match self {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
+            Self::TooManyHeaders => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::NoHost | Self::SeveralHosts | Self::BadHost | Self::BadTarget | Self::OtherHost => {
                 StatusCode::BAD_REQUEST
             }

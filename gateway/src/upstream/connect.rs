@@ -20,7 +20,7 @@ use super::last_words::{Heard, LastWords};
 use super::settings::{ServerAddress, UpstreamSettings};
 use super::tls::{Tls, is_http2};
 use crate::body::Inbound;
-use crate::gateway::{KEEPALIVE, KEEPALIVE_INTERVAL};
+use listener::{KEEPALIVE, KEEPALIVE_INTERVAL};
 
 /// The most bytes of the headers of an answer over HTTP/2.
 const MAX_HEADER_BYTES: u32 = 128 << 10;

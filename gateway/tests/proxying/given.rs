@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use cache::{Cache, Realm, Settings};
 use gateway::cookies::CookieSettings;
 use gateway::forwarded::{Trust, Writes};
@@ -13,10 +14,12 @@ use gateway::pages::Pages;
 use gateway::path::{Prefix, Prefixes};
 use gateway::rules::Rule;
 use gateway::settings::{
-    ApplicationSettings, GatewaySettings, Limits, ServerAddress, SessionSettings, UpstreamSettings,
+    ApplicationSettings, GatewaySettings, Http2Limits, Limits, SecureSettings, ServerAddress,
+    SessionSettings, UpstreamSettings,
 };
 use http::HeaderName;
 use interop::raw::Connection;
+use listener::{Entrance, Listener};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use session::{Clock, OnConflict, SystemClock, Timeouts};
@@ -44,6 +47,8 @@ pub(crate) struct Plan {
     pub(crate) response_timeout: Duration,
     pub(crate) limits: Limits,
     pub(crate) rules: Vec<Rule>,
+    pub(crate) entrance: Entrance,
+    pub(crate) secure: SecureSettings,
 }
 
 /// A plan in which nothing is short of time.
@@ -61,6 +66,8 @@ pub(crate) fn plan(application: &Application) -> Plan {
         response_timeout: Duration::from_secs(10),
         limits: limits(),
         rules: Vec::new(),
+        entrance: Entrance::default(),
+        secure: SecureSettings::default(),
     }
 }
 
@@ -81,6 +88,7 @@ pub(crate) fn limits() -> Limits {
         max_body_bytes: None,
         drain_timeout: Duration::from_secs(5),
         max_connections: 1000,
+        http2: Http2Limits::default(),
     }
 }
 
@@ -113,6 +121,7 @@ impl Plan {
         };
         let cache = Arc::new(Cache::new(storage, clock, settings, &mut registry));
         let listen = self.listen;
+        let entrance = Arc::new(ArcSwap::from_pointee(self.entrance.clone()));
         let settings = self.settings();
         let gateway = Arc::new(gateway::Gateway::new(settings, cache, &mut registry).unwrap());
         let serving = Arc::clone(&gateway);
@@ -123,7 +132,7 @@ impl Plan {
             let until = async {
                 let _ = stopped.await;
             };
-            serving.serve(listener, until).await;
+            serving.serve(Listener::new(listener, entrance), until).await;
         });
         Gateway { address, registry, gateway, stop: Some(stop), serving: Some(serving), runtime }
     }
@@ -131,7 +140,14 @@ impl Plan {
     fn settings(self) -> GatewaySettings {
         let limits = self.limits;
         let pages = Pages::built_in().unwrap();
-        GatewaySettings { applications: vec![self.application()], limits, has_access_log: false, pages }
+        let secure = self.secure.clone();
+        GatewaySettings {
+            applications: vec![self.application()],
+            limits,
+            has_access_log: false,
+            pages,
+            secure,
+        }
     }
 
     fn application(self) -> ApplicationSettings {

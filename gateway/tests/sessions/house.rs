@@ -8,7 +8,7 @@ use std::time::Duration;
 use cache::{Cache, Settings};
 use gateway::Gateway;
 use gateway::pages::Pages;
-use gateway::settings::{GatewaySettings, Limits};
+use gateway::settings::{GatewaySettings, Http2Limits, Limits, SecureSettings};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use session::{Clock, ManualClock, Millis};
@@ -114,8 +114,10 @@ impl House {
             max_body_bytes: None,
             drain_timeout: Duration::from_secs(1),
             max_connections: 1000,
+            http2: Http2Limits::default(),
         };
-        let settings = GatewaySettings { applications, limits, has_access_log: true, pages };
+        let secure = SecureSettings::default();
+        let settings = GatewaySettings { applications, limits, has_access_log: true, pages, secure };
         let gateway = Gateway::new(settings, Arc::clone(&cache), &mut registry).unwrap();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
