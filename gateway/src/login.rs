@@ -225,8 +225,12 @@ impl Login {
     ///
     /// # Errors
     /// It was not: the answer, which asks.
-    #[expect(clippy::result_large_err, reason = "it is the answer itself, passed on once")]
-    pub fn check_logout(&self, request: &Parts, body: &[u8], now: Millis) -> Result<(), Response<Bytes>> {
+    pub async fn check_logout(
+        &self,
+        request: &Parts,
+        body: &[u8],
+        now: Millis,
+    ) -> Result<(), Response<Bytes>> {
         if request.method != Method::POST {
             return Err(self.not_in_this_way(request));
         }
@@ -234,6 +238,7 @@ impl Login {
             return Ok(());
         }
         let form = Form::of(&request.headers, body).map_err(|error| self.no_form(request, error))?;
+        self.tokens.look_for_key(form.field("token")).await;
         match self.tokens.check(Purpose::Logout, &request.headers, form.field("token"), now) {
             Ok(_) => Ok(()),
             Err(_) => {
@@ -259,6 +264,7 @@ impl Login {
         form: &Form,
         now: Millis,
     ) -> Result<Submission, (Refusal, ReturnTo)> {
+        self.tokens.look_for_key(form.field("token")).await;
         let checked = self.tokens.check(Purpose::Login, &request.headers, form.field("token"), now);
         let return_to = match checked {
             Ok(return_to) if !origin::is_foreign(&request.headers) => self.usable(Some(return_to)),

@@ -76,7 +76,7 @@ impl Service {
                     self.logged_in(&parts, sessions, logged_in, &return_to).await
                 }
             },
-            OwnPage::Logout => match login.check_logout(&parts, &form, now) {
+            OwnPage::Logout => match login.check_logout(&parts, &form, now).await {
                 Err(response) => {
                     self.counters.login("logout_refused");
                     response.map(Outbound::from)

@@ -13,5 +13,6 @@ mod given;
 mod metrics;
 mod real_application;
 mod reload;
+mod sealing;
 mod shutdown;
 mod smuggling;

@@ -86,16 +86,20 @@ impl Keys {
     ///
     /// [`OpenError`], one for all reasons.
     pub async fn open_or_look(&self, associated_data: &[u8], sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
-        // Before the first try: a look that has begun by then may have missed the key.
+        self.look_for(sealed).await;
+        self.open(associated_data, sealed)
+    }
+
+    /// Has the keeper look for the key of a value, if that is not here; for who opens several values after it.
+    pub async fn look_for(&self, sealed: &[u8]) {
+        // First of all: a look that has begun by then may have missed the key.
         let begun = self.begun.load(Ordering::Acquire);
-        let opened = self.open(associated_data, sealed);
-        if opened.is_err() && self.could_learn(&self.ring.load(), sealed) {
+        if self.could_learn(&self.ring.load(), sealed) {
             let mut ended = self.ended.subscribe();
-            // Who is not answered in time tries all the same.
+            self.wanted.notify_one();
+            // Who is not answered in time goes on all the same.
             let _ = timeout(PATIENCE, ended.wait_for(|ended| *ended > begun)).await;
-            return self.ring.load().open(associated_data, sealed);
         }
-        opened
     }
 
     /// The ring of this moment.

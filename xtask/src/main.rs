@@ -23,6 +23,8 @@ What developers of Cloakroom run.
                              together; keep what adds to the corpus, and what breaks a law
   cargo xtask screenshots    take the pictures of the demonstration and the login page
                              into docs/src/images
+  cargo xtask nightly        what takes too long for every test: keys that change every minute, for ten
+                             minutes under load (docs/nightly holds the last results)
   cargo xtask help           this text
 ";
 
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         ["bench", rest @ ..] => bench(rest),
         ["fuzz", rest @ ..] => fuzz::run(rest),
         ["screenshots"] => screenshots(),
+        ["nightly"] => nightly(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(())
@@ -62,6 +65,12 @@ fn bench(rest: &[&str]) -> Result<(), Failed> {
     packages::install()?;
     let bench = ["run", "--release", "--package", "cloakroom-bench", "--"];
     cargo(&[&bench, rest].concat()).run()
+}
+
+fn nightly() -> Result<(), Failed> {
+    packages::install()?;
+    let rotation = ["run", "--release", "--package", "cloakroom-interop", "--bin", "rotation", "--"];
+    cargo(&[&rotation[..], &["600", "docs/nightly/rotation.md"]].concat()).run()
 }
 
 fn screenshots() -> Result<(), Failed> {

@@ -96,6 +96,13 @@ impl Tokens {
         Ok(Issued { token, cookie: self.cookie(&nonce)? })
     }
 
+    /// Has the key of this token be looked for, if another node knew it earlier. Before [`check`](Self::check).
+    pub(super) async fn look_for_key(&self, token: &str) {
+        if let Some(sealed) = decoded(token) {
+            self.keys.look_for(&sealed).await;
+        }
+    }
+
     /// Where to go after the form that was sent with this token.
     pub(super) fn check(
         &self,
@@ -116,11 +123,7 @@ impl Tokens {
     }
 
     fn open(&self, purpose: Purpose, token: &str) -> Option<([u8; NONCE], Millis, ReturnTo)> {
-        if token.len() > MAX_TOKEN {
-            return None;
-        }
-        let sealed = URL_SAFE_NO_PAD.decode(token).ok()?;
-        let plain = self.keys.open(&self.bound_to(purpose), &sealed).ok()?;
+        let plain = self.keys.open(&self.bound_to(purpose), &decoded(token)?).ok()?;
         let (nonce, rest) = plain.split_first_chunk::<NONCE>()?;
         let (issued, path) = rest.split_first_chunk::<8>()?;
         let return_to = ReturnTo::parse(std::str::from_utf8(path).ok()?)?;
@@ -166,6 +169,10 @@ impl Tokens {
     const fn cookie_name(&self) -> &'static str {
         if self.secure { super::NONCE_COOKIE } else { super::INSECURE_NONCE_COOKIE }
     }
+}
+
+fn decoded(token: &str) -> Option<Vec<u8>> {
+    (token.len() <= MAX_TOKEN).then(|| URL_SAFE_NO_PAD.decode(token).ok())?
 }
 
 #[cfg(test)]
@@ -215,6 +222,31 @@ mod tests {
             tokens.check(Purpose::Login, &browser, &issued.token, too_late),
             Err(Rejected::TooOld(back()))
         );
+    }
+
+    /// Another node may seal with a key that this one has not seen yet.
+    #[tokio::test]
+    async fn a_form_of_a_newer_key_waits_until_that_key_was_looked_for() {
+        let shared = keys(1);
+        let (newer, here) = (Tokens::new(keys(2), "shop", "shop", true), Arc::clone(&shared));
+        let tokens = Tokens::new(shared, "shop", "shop", true);
+        let issued = issue(&newer, &HeaderMap::new());
+        let keeper = here.keeper();
+        let keeping = tokio::spawn(async move {
+            keeper.wanted().await;
+            let look = keeper.begin();
+            let text = [&[0u8][..], &[2; 31]].concat();
+            let newer = Key::new(
+                "newer".parse().unwrap(),
+                KeyState::Active,
+                zeroize::Zeroizing::new(text.try_into().unwrap()),
+            );
+            keeper.keys().replace(KeyRing::new(vec![newer]).unwrap());
+            keeper.end(look);
+        });
+        tokens.look_for_key(&issued.token).await;
+        keeping.await.unwrap();
+        assert_eq!(tokens.check(Purpose::Login, &with(&issued.cookie), &issued.token, NOW), Ok(back()));
     }
 
     #[test]
