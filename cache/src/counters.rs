@@ -149,11 +149,11 @@ impl Collector for FirstTierSize {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let (bytes, entries) = self.0.size();
         let bytes = ConstGauge::new(bytes);
-        let help = "What the copies of sessions in this process take, about. At `inproc_bytes` old ones make room for new ones";
+        let help = "What the copies of sessions in this process take, about. At `inproc_bytes` old ones make room for new ones.";
         let kind = bytes.metric_type();
         bytes.encode(encoder.encode_descriptor("first_tier", help, Some(&Unit::Bytes), kind)?)?;
         let entries = ConstGauge::new(entries as u64);
-        let help = "Sessions of which this process has a copy";
+        let help = "Sessions of which this process has a copy.";
         entries.encode(encoder.encode_descriptor("first_tier_entries", help, None, entries.metric_type())?)
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use session::{Ending, Handle, Session};
 use storage::{Burial, Bury, Unavailable, Was};
+use tracing::Instrument as _;
 
 use crate::Cache;
 use crate::application::{Application, Realm};
@@ -32,7 +33,8 @@ impl Cache {
         let (cache, session) = (Arc::clone(self), session.clone());
         let (realm, why) = (Arc::clone(&application.realm), ending.why);
         // In a task of its own: whoever logs out and closes the window meanwhile is logged out.
-        let ended = tokio::spawn(async move { cache.end_now(&session, &realm, ending).await });
+        let end = async move { cache.end_now(&session, &realm, ending).await };
+        let ended = tokio::spawn(end.in_current_span());
         let ended = ended.await.map_err(|error| self.unavailable(error))?;
         if matches!(ended, Ok(Ended::Now)) {
             tracing::debug!(why = why.as_str(), "a session was ended");

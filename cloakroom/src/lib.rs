@@ -9,3 +9,4 @@ pub mod logs;
 pub mod report;
 pub mod rotation;
 pub mod run;
+pub mod traces;

@@ -7,7 +7,7 @@ use std::io::IsTerminal;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _, Registry};
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::configuration::{Log, LogFormat};
 
@@ -37,8 +37,11 @@ impl Level {
     }
 }
 
+/// Something else than the log that looks at what happens, with a filter of its own.
+pub type Part = Box<dyn Layer<Registry> + Send + Sync>;
+
 /// Begins to log. `RUST_LOG` overrides the configured level.
-pub fn start(log: &Log) -> Result<Level, LogError> {
+pub fn start(log: &Log, other: Option<Part>) -> Result<Level, LogError> {
     let (filter, handle) = reload::Layer::new(filter(&log.level)?);
     let terminal = std::io::stderr().is_terminal();
     let for_people = match log.format {
@@ -53,7 +56,9 @@ pub fn start(log: &Log) -> Result<Level, LogError> {
     } else {
         lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
     };
-    tracing_subscriber::registry().with(filter).with(lines).try_init()?;
+    let mut parts: Vec<Part> = vec![lines.with_filter(filter).boxed()];
+    parts.extend(other);
+    tracing_subscriber::registry().with(parts).try_init()?;
     Ok(Level(handle))
 }
 

@@ -40,6 +40,7 @@ use self::stop::Stop;
 use crate::configuration::{Configuration, Engine, Loaded};
 use crate::key_metrics::KeyMetrics;
 use crate::logs::Level;
+use crate::traces;
 
 /// How long the end of the program waits for storage.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -86,7 +87,8 @@ async fn start(plan: Plan, stop: Stop) -> miette::Result<()> {
     let keys = kept.shared();
     registry.register_collector(Box::new(KeyMetrics::of(keys)));
     let storage = open_storage(&configuration, keys, Arc::clone(&clock)).await?;
-    let storage: Arc<dyn Storage> = Arc::new(Measured::new(storage, &latencies));
+    let storage: Arc<dyn Storage> =
+        traces::of_storage(&configuration, Arc::new(Measured::new(storage, &latencies)));
     let cache = Arc::new(cache::Cache::new(Arc::clone(&storage), clock, settings(&configuration), registry));
     let housekeeping = tokio::spawn(Arc::clone(&cache).keep_house());
 
@@ -155,7 +157,15 @@ fn gateway_settings(
     let applications = applications::settings(configuration, keys, &pages, verifiers, before)?;
     let limits = limits(configuration);
     let secure = SecureSettings::default();
-    Ok(GatewaySettings { applications, limits, has_access_log: configuration.log.access, pages, secure })
+    let traces = traces::of_requests(configuration);
+    Ok(GatewaySettings {
+        applications,
+        limits,
+        has_access_log: configuration.log.access,
+        pages,
+        secure,
+        traces,
+    })
 }
 
 async fn open_storage(

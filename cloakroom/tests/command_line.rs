@@ -277,3 +277,14 @@ fn help_shows_how_to_begin() {
     }
     assert_eq!(out(&place.run(&["--version"])), format!("cloakroom {}\n", env!("CARGO_PKG_VERSION")));
 }
+
+#[cfg(not(feature = "otel"))]
+#[test]
+fn a_build_without_traces_says_how_to_get_one() {
+    let place = Place::new().with("cloakroom.toml", format!("{SHOP}[traces]\none_in = 100\n"));
+    let checked = place.run(&["check", "--config", "cloakroom.toml"]);
+    assert_eq!(checked.status.code(), Some(1));
+    let said = err(&checked);
+    assert!(said.contains("cloakroom.toml:4:2: `traces` is not in this build of Cloakroom"), "{said}");
+    assert!(said.contains("build it with `cargo build --release --features otel`, or remove it"), "{said}");
+}

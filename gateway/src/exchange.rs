@@ -13,6 +13,7 @@ use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, St
 use hyper::upgrade::OnUpgrade;
 use session::{Handle, Ticket};
 use storage::Unavailable;
+use tracing::Instrument as _;
 
 use crate::application::{Application, Sessions};
 use crate::awaited::Awaited;
@@ -26,6 +27,7 @@ use crate::pages::Fault;
 use crate::refusal::{Asked, Refusal};
 use crate::router;
 use crate::service::Service;
+use crate::traces::Followed;
 use crate::update::{Effect, Updater};
 use crate::upstream::{Answer, Download};
 use crate::visit::Visit;
@@ -290,7 +292,7 @@ impl Service {
         &self,
         change: impl Future<Output = Result<Effect, Unavailable>> + Send + 'static,
     ) -> Result<Effect, Unavailable> {
-        match self.under_way.spawn(change).await {
+        match self.under_way.spawn(change.in_current_span()).await {
             Ok(effect) => effect,
             Err(error) => Err(Unavailable::unknown(self.cache.storage().id(), error)),
         }
@@ -322,6 +324,9 @@ impl Service {
         parts.uri = Uri::from(target);
         parts.version = Version::HTTP_11;
         parts.extensions = Extensions::new();
+        if let Some(traces) = &self.traces {
+            Followed::begin(traces, &application.id, &mut parts);
+        }
         let request = Request::from_parts(parts, body);
         let answer = application.upstream(decision).send(request, decision.response_timeout);
         Ok((answer, on_upgrade))

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 
 use crate::application::ApplicationError;
 use crate::body::{Inbound, Outbound};
@@ -112,7 +113,10 @@ impl Service {
         let request = request.map(|body| Inbound::new(body, &self.limits, phase));
         let upload = Arc::clone(request.body().upload());
         let serving = phase.serve(Counted::in_gauge(&self.counters.in_flight));
-        let exchange = self.exchange(request, link).await;
+        let span = self.traces.as_ref().map_or_else(Span::none, |traces| {
+            traces.request(request.method(), request.uri(), request.headers())
+        });
+        let exchange = self.exchange(request, link).instrument(span.clone()).await;
         let mut response = exchange.response;
         if response.body().is_own() && !upload.has_ended() && version != Version::HTTP_2 {
             // Nobody reads the rest, so nothing can follow it.
@@ -125,6 +129,10 @@ impl Service {
         }
         if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
             phase.tunnel();
+        }
+        if let Some(traces) = &self.traces {
+            let application = exchange.application.as_ref().map(|application| &*application.id);
+            traces.answered(&span, application, response.status());
         }
         exchange.application.as_ref().map_or(&self.unrouted, |application| &application.answers).count(
             response.status(),

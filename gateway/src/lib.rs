@@ -39,6 +39,7 @@ mod refusal;
 mod router;
 mod service;
 mod stream;
+pub mod traces;
 mod tunnel;
 mod update;
 mod upstream;

@@ -87,23 +87,16 @@ impl Service {
         application: &Application,
         error: &UpstreamError,
     ) -> Response<Outbound> {
-        let (reason, status, detail) = match error {
-            UpstreamError::Unreachable(_) => ("unreachable", StatusCode::BAD_GATEWAY, None),
-            UpstreamError::Nonsense(_) => ("broken_answer", StatusCode::BAD_GATEWAY, None),
-            UpstreamError::TooSlow(_) => ("too_slow", StatusCode::GATEWAY_TIMEOUT, None),
-            UpstreamError::Request(InboundError::TooSlow) => {
-                ("slow_client", StatusCode::REQUEST_TIMEOUT, None)
+        let (status, detail) = match error {
+            UpstreamError::Unreachable(_) | UpstreamError::Nonsense(_) => (StatusCode::BAD_GATEWAY, None),
+            UpstreamError::TooSlow(_) => (StatusCode::GATEWAY_TIMEOUT, None),
+            UpstreamError::Request(InboundError::TooSlow) => (StatusCode::REQUEST_TIMEOUT, None),
+            UpstreamError::Request(InboundError::TooLarge(_)) => (StatusCode::PAYLOAD_TOO_LARGE, None),
+            UpstreamError::Request(InboundError::Broken(_)) => {
+                (StatusCode::BAD_REQUEST, Some("The body of the request did not arrive whole."))
             }
-            UpstreamError::Request(InboundError::TooLarge(_)) => {
-                ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, None)
-            }
-            UpstreamError::Request(InboundError::Broken(_)) => (
-                "broken_request",
-                StatusCode::BAD_REQUEST,
-                Some("The body of the request did not arrive whole."),
-            ),
         };
-        self.counters.upstream_failed(reason);
+        self.counters.upstream_failed(error.reason());
         if status.is_server_error() {
             tracing::warn!(application = %application.id, %error, "a request was not answered by its application");
         } else {

@@ -20,6 +20,7 @@ use crate::pages::Pages;
 use crate::router::Router;
 use crate::rules::{HeaderChanges, RuleError};
 use crate::settings::{ApplicationSettings, GatewaySettings, Limits, SecureSettings};
+use crate::traces::Traces;
 
 /// For how many visitors who have left the answer is awaited, at one time.
 const MAX_LATE: usize = 1024;
@@ -33,6 +34,7 @@ pub(crate) struct Service {
     pub(crate) limits: Limits,
     pub(crate) has_access_log: bool,
     pub(crate) secure: SecureSettings,
+    pub(crate) traces: Option<Arc<dyn Traces>>,
     /// What is answered for no application in particular.
     pub(crate) unrouted: Answers,
     applications: Vec<Arc<Application>>,
@@ -64,6 +66,7 @@ impl Service {
             limits: settings.limits,
             has_access_log: settings.has_access_log,
             secure: settings.secure,
+            traces: settings.traces,
             unrouted: counters.answers("none"),
             applications: applications.list,
             cache,
@@ -85,6 +88,7 @@ impl Service {
             limits: settings.limits,
             has_access_log: settings.has_access_log,
             secure: settings.secure,
+            traces: settings.traces,
             unrouted: self.unrouted.clone(),
             applications: applications.list,
             cache: Arc::clone(&self.cache),

@@ -13,6 +13,7 @@ use crate::login::Login;
 use crate::pages::Pages;
 use crate::path::{Prefix, Prefixes};
 use crate::rules::{LoginPaths, Rule, SiteSettings};
+use crate::traces::Traces;
 pub use crate::upstream::settings::{
     ClientIdentity, ServerAddress, ServerSettings, TlsSettings, UpstreamSettings,
 };
@@ -28,6 +29,8 @@ pub struct GatewaySettings {
     pub has_access_log: bool,
     /// Our own pages.
     pub pages: Arc<Pages>,
+    /// Who follows requests, if anybody.
+    pub traces: Option<Arc<dyn Traces>>,
     /// What holds for connections over TLS.
     pub secure: SecureSettings,
 }

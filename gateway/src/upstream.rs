@@ -38,6 +38,7 @@ pub(crate) use self::connection::Download;
 pub(crate) use self::error::UpstreamError;
 pub use self::tls::TlsError;
 use crate::settings::{ServerAddress, UpstreamSettings};
+use crate::traces::Followed;
 
 /// The servers of an application, and the connections to them. Can be shared by all that have the same settings.
 #[derive(Debug)]
@@ -90,9 +91,10 @@ impl Upstream {
     /// rule says so.
     pub(crate) fn send(
         self: &Arc<Self>,
-        request: Request<Inbound>,
+        mut request: Request<Inbound>,
         response_timeout: Option<Duration>,
     ) -> Answer {
+        let followed = request.extensions_mut().remove::<Followed>();
         let upload = Arc::clone(request.body().upload());
         let sending = Sending {
             upstream: Arc::clone(self),
@@ -108,7 +110,11 @@ impl Upstream {
         let answering = async move {
             let (upstream, upload, began) =
                 (Arc::clone(&sending.upstream), Arc::clone(&sending.upload), sending.began);
-            let answer = sending.answer(request).await;
+            let answer = sending.answer(request);
+            let answer = match followed {
+                None => answer.await,
+                Some(followed) => followed.answer(answer).await,
+            };
             let waited = began.elapsed();
             upstream.durations.observe(waited);
             // Whoever counts the request takes it off what we took ourselves.

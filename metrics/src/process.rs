@@ -47,31 +47,31 @@ impl Collector for Process {
         if let Ok(stat) = process.stat() {
             let seconds = (stat.utime + stat.stime) as f64 / ticks_per_second();
             let cpu = ConstCounter::new(seconds);
-            let help = "Processor time that this process has used. A steep rise without more requests: something spins";
+            let help = "Processor time that this process has used. A steep rise without more requests: something spins.";
             let named =
                 encoder.encode_descriptor("process_cpu", help, Some(&Unit::Seconds), cpu.metric_type())?;
             cpu.encode(named)?;
             let resident = stat.rss * rustix::param::page_size() as u64;
             let help =
-                "Memory of this process. Grows with the first tier up to its bound, and with connections";
+                "Memory of this process. Grows with the first tier up to its bound, and with connections.";
             gauge(&mut encoder, "process_resident_memory", help, Some(&Unit::Bytes), resident)?;
-            let help = "Address space of this process; no sign of trouble by itself";
+            let help = "Address space of this process; no sign of trouble by itself.";
             gauge(&mut encoder, "process_virtual_memory", help, Some(&Unit::Bytes), stat.vsize)?;
             let threads = u64::try_from(stat.num_threads).unwrap_or_default();
-            gauge(&mut encoder, "process_threads", "Threads of this process", None, threads)?;
+            gauge(&mut encoder, "process_threads", "Threads of this process.", None, threads)?;
         }
         if let Ok(open) = process.fd_count() {
-            let help = "Open files and sockets: two for each request that is passed on. At the most, nobody can connect";
+            let help = "Open files and sockets: two for each request that is passed on. At the most, nobody can connect.";
             gauge(&mut encoder, "process_open_fds", help, None, open as u64)?;
         }
         if let Ok(limits) = process.limits()
             && let LimitValue::Value(most) = limits.max_open_files.soft_limit
         {
-            gauge(&mut encoder, "process_max_fds", "How many files and sockets may be open", None, most)?;
+            gauge(&mut encoder, "process_max_fds", "How many files and sockets may be open.", None, most)?;
         }
         if let Some(started) = self.started {
             let start = ConstGauge::new(started);
-            let help = "When this process started, since the Unix epoch. A change is a restart";
+            let help = "When this process started, since the Unix epoch. A change is a restart.";
             let unit = Some(&Unit::Seconds);
             let named = encoder.encode_descriptor("process_start_time", help, unit, start.metric_type())?;
             start.encode(named)?;

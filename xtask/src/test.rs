@@ -43,6 +43,12 @@ pub(crate) fn run() -> Result<(), Failed> {
             &["test", "--workspace", "--no-fail-fast", "--doc"],
             &binary,
         )?,
+        // The program with more in it: built last, and for these alone.
+        Part::run(
+            "traces",
+            &["test", "--package", "cloakroom", "--features", "otel", "--test", "traces"],
+            &binary,
+        )?,
     ];
 
     println!("\n== summary");

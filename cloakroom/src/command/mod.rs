@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use miette::{IntoDiagnostic, MietteHandlerOpts};
 
 use crate::configuration::{Configuration, LoadError, Loaded, Log};
+use crate::traces::Exporting;
 use crate::{logs, run};
 
 const EXAMPLES: &str = "\
@@ -129,14 +130,17 @@ fn tell(report: miette::Report) {
 fn start(options: RunOptions) -> miette::Result<()> {
     let Some(file) = options.config else {
         // It has printed what there is to know; a log would only push that off the screen.
-        logs::start(&Log { level: "warn".to_owned(), ..Configuration::default().log })?;
+        logs::start(&Log { level: "warn".to_owned(), ..Configuration::default().log }, None)?;
         return run::run(None);
     };
     let loaded = Configuration::load(&file)?;
-    let level = Some(logs::start(&loaded.configuration.log)?);
+    let (exporting, spans) = Exporting::begin(&loaded.configuration)?;
+    let level = Some(logs::start(&loaded.configuration.log, spans)?);
     for warning in &loaded.warnings {
         tracing::warn!("{warning}; {}", warning.cure);
     }
     let file = Some(std::path::absolute(&file).into_diagnostic()?);
-    run::run(Some(run::Plan { file, loaded, level }))
+    let ran = run::run(Some(run::Plan { file, loaded, level }));
+    exporting.end();
+    ran
 }

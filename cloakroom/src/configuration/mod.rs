@@ -24,6 +24,8 @@ mod section;
 mod shape;
 mod storage;
 mod together;
+#[cfg(feature = "otel")]
+mod traces;
 mod web;
 
 #[cfg(test)]
@@ -49,6 +51,8 @@ pub use login::{Login, LoginProvider};
 pub use node::{Gateway, Listen, Log, LogFormat};
 pub use problem::{Problem, Problems};
 pub use storage::{Cache, Engine, KeyFile, Storage};
+#[cfg(feature = "otel")]
+pub use traces::{Sampling, Traces};
 pub use web::{Origin, Scheme};
 
 /// A larger file is not a configuration, in bytes.
@@ -71,6 +75,9 @@ pub struct Configuration {
     pub key_rotation: Option<KeyRotation>,
     /// The log.
     pub log: Log,
+    /// Whom to tell where requests spend their time, if anybody.
+    #[cfg(feature = "otel")]
+    pub traces: Option<Traces>,
     /// The limits of the gateway.
     pub gateway: Gateway,
     /// What stands behind the gateway. Empty: there is no gateway, only the session server.
@@ -168,6 +175,14 @@ impl Configuration {
         let keys = section.tables("keys", keys_text, KeyFile::read);
         check_keys(document, &keys);
         let log = section.table("log", "The log, on standard error.", Log::read);
+        #[cfg(feature = "otel")]
+        let traces = section.optional_table(
+            "traces",
+            "Tells a collector of OpenTelemetry where requests spend their time.",
+            Traces::read,
+        );
+        #[cfg(not(feature = "otel"))]
+        section.unbuilt("traces", "otel");
         let gateway = section.table("gateway", "Limits for every visitor.", Gateway::read);
         let around = application::Around { storage: &storage, cache: &cache, gateway: &gateway };
         let application_text =
@@ -195,6 +210,8 @@ impl Configuration {
             keys: keys.into_iter().map(|(key, ..)| key).collect(),
             key_rotation,
             log,
+            #[cfg(feature = "otel")]
+            traces,
             gateway,
             applications,
             storage,

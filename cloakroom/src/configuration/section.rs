@@ -123,6 +123,18 @@ impl<'d> Section<'d> {
         }
     }
 
+    /// A name that only a build with this cargo feature understands.
+    #[cfg_attr(feature = "otel", expect(dead_code, reason = "this build understands all names"))]
+    pub(crate) fn unbuilt(&mut self, name: &'static str, feature: &str) {
+        self.asked.push(name);
+        let Some((key, _)) = self.find(name) else { return };
+        if !self.excused {
+            let message = format!("`{name}` is not in this build of Cloakroom");
+            let cure = format!("build it with `cargo build --release --features {feature}`, or remove it");
+            self.document.push(self.key_problem(&key.span(), message, cure));
+        }
+    }
+
     /// A table that may be left out without a difference.
     pub(crate) fn table<T>(
         &mut self,

@@ -20,7 +20,7 @@ use crate::logs::Level;
 use crate::report;
 
 /// Begins of the names of keys that a running process cannot follow.
-const FIXED: [&str; 5] = ["data_dir", "listen.", "storage.", "cache.", "log.format"];
+const FIXED: [&str; 6] = ["data_dir", "listen.", "storage.", "cache.", "log.format", "traces."];
 
 /// What a reload needs and changes.
 #[derive(Debug)]

@@ -43,6 +43,18 @@ pub(crate) enum ConnectError {
 }
 
 impl UpstreamError {
+    /// The name of the reason in metrics and traces.
+    pub(crate) const fn reason(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "unreachable",
+            Self::TooSlow(_) => "too_slow",
+            Self::Nonsense(_) => "broken_answer",
+            Self::Request(InboundError::TooSlow) => "slow_client",
+            Self::Request(InboundError::TooLarge(_)) => "body_too_large",
+            Self::Request(InboundError::Broken(_)) => "broken_request",
+        }
+    }
+
     /// What a failed request means, which may be the client's fault.
     pub(crate) fn of(error: hyper::Error, response_timeout: Duration) -> Self {
         let inbound = causes(&error).find_map(|cause| cause.downcast_ref::<InboundError>()).cloned();

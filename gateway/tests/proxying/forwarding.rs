@@ -107,3 +107,16 @@ fn connection_takes_none_of_it_away() {
     let sent = "Connection: close, X-Forwarded-For, X-Forwarded-Proto, Forwarded, Host\r\n";
     assert_eq!(told(plan(&application), &application, sent).len(), 5);
 }
+
+#[test]
+fn the_context_of_a_trace_is_passed_on_as_it_came() {
+    let application = Application::start();
+    let context = [
+        "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        "tracestate: vendor=1,other=2",
+    ];
+    let told = told(plan(&application), &application, &format!("{}\r\n", context.join("\r\n")));
+    for line in context {
+        assert!(told.contains(&line.to_owned()), "{told:?}");
+    }
+}

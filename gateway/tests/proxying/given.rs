@@ -147,6 +147,7 @@ impl Plan {
             has_access_log: false,
             pages,
             secure,
+            traces: None,
         }
     }
 

@@ -117,7 +117,8 @@ impl House {
             http2: Http2Limits::default(),
         };
         let secure = SecureSettings::default();
-        let settings = GatewaySettings { applications, limits, has_access_log: true, pages, secure };
+        let settings =
+            GatewaySettings { applications, limits, has_access_log: true, pages, secure, traces: None };
         let gateway = Gateway::new(settings, Arc::clone(&cache), &mut registry).unwrap();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
