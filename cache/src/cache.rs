@@ -1,6 +1,7 @@
 //! The session cache itself: what its operations share.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
@@ -10,6 +11,7 @@ use tokio::sync::Notify;
 
 use crate::application::Realm;
 use crate::counters::Counters;
+use crate::held::Held;
 use crate::outbox::Outbox;
 use crate::tier::FirstTier;
 
@@ -35,6 +37,8 @@ pub struct Cache {
     /// Told when a touch failed.
     pub(crate) late: Arc<Notify>,
     pub(crate) counters: Counters,
+    /// Whether another process may change what storage has, for a while. See [`Cache::begin_sharing`].
+    sharing: AtomicBool,
 }
 
 impl Cache {
@@ -51,6 +55,7 @@ impl Cache {
         let outbox = Outbox::default();
         Self {
             late: Arc::default(),
+            sharing: AtomicBool::new(false),
             counters: Counters::registered(registry, &tier, &outbox.pending),
             tier,
             outbox,
@@ -58,6 +63,35 @@ impl Cache {
             clock,
             settings,
         }
+    }
+
+    /// From now on another process works on the same storage, and its changes are not announced here: the one that takes
+    /// the place of this one, or the one whose place this one takes. So no copy is served before storage was asked, and
+    /// nobody is judged idle by what this process alone knows; what it knows it should write now ([`Cache::flush`]).
+    pub fn begin_sharing(&self) {
+        self.sharing.store(true, Ordering::SeqCst);
+    }
+
+    /// The other process is gone. What it changed last is found once storage has been asked again.
+    pub fn end_sharing(&self) {
+        self.tier.doubt_all();
+        self.sharing.store(false, Ordering::SeqCst);
+    }
+
+    /// How many ends storage has not confirmed yet.
+    #[must_use]
+    pub fn ends_waiting(&self) -> usize {
+        self.outbox.all().len()
+    }
+
+    /// Whether a copy that is not doubted is as good as what storage has.
+    pub(crate) fn is_believed(&self, held: &Held) -> bool {
+        held.is_current() && !self.sharing.load(Ordering::SeqCst)
+    }
+
+    /// Whether this process knows of every use and every change.
+    pub(crate) fn is_alone(&self) -> bool {
+        !self.sharing.load(Ordering::SeqCst) && !self.storage.capabilities().is_shared
     }
 
     /// The time by which this cache judges.

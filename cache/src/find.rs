@@ -81,7 +81,7 @@ impl Cache {
         self.outbox.check(&ticket.handle, self.storage.id())?;
         let held = self.tier.held(&ticket.handle);
         if let Some(held) = &held
-            && held.is_current()
+            && self.is_believed(held)
             && now.since(held.seen.last()) < self.settings.inproc_timeout
             && let Verdict::Found(found) = judge(held, ticket, application, now)
         {
@@ -128,7 +128,7 @@ impl Cache {
             let mut held = Held::read(&record, self.storage.id())?;
             if let Some(earlier) = &earlier {
                 // This process knows of every use, if nobody else serves the session.
-                held.is_exact = earlier.is_exact;
+                held.is_exact = earlier.is_exact && self.is_alone();
                 held.seen = Arc::clone(&earlier.seen);
                 held.seen.mark(record.times.touched);
             }
@@ -136,7 +136,7 @@ impl Cache {
                 Verdict::Found(found) => {
                     // It is used now, so from now on this process knows of every use, if nobody else serves it.
                     held.seen.mark(now);
-                    held.is_exact = !self.storage.capabilities().is_shared;
+                    held.is_exact = self.is_alone();
                     // Only who proved to have the ticket brings a session into memory.
                     let (held, kept) = registration.keep(held);
                     match kept {

@@ -50,7 +50,7 @@ impl Cache {
             match self.storage.create(&key, NewRecord { value, times, write }).await? {
                 Create::Created(version) => {
                     let mut held = Held::new(session, version, encoded, Arc::new(Seen::at(now)));
-                    held.is_exact = !self.storage.capabilities().is_shared;
+                    held.is_exact = self.is_alone();
                     let (held, _) = registration.keep(held);
                     self.counters.opened.inc();
                     return Ok(Opened { session: Arc::clone(&held.session), ticket });

@@ -149,10 +149,10 @@ impl Cache {
         let key = self.key(handle)?;
         let registration = self.tier.register(*handle);
         let earlier = self.tier.held(handle);
-        let mut current = earlier.clone().filter(|held| held.is_current());
+        let mut current = earlier.clone().filter(|held| self.is_believed(held));
         // A write from a copy is measured against storage by its version; what writes nothing needs another measure,
         // if others may have written there and we have not heard of it yet.
-        let mut is_measured = current.is_none() || !self.storage.capabilities().is_shared;
+        let mut is_measured = current.is_none() || self.is_alone();
         for _ in 0..MAX_ROUNDS {
             let held = match current.take() {
                 Some(held) => held,
@@ -200,7 +200,7 @@ impl Cache {
                     seen.wrote(now);
                     let mut written = Held::new(next, version, bytes, seen);
                     // Who writes a session uses it: from now on every use is known, if nobody else serves it.
-                    written.is_exact = !self.storage.capabilities().is_shared;
+                    written.is_exact = self.is_alone();
                     let (written, _) = registration.keep(written);
                     return Ok(Changed::Done(Arc::clone(&written.session), answer));
                 }

@@ -9,6 +9,7 @@ mod chance;
 mod endings;
 mod finding;
 mod fixture;
+mod handing_over;
 mod nodes;
 mod outages;
 mod patching;

@@ -25,6 +25,8 @@ pub enum Request {
         /// The file that the asker has in mind, absolute.
         configuration: PathBuf,
     },
+    /// To hand over to the process that asks.
+    TakeOver,
 }
 
 /// What is answered.

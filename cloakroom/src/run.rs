@@ -7,16 +7,22 @@
 mod applications;
 mod control;
 mod demonstration;
+mod hand_over;
 mod keys;
 mod notify;
+mod passing;
 mod reload;
+mod sockets;
 mod stop;
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use cache::Settings;
+use engines::embedded::HandOver;
 use gateway::Gateway;
 use gateway::login::Verifiers;
 use gateway::pages::Pages;
@@ -30,12 +36,15 @@ use session::{Clock, SystemClock};
 use storage::{Deadline, Latencies, Measured, Memory, Sealed, Storage};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use self::applications::Before;
 use self::control::Control;
+use self::hand_over::{HandingOver, Predecessor};
 use self::keys::KeptKeys;
 use self::reload::Reloading;
+use self::sockets::{Listening, Sockets};
 use self::stop::Stop;
 use crate::configuration::{Configuration, Engine, Loaded};
 use crate::key_metrics::KeyMetrics;
@@ -54,6 +63,8 @@ pub struct Plan {
     pub loaded: Loaded,
     /// By which the log follows a reload.
     pub level: Option<Level>,
+    /// Whether to take the place of whoever runs with the same data folder.
+    pub takes_over: bool,
 }
 
 /// Runs until it is told to stop. Without a plan: the demonstration, on loopback.
@@ -62,21 +73,27 @@ pub fn run(plan: Option<Plan>) -> miette::Result<()> {
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .map_err(|_| miette!("another TLS library was set up before ours: this build is broken"))?;
+    // Before there are threads.
+    let sockets = Sockets::of_service_manager()?;
     let runtime = tokio::runtime::Runtime::new().into_diagnostic().wrap_err("the runtime does not start")?;
     runtime.block_on(async {
         let stop = Stop::at_signals().into_diagnostic().wrap_err("signals cannot be received")?;
         match plan {
-            Some(plan) => start(plan, stop).await,
-            None => demonstration::start(stop).await,
+            Some(plan) => start(plan, stop, sockets).await,
+            None => demonstration::start(stop, sockets).await,
         }
     })
 }
 
 /// Starts everything and returns when it has stopped.
-async fn start(plan: Plan, stop: Stop) -> miette::Result<()> {
+async fn start(plan: Plan, stop: Stop, mut sockets: Sockets) -> miette::Result<()> {
     let configuration = plan.loaded.configuration.clone();
     let hangup = signal(SignalKind::hangup()).into_diagnostic().wrap_err("SIGHUP cannot be received")?;
-    let control = Control::listen(&configuration.data_dir)?;
+    let predecessor =
+        if plan.takes_over { Predecessor::ask(&configuration.data_dir, &mut sockets)? } else { None };
+    let (claim, predecessor) = predecessor.map(Predecessor::into_parts).unzip();
+    // Whoever has a predecessor speaks in its place only once it has given way.
+    let control = if predecessor.is_none() { Some(Control::listen(&configuration.data_dir)?) } else { None };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let mut whole = Registry::default();
     whole.register_collector(Box::new(metrics::Process::of_this()));
@@ -86,12 +103,16 @@ async fn start(plan: Plan, stop: Stop) -> miette::Result<()> {
     let kept = KeptKeys::open(&configuration, Arc::clone(&clock))?;
     let keys = kept.shared();
     registry.register_collector(Box::new(KeyMetrics::of(keys)));
-    let storage = open_storage(&configuration, keys, Arc::clone(&clock)).await?;
+    let (storage, engine) = open_storage(&configuration, keys, claim.flatten(), Arc::clone(&clock)).await?;
     let storage: Arc<dyn Storage> =
         traces::of_storage(&configuration, Arc::new(Measured::new(storage, &latencies)));
     let cache = Arc::new(cache::Cache::new(Arc::clone(&storage), clock, settings(&configuration), registry));
+    if predecessor.is_some() {
+        cache.begin_sharing();
+    }
     let housekeeping = tokio::spawn(Arc::clone(&cache).keep_house());
 
+    let mut listening = Listening::default();
     let verifiers = Verifiers::for_half_of_the_cores();
     let gateway = if configuration.applications.is_empty() {
         None
@@ -99,11 +120,16 @@ async fn start(plan: Plan, stop: Stop) -> miette::Result<()> {
         let pages = Pages::built_in().into_diagnostic()?;
         let settings = gateway_settings(&configuration, keys, pages, &verifiers, &|_| None)?;
         let gateway = Gateway::new(settings, Arc::clone(&cache), registry).into_diagnostic()?;
-        Some((Arc::new(gateway), listen(&configuration.listen.gateway.to_string(), "gateway").await?))
+        let socket = sockets.take("gateway", configuration.listen.gateway)?;
+        listening.add("gateway", &socket)?;
+        Some((Arc::new(gateway), TcpListener::from_std(socket).into_diagnostic()?))
     };
     let version = env!("CARGO_PKG_VERSION");
     let server = Server { registry: whole, storages: vec![Arc::clone(&storage)], version };
-    let server_listener = listen(&configuration.listen.server.to_string(), "server").await?;
+    let socket = sockets.take("server", configuration.listen.server)?;
+    listening.add("server", &socket)?;
+    let server_listener = TcpListener::from_std(socket).into_diagnostic()?;
+    sockets.finish();
 
     tracing::info!(
         gateway = gateway.as_ref().map(|_| tracing::field::display(&configuration.listen.gateway)),
@@ -121,14 +147,39 @@ async fn start(plan: Plan, stop: Stop) -> miette::Result<()> {
         level: plan.level,
         now: Mutex::new(plan.loaded),
     });
-    let attending = tokio::spawn(attend(control, hangup, reloading));
-    notify::ready();
     // The session server outlives the gateway, so that the last requests can be watched.
     let drained = Stop::new();
+    let handing_over = Arc::new(HandingOver {
+        cache: Arc::clone(&cache),
+        engine: engine.clone(),
+        listening: Mutex::new(listening),
+        stops: [stop.clone(), drained.clone()],
+        is_handing_over: AtomicBool::new(false),
+    });
+    let control = match (control, predecessor) {
+        (Some(control), _) => {
+            notify::ready();
+            control
+        }
+        (None, predecessor) => {
+            if let Some(predecessor) = predecessor {
+                let leaving = spawn_blocking(move || predecessor.relieve()).await.into_diagnostic()??;
+                tracing::info!("took over from the process before, which answers its last requests");
+                tokio::spawn(leaving.then_believe(Arc::clone(&cache), engine));
+            }
+            notify::ready_in_the_place_of_another();
+            Control::in_the_place_of_another(&configuration.data_dir)?
+        }
+    };
+    let attending = tokio::spawn(attend(control, hangup, reloading, Arc::clone(&handing_over)));
     let server = tokio::spawn(server.serve(server_listener, drained.clone().wait()));
+    let stopped = async {
+        stop.wait().await;
+        handing_over.listen_no_more();
+    };
     match gateway {
-        Some((gateway, listener)) => gateway.serve(listener, stop.wait()).await,
-        None => stop.wait().await,
+        Some((gateway, listener)) => gateway.serve(listener, stopped).await,
+        None => stopped.await,
     }
     if timeout(FLUSH_TIMEOUT, cache.flush()).await.is_err() {
         tracing::warn!("storage takes too long; the last uses of some sessions are not written");
@@ -142,9 +193,9 @@ async fn start(plan: Plan, stop: Stop) -> miette::Result<()> {
 }
 
 /// Does what somebody asks of this process while it runs, until it is dropped.
-async fn attend(control: Control, hangup: Signal, reloading: Arc<Reloading>) {
+async fn attend(control: Control, hangup: Signal, reloading: Arc<Reloading>, handing_over: Arc<HandingOver>) {
     let at_hangup = reload::at_hangup(hangup, Arc::clone(&reloading));
-    tokio::join!(control.serve(reloading), at_hangup, notify::watchdog());
+    tokio::join!(control.serve(reloading, handing_over), at_hangup, notify::watchdog());
 }
 
 fn gateway_settings(
@@ -171,33 +222,26 @@ fn gateway_settings(
 async fn open_storage(
     configuration: &Configuration,
     keys: &Arc<Keys>,
+    claim: Option<File>,
     clock: Arc<dyn Clock>,
-) -> miette::Result<Arc<dyn Storage>> {
+) -> miette::Result<(Arc<dyn Storage>, Option<HandOver>)> {
     let id = &configuration.cache.storage;
     let storage = configuration.storage.iter().find(|storage| storage.id == *id);
-    let engine: Arc<dyn Storage> = match storage.map(|storage| &storage.engine) {
+    let (engine, hand_over): (Arc<dyn Storage>, _) = match storage.map(|storage| &storage.engine) {
         Some(Engine::Memory { max_bytes }) => {
-            Arc::new(Memory::new(id, clock, usize::try_from(*max_bytes).unwrap_or(usize::MAX)))
+            (Arc::new(Memory::new(id, clock, usize::try_from(*max_bytes).unwrap_or(usize::MAX))), None)
         }
         Some(Engine::Embedded) | None => {
             let folder = configuration.data_dir.join("storage").join(id);
-            engines::embedded::open(id, &folder, clock).await.into_diagnostic()?
+            let engine = HandOver::open(id, &folder, claim, clock).await.into_diagnostic()?;
+            (engine.storage(), Some(engine))
         }
     };
-    let engine = match storage.and_then(|storage| storage.seal) {
+    let engine: Arc<dyn Storage> = match storage.and_then(|storage| storage.seal) {
         Some(plain) => Arc::new(Sealed::new(engine, Arc::clone(keys), plain)),
         None => engine,
     };
-    Ok(Arc::new(Deadline::new(engine, configuration.cache.deadline)))
-}
-
-async fn listen(address: &str, key: &str) -> miette::Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| {
-        let cure = format!(
-            "another program may listen there: stop it, or say another address as `{key}` in [listen]"
-        );
-        miette!(help = cure, "cannot listen on {address}: {error}")
-    })
+    Ok((Arc::new(Deadline::new(engine, configuration.cache.deadline)), hand_over))
 }
 
 fn settings(configuration: &Configuration) -> Settings {

@@ -73,6 +73,19 @@ pub enum Problem {
         /// The newest schema that this build knows.
         known: i64,
     },
+    /// The file is of an older Cloakroom, which uses it right now.
+    #[error(
+        "{} has schema {found}, and this Cloakroom brings it to {known}, which the one that runs could not read; stop \
+         that one, then start this one", path.display()
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// The schema that it has.
+        found: i64,
+        /// The schema that this build needs.
+        known: i64,
+    },
     /// Anything else.
     #[error("{}: {cause}", path.display())]
     Failed {

@@ -1,7 +1,7 @@
 //! The gateway: accepts connections, and has each request answered.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use cache::Cache;
@@ -13,7 +13,6 @@ use listener::{Listener, Seats};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
 use crate::application::ApplicationError;
@@ -25,6 +24,11 @@ use crate::phase::Phase;
 use crate::service::Service;
 use crate::settings::GatewaySettings;
 use crate::stream::Taking;
+
+/// When the gateway stops, how long a connection without a request is left open, at most. A client that uses it again and
+/// again has its next request under way just then, and would be told nothing but that the connection was reset; so that
+/// request is answered, and the answer says that it is the last one. Whoever is silent for so long gets the ordinary end.
+const LAST_REQUEST: Duration = Duration::from_secs(1);
 
 /// A reverse proxy that keeps sessions for the applications behind it.
 #[derive(Debug)]
@@ -70,11 +74,10 @@ impl Gateway {
         self.service.load().application(application)?.sessions.as_ref()?.login.clone()
     }
 
-    /// Serves connections of `listener` until `stop` is ready. Then idle connections are closed, and requests and tunnels
-    /// under way may end, for the drain time-out. To be called once.
+    /// Serves connections of `listener` until `stop` is ready. Then each connection may bring one more request, idle ones
+    /// are closed after a moment, and requests and tunnels under way may end, for the drain time-out. To be called once.
     pub async fn serve(self: Arc<Self>, listener: impl Into<Listener>, stop: impl Future<Output = ()>) {
         let listener = listener.into();
-        let stopping = CancellationToken::new();
         let mut stop = std::pin::pin!(stop);
         loop {
             let accepted = tokio::select! {
@@ -83,13 +86,20 @@ impl Gateway {
             };
             let service = self.service.load();
             let open = Counted::in_gauge(&service.counters.connections);
-            service.under_way.spawn(Arc::clone(&self).attend(accepted, open, stopping.clone()));
+            service.under_way.spawn(Arc::clone(&self).attend(accepted, open, service.closing.clone()));
         }
         drop(listener);
         let service = self.service.load_full();
         service.under_way.close();
-        stopping.cancel();
-        if timeout(service.limits.drain_timeout, service.under_way.wait()).await.is_err() {
+        service.stopping.cancel();
+        let last_requests = async {
+            let moment = LAST_REQUEST.min(service.limits.drain_timeout / 2);
+            // An error says that not all have come to their end by then, as is to be expected.
+            let _ = timeout(moment, service.under_way.wait()).await;
+            service.closing.cancel();
+            service.under_way.wait().await;
+        };
+        if timeout(service.limits.drain_timeout, last_requests).await.is_err() {
             tracing::warn!(
                 left = service.under_way.len(),
                 "requests or tunnels were still under way after the drain time-out; they are cut off"
@@ -129,6 +139,8 @@ impl Service {
         }
         if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
             phase.tunnel();
+        } else if self.stopping.is_cancelled() && version != Version::HTTP_2 {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if let Some(traces) = &self.traces {
             let application = exchange.application.as_ref().map(|application| &*application.id);

@@ -44,6 +44,10 @@ pub(crate) struct Service {
     pub(crate) counters: Arc<Counters>,
     /// Room for answers that are awaited although their visitors have left.
     pub(crate) late: Arc<Semaphore>,
+    /// No more than one request is answered on each connection.
+    pub(crate) stopping: CancellationToken,
+    /// Idle connections are closed.
+    pub(crate) closing: CancellationToken,
     /// What a stop waits for.
     pub(crate) under_way: TaskTracker,
     /// Nobody waits any more.
@@ -72,6 +76,8 @@ impl Service {
             cache,
             counters,
             late: Arc::new(Semaphore::new(MAX_LATE)),
+            stopping: CancellationToken::new(),
+            closing: CancellationToken::new(),
             under_way: TaskTracker::new(),
             over: CancellationToken::new(),
         })
@@ -94,6 +100,8 @@ impl Service {
             cache: Arc::clone(&self.cache),
             counters: Arc::clone(&self.counters),
             late: Arc::clone(&self.late),
+            stopping: self.stopping.clone(),
+            closing: self.closing.clone(),
             under_way: self.under_way.clone(),
             over: self.over.clone(),
         })

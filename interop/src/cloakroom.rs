@@ -6,12 +6,14 @@
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use rustix::io::{FdFlags, fcntl_setfd};
 use tempfile::TempDir;
 
 use crate::error::{Error, Result};
@@ -32,10 +34,13 @@ pub struct Cloakroom {
 #[derive(Debug)]
 enum Start {
     /// With the file that was written, on claimed ports.
-    Configured { gateway: Port, server: Port },
+    Configured { gateway: Port, server: Port, held: Option<[TcpListener; 2]> },
     /// With nothing, on the ports that it takes then.
     Plain,
 }
+
+/// What the log says when a process has taken over.
+const TAKEN_OVER: &str = "took over from the process before";
 
 const PLAIN_GATEWAY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const PLAIN_SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8081);
@@ -43,6 +48,10 @@ const PLAIN_SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST)
 impl Cloakroom {
     /// The file of a key that is made before the start, relative to the directory.
     pub const KEY: &'static str = "keys/2026-11.key";
+
+    /// Where it tells a service manager how it is, relative to the directory. Whoever wants to know binds a datagram socket
+    /// there.
+    pub const NOTIFY: &'static str = "notify";
 
     /// Starts Cloakroom with that configuration and waits until it says that it is healthy.
     ///
@@ -54,10 +63,26 @@ impl Cloakroom {
 
     /// The same, with files in the directory: (name, text).
     pub fn start_with(configuration: &str, files: &[(&str, &str)]) -> Result<Self> {
+        Self::start_on(Port::claim()?, Port::claim()?, None, configuration, files)
+    }
+
+    /// The same on sockets that stay open over restarts, as a service manager holds them: `gateway` and `server`.
+    pub fn start_with_held_sockets(configuration: &str) -> Result<Self> {
         let (gateway, server) = (Port::claim()?, Port::claim()?);
+        let held = [hold(&gateway)?, hold(&server)?];
+        Self::start_on(gateway, server, Some(held), configuration, &[])
+    }
+
+    fn start_on(
+        gateway: Port,
+        server: Port,
+        held: Option<[TcpListener; 2]>,
+        configuration: &str,
+        files: &[(&str, &str)],
+    ) -> Result<Self> {
         let directory = scratch::directory()?;
         let place = directory.path();
-        let start = Start::Configured { gateway, server };
+        let start = Start::Configured { gateway, server, held };
         start.configure(place, configuration)?;
         for (name, text) in files {
             let path = place.join(name);
@@ -143,6 +168,24 @@ impl Cloakroom {
         self.process.kill()
     }
 
+    /// Starts another process that takes over from this one, and waits until it has. Gives the one before, which answers
+    /// its last requests and ends.
+    pub fn take_over(&mut self) -> Result<Process> {
+        let taken = |process: &Process| process.whole_log().matches(TAKEN_OVER).count();
+        let before = taken(&self.process);
+        let mut next = self.start.spawn(self.directory.path(), &["--take-over"])?;
+        next.wait_until(|| taken(&self.process) > before)?;
+        Ok(std::mem::replace(&mut self.process, next))
+    }
+
+    /// Starts it again after its end, told to take over from whoever may still be there.
+    pub fn start_to_take_over(&mut self) -> Result<()> {
+        let mut next = self.start.spawn(self.directory.path(), &["--take-over"])?;
+        next.wait_until(|| self.start.is_healthy())?;
+        self.process = next;
+        Ok(())
+    }
+
     /// Starts it again, on the same ports, with the same data. Ends it the gentle way first if it still runs.
     pub fn restart(&mut self) -> Result<()> {
         self.terminate()?;
@@ -176,17 +219,46 @@ impl Start {
         Ok(())
     }
 
-    fn launch(&self, place: &Path) -> Result<Process> {
-        let mut command = Command::new(binary()?);
+    fn is_healthy(&self) -> bool {
+        raw::get(self.server(), "/health", "").is_ok_and(|answer| answer.status == 200)
+    }
+
+    fn spawn(&self, place: &Path, more: &[&str]) -> Result<Process> {
+        let mut command = match self {
+            Self::Configured { held: Some([gateway, server]), .. } => {
+                // The numbers that the protocol knows (sd_listen_fds(3)), and then the program in the place of the shell.
+                let script = format!(
+                    "exec 3<&{} 4<&{}; export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=gateway:server; exec \"$0\" \"$@\"",
+                    gateway.as_raw_fd(),
+                    server.as_raw_fd()
+                );
+                let mut shell = Command::new("/bin/bash");
+                shell.args(["-c", &script]).arg(binary()?);
+                shell
+            }
+            _ => Command::new(binary()?),
+        };
         if let Self::Configured { .. } = self {
-            command.args(["run", "--config"]).arg(place.join("cloakroom.toml"));
+            command.args(["run", "--config"]).arg(place.join("cloakroom.toml")).args(more);
         }
         command.current_dir(place).env_remove("CLOAKROOM_CONFIG").env("RUST_BACKTRACE", "1");
-        let mut process = Process::spawn(command, place.join("log"))?;
-        process
-            .wait_until(|| raw::get(self.server(), "/health", "").is_ok_and(|answer| answer.status == 200))?;
+        command.env("NOTIFY_SOCKET", place.join(Cloakroom::NOTIFY)).env("WATCHDOG_USEC", "1000000");
+        Process::spawn(command, place.join("log"))
+    }
+
+    fn launch(&self, place: &Path) -> Result<Process> {
+        let mut process = self.spawn(place, &[])?;
+        process.wait_until(|| self.is_healthy())?;
         Ok(process)
     }
+}
+
+/// A socket that programs inherit which are started from here.
+fn hold(port: &Port) -> Result<TcpListener> {
+    let failed = || Error::system(format!("listening on {}", port.address()));
+    let socket = TcpListener::bind(port.address()).map_err(failed())?;
+    fcntl_setfd(&socket, FdFlags::empty()).map_err(|errno| failed()(errno.into()))?;
+    Ok(socket)
 }
 
 /// Made by the program itself, as an operator does.

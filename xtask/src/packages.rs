@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use crate::steps::{Failed, program};
 
 /// What the tests and the benchmark start, by a file that tells that it is there.
-const NEEDED: [(&str, &str); 12] = [
+const NEEDED: [(&str, &str); 13] = [
     ("nginx-light", "nginx"),
     ("apache2", "apache2"),
+    ("systemd", "systemd-analyze"),
     ("haproxy", "haproxy"),
     ("wrk", "wrk"),
     ("chromium", "chromium"),

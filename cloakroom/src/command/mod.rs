@@ -71,6 +71,12 @@ struct RunOptions {
     /// The configuration; without it, the demonstration
     #[arg(long, short, value_name = "FILE", env = "CLOAKROOM_CONFIG")]
     config: Option<PathBuf>,
+    /// Take the place of the Cloakroom that runs with the same data_dir, if there is one, without a pause
+    ///
+    /// It hands over its listening sockets and its storage, answers what it has begun, and ends. If this process does not
+    /// get ready, the other one goes on.
+    #[arg(long, requires = "config")]
+    take_over: bool,
 }
 
 #[derive(Debug, Args)]
@@ -140,7 +146,7 @@ fn start(options: RunOptions) -> miette::Result<()> {
         tracing::warn!("{warning}; {}", warning.cure);
     }
     let file = Some(std::path::absolute(&file).into_diagnostic()?);
-    let ran = run::run(Some(run::Plan { file, loaded, level }));
+    let ran = run::run(Some(run::Plan { file, loaded, level, takes_over: options.take_over }));
     exporting.end();
     ran
 }

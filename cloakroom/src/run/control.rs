@@ -12,6 +12,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{sleep, timeout};
 
+use super::hand_over::HandingOver;
 use super::reload::Reloading;
 use crate::control::{Answer, MAX_LINE, Request, socket};
 
@@ -41,6 +42,12 @@ impl Control {
                 data_dir.display(),
             ));
         }
+        Self::in_the_place_of_another(data_dir)
+    }
+
+    /// Listens in `data_dir`, in the place of the process that has handed over to this one.
+    pub(super) fn in_the_place_of_another(data_dir: &Path) -> miette::Result<Self> {
+        let path = socket(data_dir);
         Self::bind(&path).map_err(|error| {
             miette!(
                 help = "`data_dir` must be writable for the user of this process, and its path shorter than 90 bytes",
@@ -66,13 +73,13 @@ impl Control {
     }
 
     /// Answers whoever asks, until it is dropped.
-    pub(super) async fn serve(&self, reloading: Arc<Reloading>) {
+    pub(super) async fn serve(&self, reloading: Arc<Reloading>, handing_over: Arc<HandingOver>) {
         loop {
             match self.listener.accept().await {
                 Ok((stream, _)) => {
-                    let reloading = Arc::clone(&reloading);
+                    let (reloading, handing_over) = (Arc::clone(&reloading), Arc::clone(&handing_over));
                     tokio::spawn(async move {
-                        if let Err(error) = converse(stream, &reloading).await {
+                        if let Err(error) = converse(stream, &reloading, handing_over).await {
                             tracing::debug!(%error, "somebody did not say what they want, or did not wait for the answer");
                         }
                     });
@@ -94,11 +101,21 @@ impl Drop for Control {
     }
 }
 
-async fn converse(mut stream: UnixStream, reloading: &Arc<Reloading>) -> io::Result<()> {
+async fn converse(
+    mut stream: UnixStream,
+    reloading: &Arc<Reloading>,
+    handing_over: Arc<HandingOver>,
+) -> io::Result<()> {
     let mut line = String::new();
     let (reading, mut writing) = stream.split();
     timeout(PATIENCE, BufReader::new(reading.take(MAX_LINE)).read_line(&mut line)).await??;
     let answer = match serde_json::from_str(&line) {
+        Ok(Request::TakeOver) => {
+            let stream = stream.into_std()?;
+            stream.set_nonblocking(false)?;
+            handing_over.hand_over(stream).await;
+            return Ok(());
+        }
         Ok(Request::Reload { configuration }) => reload(reloading, &configuration).await,
         Err(error) => Answer::Refused { text: format!("this Cloakroom does not understand that: {error}") },
     };

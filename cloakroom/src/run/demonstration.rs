@@ -7,6 +7,7 @@ use miette::{IntoDiagnostic, WrapErr};
 use tokio::net::TcpListener;
 
 use super::Plan;
+use super::sockets::Sockets;
 use super::stop::Stop;
 use crate::configuration::Configuration;
 
@@ -49,7 +50,7 @@ file = "demonstration.htpasswd"
 require = ["/account"]
 "#;
 
-pub(super) async fn start(stop: Stop) -> miette::Result<()> {
+pub(super) async fn start(stop: Stop, sockets: Sockets) -> miette::Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.into_diagnostic()?;
     let port = listener.local_addr().into_diagnostic()?.port();
     let data_dir = Configuration::default().data_dir;
@@ -66,7 +67,7 @@ pub(super) async fn start(stop: Stop) -> miette::Result<()> {
     let drained = Stop::new();
     let demonstration = tokio::spawn(demo::serve(listener, drained.clone().wait()));
     tell(&loaded.configuration, &password);
-    let ran = super::start(Plan { file: None, loaded, level: None }, stop).await;
+    let ran = super::start(Plan { loaded, file: None, level: None, takes_over: false }, stop, sockets).await;
     drained.now();
     demonstration.await.into_diagnostic()?.into_diagnostic()?;
     ran

@@ -7,6 +7,12 @@ pub(super) fn ready() {
     tell(&[NotifyState::Ready, NotifyState::Status("serving")]);
 }
 
+/// What is told when this process has taken the place of the one that the service manager knows.
+pub(super) fn ready_in_the_place_of_another() {
+    tell(&[NotifyState::MainPid(std::process::id())]);
+    ready();
+}
+
 /// What is told before a reload; [`ready`] follows it, whatever came of it.
 pub(super) fn reloading() {
     match NotifyState::monotonic_usec_now() {

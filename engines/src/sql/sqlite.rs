@@ -24,9 +24,11 @@ mod versions;
 mod write;
 mod writer;
 
+use std::fs::File;
+use std::io;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use session::{Clock, Millis};
@@ -58,6 +60,9 @@ pub struct Sqlite {
     readers: Arc<Readers>,
     changes: Publisher,
     counters: Arc<Counters>,
+    sharing: Arc<AtomicBool>,
+    /// Not held by this one: whoever closes it lets go of the folder.
+    claim: Weak<File>,
 }
 
 /// How much was written, and how often that took the disk.
@@ -73,7 +78,32 @@ impl Sqlite {
     /// Opens the records in `folder` for the storage service `id`, and makes them if they are not there. Must be called
     /// within a tokio runtime, in which the task that writes will live.
     pub async fn open(id: &str, folder: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        Self::open_with(id, folder, clock, |options| options).await
+        Self::open_with(id, folder, None, clock, |options| options).await
+    }
+
+    /// Opens the records that another process has open, with what it got from [`share`](Self::share). Both use them from
+    /// now on, until that one is gone and somebody says so ([`end_sharing`](Self::end_sharing)).
+    pub async fn join(
+        id: &str,
+        folder: &Path,
+        claim: File,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OpenError> {
+        Self::open_with(id, folder, Some(claim), clock, |options| options).await
+    }
+
+    /// Lets another process use the records as well, until [`end_sharing`](Self::end_sharing) or the end of this one: what
+    /// it needs for [`join`](Self::join). What each writes the other reads at once, and versions grow over both. But
+    /// neither is told of the other's changes: who keeps copies must ask before they serve them.
+    pub fn share(&self) -> io::Result<File> {
+        let claim = self.claim.upgrade().ok_or(io::ErrorKind::NotConnected)?;
+        self.sharing.store(true, Ordering::SeqCst);
+        claim.try_clone()
+    }
+
+    /// Nobody else uses the records any more.
+    pub fn end_sharing(&self) {
+        self.sharing.store(false, Ordering::SeqCst);
     }
 
     /// How much was written so far, for metrics.
@@ -95,11 +125,12 @@ impl Sqlite {
     async fn open_with(
         id: &str,
         folder: &Path,
+        claim: Option<File>,
         clock: Arc<dyn Clock>,
         tune: impl FnOnce(SqliteConnectOptions) -> SqliteConnectOptions,
     ) -> Result<Self, OpenError> {
         let storage: Arc<str> = id.into();
-        let writer = open::writer(&storage, folder, clock, tune);
+        let writer = open::writer(&storage, folder, claim, clock, tune);
         let writer = writer.await.map_err(|problem| OpenError { storage: Arc::clone(&storage), problem })?;
         Ok(Self {
             clock: Arc::clone(&writer.clock),
@@ -107,6 +138,8 @@ impl Sqlite {
             readers: Arc::clone(&writer.readers),
             changes: writer.changes.clone(),
             counters: Arc::clone(&writer.counters),
+            sharing: Arc::clone(&writer.sharing),
+            claim: Arc::downgrade(&writer.folder.lock),
             queue: Queue::start(&storage, writer),
             id: storage,
         })

@@ -5,12 +5,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use gateway::settings::Limits;
+use interop::{Answer, Capture};
 
 use crate::application::Application;
-use crate::given::{Gateway, Plan, eventually, limits, ok, plan};
+use crate::given::{Gateway, Plan, eventually, limits, ok, plan, upstream};
 
 const DRAIN: Duration = Duration::from_millis(500);
-const SOON: Duration = Duration::from_millis(400);
 
 fn draining(application: &Application, drain_timeout: Duration) -> Gateway {
     Plan { limits: Limits { drain_timeout, ..limits() }, ..plan(application) }.start()
@@ -42,7 +42,7 @@ fn a_request_under_way_is_answered_and_new_ones_are_refused() {
 }
 
 #[test]
-fn idle_connections_are_closed_at_once() {
+fn idle_connections_are_closed_after_a_moment() {
     let application = Application::start();
     let mut gateway = draining(&application, Duration::from_secs(15));
     let mut used = gateway.sent("POST / HTTP/1.1\r\nHOST\r\nContent-Length: 2\r\n\r\nhi");
@@ -52,9 +52,32 @@ fn idle_connections_are_closed_at_once() {
     eventually("both are accepted", || gateway.gauge("connections") == 2);
     gateway.stop();
     let took = gateway.stopped();
-    assert!(took < SOON, "it took {took:?}");
+    assert!(took < Duration::from_secs(8), "it took {took:?}");
     assert!(used.rest().unwrap().is_empty());
     assert!(new.rest().unwrap().is_empty());
+}
+
+#[test]
+fn a_connection_that_is_in_use_has_one_more_request_answered_and_is_told_that_it_was_the_last() {
+    let application = Capture::answering(|_| Answer::ok("here")).unwrap();
+    let upstream = upstream([application.address()]);
+    let limits = Limits { drain_timeout: Duration::from_secs(15), ..limits() };
+    let mut gateway = Plan { upstream, limits, ..plan(&Application::start()) }.start();
+    let get = gateway.request("GET / HTTP/1.1\r\nHOST\r\n\r\n");
+    let mut clients: Vec<_> = (0..20).map(|_| gateway.connect()).collect();
+    for client in &mut clients {
+        client.send(&get).unwrap();
+        assert_eq!(client.response().unwrap().header("connection"), None);
+    }
+    gateway.stop();
+    nobody_is_let_in(&gateway);
+    for client in &mut clients {
+        client.send(&get).unwrap();
+        let response = client.response().unwrap();
+        assert_eq!((response.text().as_str(), response.header("connection")), ("here", Some("close")));
+        assert!(client.rest().unwrap().is_empty());
+    }
+    gateway.stopped();
 }
 
 #[test]

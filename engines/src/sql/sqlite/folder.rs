@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,7 +16,8 @@ const LOCK: &str = "cloakroom.lock";
 pub(super) struct Folder {
     /// The database in it.
     pub(super) database: Arc<Path>,
-    _lock: File,
+    /// What makes it ours.
+    pub(super) lock: Arc<File>,
 }
 
 impl Folder {
@@ -36,7 +38,21 @@ impl Folder {
         // SQLite takes an empty file for an empty database, and gives its other files the rights of this one.
         private().open(&database).map_err(refused(database.clone()))?;
         sign(&mut lock).map_err(refused(lock_path))?;
-        Ok(Self { database: database.into(), _lock: lock })
+        Ok(Self { database: database.into(), lock: Arc::new(lock) })
+    }
+
+    /// A folder that another process has claimed and gives to this one: `lock` is its very claim, so that there is no
+    /// moment in which the folder is free.
+    pub(super) fn inherit(path: &Path, mut lock: File) -> Result<Self, Problem> {
+        let lock_path = path.join(LOCK);
+        let refused = |cause| Problem::Folder { path: lock_path.clone(), cause };
+        let (claimed, there) =
+            (lock.metadata().map_err(refused)?, fs::metadata(&lock_path).map_err(refused)?);
+        if (claimed.dev(), claimed.ino()) != (there.dev(), there.ino()) {
+            return Err(Problem::InUse { path: path.into(), by: None });
+        }
+        lock.rewind().and_then(|()| sign(&mut lock)).map_err(refused)?;
+        Ok(Self { database: path.join(DATABASE).into(), lock: Arc::new(lock) })
     }
 }
 

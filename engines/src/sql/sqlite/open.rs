@@ -1,7 +1,9 @@
 //! From a folder to a database that can be used.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -24,21 +26,27 @@ const LOG_REMAINS: &str = "67108864";
 /// How many changes a listener may miss before it is told that it did.
 const STREAM_CAPACITY: usize = 4096;
 
-/// Claims the folder, and opens and prepares the database in it.
+/// Claims the folder, or takes it over together with the claim of the process that has it, and opens and prepares the
+/// database in it.
 pub(super) async fn writer(
     storage: &Arc<str>,
     path: &Path,
+    claim: Option<File>,
     clock: Arc<dyn Clock>,
     tune: impl FnOnce(SqliteConnectOptions) -> SqliteConnectOptions,
 ) -> Result<Writer, Problem> {
-    let folder = Folder::claim(path)?;
+    let is_shared = claim.is_some();
+    let folder = match claim {
+        Some(claim) => Folder::inherit(path, claim)?,
+        None => Folder::claim(path)?,
+    };
     let failed = |error| fault::problem(&folder.database, error);
     let options = connect_options(&folder.database)
         .synchronous(SqliteSynchronous::Full)
         .pragma("journal_size_limit", LOG_REMAINS);
     let options = tune(options);
     let mut connection = options.connect().await.map_err(failed)?;
-    schema::prepare(&mut connection, &folder.database).await?;
+    schema::prepare(&mut connection, &folder.database, is_shared).await?;
     // Only now that it is known to be ours. It stays in that mode.
     let mode: String =
         sqlx::query_scalar("PRAGMA journal_mode = WAL").fetch_one(&mut connection).await.map_err(failed)?;
@@ -60,6 +68,8 @@ pub(super) async fn writer(
         changes: Publisher::new(STREAM_CAPACITY),
         counters: Arc::default(),
         readers,
+        sharing: Arc::new(AtomicBool::new(is_shared)),
+        was_shared: is_shared,
         folder,
     })
 }

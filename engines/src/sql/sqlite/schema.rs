@@ -14,8 +14,12 @@ const APPLICATION: i64 = 1_131_178_866;
 const STEPS: [&str; 1] = [include_str!("schema/1.sql")];
 
 /// Brings an empty or an older database to the newest schema, and refuses one that is newer or not ours. Nothing is
-/// changed in what is refused.
-pub(super) async fn prepare(connection: &mut SqliteConnection, file: &Path) -> Result<(), Problem> {
+/// changed in what is refused. While another process uses the database, an older one is refused as well.
+pub(super) async fn prepare(
+    connection: &mut SqliteConnection,
+    file: &Path,
+    is_shared: bool,
+) -> Result<(), Problem> {
     let failed = |error| fault::problem(file, error);
     let application = number(connection, "PRAGMA application_id").await.map_err(failed)?;
     let found = number(connection, "PRAGMA user_version").await.map_err(failed)?;
@@ -26,6 +30,9 @@ pub(super) async fn prepare(connection: &mut SqliteConnection, file: &Path) -> R
     let known = STEPS.len() as i64;
     if found > known {
         return Err(Problem::Newer { path: file.into(), found, known });
+    }
+    if found < known && is_shared {
+        return Err(Problem::Older { path: file.into(), found, known });
     }
     for (step, number) in STEPS.into_iter().zip(1..).filter(|(_, number)| *number > found) {
         apply(connection, step, number).await.map_err(failed)?;

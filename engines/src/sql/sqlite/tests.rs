@@ -202,7 +202,7 @@ async fn expiry_and_reading_go_by_an_index() {
 async fn a_full_disk_refuses_for_sure_and_keeps_what_was_there() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
     let full = |options: SqliteConnectOptions| options.pragma("max_page_count", "40");
-    let engine = Sqlite::open_with("local", folder.path(), clock, full).await.unwrap();
+    let engine = Sqlite::open_with("local", folder.path(), None, clock, full).await.unwrap();
     let mut last = created(&engine, "first").await;
     let error = loop {
         match engine.create(&key(&last.0.to_string()), record(&[0; 10_000], Millis::NEVER)).await {
@@ -247,7 +247,7 @@ async fn a_commit_that_failed_has_an_unknown_fate_and_can_be_repeated() {
 async fn whoever_locks_the_database_is_named_as_the_cause() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
     let hasty = |options: SqliteConnectOptions| options.busy_timeout(Duration::from_millis(1));
-    let engine = Sqlite::open_with("local", folder.path(), clock, hasty).await.unwrap();
+    let engine = Sqlite::open_with("local", folder.path(), None, clock, hasty).await.unwrap();
     created(&engine, "a").await;
     let mut operator = operator(&folder).await;
     let lock = operator.begin_with("BEGIN IMMEDIATE").await.unwrap();
@@ -323,4 +323,84 @@ async fn a_folder_that_cannot_be_written_is_named() {
         let text = error.to_string();
         assert!(text.contains(&path.display().to_string()) && text.contains("`data_dir`"), "{text}");
     }
+}
+
+/// The process that takes the place of the one that has `engine` open.
+async fn joined(engine: &Sqlite, folder: &TempDir, clock: &Arc<ManualClock>) -> Result<Sqlite, OpenError> {
+    let claim = engine.share().unwrap();
+    Sqlite::join("local", folder.path(), claim, Arc::clone(clock) as _).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_that_share_lose_nothing_and_versions_grow_over_both() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+    let before = opened(&folder, &clock).await;
+    created(&before, "counted").await;
+    let next = joined(&before, &folder, &clock).await.unwrap();
+    let counting = [&before, &next].map(|engine| async move {
+        let mut versions = Vec::new();
+        while versions.len() < 100 {
+            let Read::Found(there) = engine.read(&key("counted"), None).await.unwrap() else {
+                panic!("it is lost")
+            };
+            let value = [&there.value[..], b"+"].concat();
+            match engine.update(&key("counted"), new_value(there.version, &value)).await.unwrap() {
+                Update::Updated(version) => {
+                    assert!(version > there.version, "{version:?} after {:?}", there.version);
+                    versions.push(version);
+                }
+                Update::Conflict(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        versions
+    });
+    let mut versions = join_all(counting).await.concat();
+    let Read::Found(there) = next.read(&key("counted"), None).await.unwrap() else { panic!("it is lost") };
+    assert_eq!(there.value.len(), "counted".len() + 200, "every one of both is there");
+    versions.sort();
+    versions.dedup();
+    assert_eq!(versions.len(), 200, "no version was used twice");
+
+    before.close().await;
+    drop(before);
+    next.end_sharing();
+    assert!(created(&next, "afterwards").await > *versions.last().unwrap());
+    assert!(matches!(refused(folder.path()).await.problem, Problem::InUse { .. }), "the claim went over");
+}
+
+#[tokio::test]
+async fn an_end_is_known_to_both_that_share() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+    let before = opened(&folder, &clock).await;
+    let version = created(&before, "a").await;
+    let next = joined(&before, &folder, &clock).await.unwrap();
+    next.bury(&key("a"), burial(Some(Millis::NEVER))).await.unwrap();
+    assert!(matches!(before.read(&key("a"), None).await.unwrap(), Read::Buried(_)));
+    assert!(matches!(
+        before.update(&key("a"), new_value(version, b"late")).await.unwrap(),
+        Update::Buried(_)
+    ));
+    assert!(matches!(before.create(&key("a"), record(b"", Millis::NEVER)).await.unwrap(), Create::Buried(_)));
+}
+
+#[tokio::test]
+async fn a_claim_opens_only_the_folder_that_it_is_for() {
+    let (folder, other, clock) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), clock());
+    let engine = opened(&folder, &clock).await;
+    let _taken = opened(&other, &clock).await;
+    let refused = joined(&engine, &other, &clock).await.expect_err("it was opened");
+    assert!(matches!(refused.problem, Problem::InUse { .. }), "{refused}");
+    engine.close().await;
+    assert!(engine.share().is_err(), "what is closed is not shared");
+}
+
+#[tokio::test]
+async fn what_somebody_uses_is_not_brought_to_a_newer_schema() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
+    let engine = opened(&folder, &clock).await;
+    let mut operator = operator(&folder).await;
+    sqlx::raw_sql("PRAGMA user_version = 0").execute(&mut operator).await.unwrap();
+    let refused = joined(&engine, &folder, &clock).await.expect_err("it was opened");
+    assert!(matches!(refused.problem, Problem::Older { found: 0, .. }), "{refused}");
 }

@@ -31,15 +31,26 @@ impl Versions {
         Ok(Self { last, ceiling: last })
     }
 
-    /// Sees to it that `count` versions can be drawn within this transaction.
+    /// Goes on above what another process has drawn, as far as it has committed it. Within a transaction that nobody else
+    /// can write beside.
+    pub(super) async fn follow(&mut self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        let ceiling: i64 = sqlx::query_scalar(CEILING).fetch_one(connection).await?;
+        self.last = self.last.max(unsigned(ceiling));
+        self.ceiling = self.last;
+        Ok(())
+    }
+
+    /// Sees to it that `count` versions can be drawn within this transaction. Alone, a whole block is taken; whoever shares
+    /// takes what is drawn, so that the ceiling is always the last one that was used.
     pub(super) async fn reserve(
         &mut self,
         connection: &mut SqliteConnection,
         count: usize,
+        is_alone: bool,
     ) -> Result<(), sqlx::Error> {
         let needed = self.last.saturating_add(count as u64);
         if needed > self.ceiling {
-            let ceiling = needed.saturating_add(BLOCK);
+            let ceiling = if is_alone { needed.saturating_add(BLOCK) } else { needed };
             query(RAISE_CEILING).bind(signed(ceiling)).execute(connection).await?;
             self.ceiling = ceiling;
         }

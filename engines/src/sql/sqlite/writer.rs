@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use session::Clock;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -28,6 +28,10 @@ pub(super) struct Writer {
     pub(super) changes: Publisher,
     pub(super) counters: Arc<Counters>,
     pub(super) readers: Arc<Readers>,
+    /// Whether another process writes there as well.
+    pub(super) sharing: Arc<AtomicBool>,
+    /// Whether one did when the last group was written.
+    pub(super) was_shared: bool,
     /// Held until everything is closed.
     pub(super) folder: Folder,
 }
@@ -98,7 +102,13 @@ impl Writer {
         };
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(before)?;
         let needed = group.iter().map(Work::versions).sum();
-        self.versions.reserve(&mut transaction, needed).await.map_err(before)?;
+        let is_shared = self.sharing.load(Ordering::SeqCst);
+        // Once more when the other one has gone: what it drew last is not known here.
+        if is_shared || self.was_shared {
+            self.versions.follow(&mut transaction).await.map_err(before)?;
+        }
+        self.was_shared = is_shared;
+        self.versions.reserve(&mut transaction, needed, !is_shared).await.map_err(before)?;
         let mut write = Write::new(&mut transaction, &mut self.versions, &*self.clock);
         let mut answers = Vec::with_capacity(group.len());
         for work in group {
