@@ -7,7 +7,7 @@ use session::{Millis, Timeouts, record_expiry};
 
 /// How much longer than the session its record stays. Nobody is told that a session is live because of it; but an
 /// outage of storage that is shorter than this cannot let the record of a session expire that memory knows to be used.
-const AFTERLIFE: Duration = Duration::from_secs(3600);
+pub(crate) const AFTERLIFE: Duration = Duration::from_secs(3600);
 
 /// The longest that browsers keep a cookie (RFC 6265bis section 5.5): so long a ticket without bounds could come back.
 const LONGEST_COOKIE: Duration = Duration::from_secs(400 * 86_400);
@@ -32,6 +32,14 @@ impl Realm {
     /// When the record of a session may go.
     pub(crate) fn record_expires(&self, begun: Millis, touched: Millis) -> Millis {
         self.over_at(begun, touched, self.touch_interval).plus(AFTERLIFE)
+    }
+
+    /// The longest that one of its sessions may live, counted from its last use: after it no cookie of a session that was
+    /// ended could come back.
+    #[must_use]
+    pub fn longest_session(&self) -> Duration {
+        let longest = self.over_at(Millis(0), Millis(0), self.touch_interval);
+        if longest == Millis::NEVER { LONGEST_COOKIE } else { Duration::from_millis(longest.0) }
     }
 
     /// Until when the tombstone of a session must stand: as long as its ticket could come back.

@@ -11,9 +11,14 @@ use tokio::sync::Notify;
 
 use crate::application::Realm;
 use crate::counters::Counters;
+use crate::heads::Heads;
 use crate::held::Held;
 use crate::outbox::Outbox;
+use crate::revocations::Revocations;
 use crate::tier::FirstTier;
+
+/// Of how many carried sessions it is remembered when their cookie was last sealed.
+const MAX_USES: usize = 1 << 16;
 
 /// What the cache is told by the configuration.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +29,9 @@ pub struct Settings {
     pub inproc_bytes: usize,
     /// How long the ticket before a renewal is good.
     pub renew_window: Duration,
+    /// The longest [`Realm::longest_session`] of all realms: so long it is remembered that all sessions of somebody were
+    /// ended.
+    pub longest_session: Duration,
 }
 
 /// The session cache of one process.
@@ -34,6 +42,10 @@ pub struct Cache {
     pub(crate) settings: Settings,
     pub(crate) tier: Arc<FirstTier>,
     pub(crate) outbox: Outbox,
+    pub(crate) revocations: Revocations,
+    pub(crate) heads: Heads,
+    /// When cookies of carried sessions were last sealed anew, as far as there was room to remember.
+    pub(crate) uses: quick_cache::sync::Cache<Handle, Millis>,
     /// Told when a touch failed.
     pub(crate) late: Arc<Notify>,
     pub(crate) counters: Counters,
@@ -54,6 +66,9 @@ impl Cache {
         let tier = Arc::new(FirstTier::new(is_needed, settings.inproc_bytes));
         let outbox = Outbox::default();
         Self {
+            revocations: Revocations::default(),
+            heads: Heads::new(&storage, &clock, settings.inproc_bytes),
+            uses: quick_cache::sync::Cache::new(MAX_USES),
             late: Arc::default(),
             sharing: AtomicBool::new(false),
             counters: Counters::registered(registry, &tier, &outbox.pending),

@@ -10,6 +10,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::{Registry, Unit};
 use session::Why;
+use storage::Unavailable;
+
+use crate::Find;
 
 use crate::find::Absence;
 use crate::tier::FirstTier;
@@ -25,6 +28,9 @@ pub(crate) struct Counters {
     pub(crate) opened: Counter,
     pub(crate) renewed: Counter,
     pub(crate) ended: Reasons,
+    pub(crate) ended_all: Counter,
+    /// Found in a cookie: kept apart from its family as well.
+    pub(crate) found_carried: Counter,
     pub(crate) ends_waiting: Counter,
     pub(crate) patched: Counter,
     pub(crate) conflicts: Counter,
@@ -48,11 +54,13 @@ impl Counters {
         let counters = Self {
             found_first: found.get_or_create_owned(&FoundIn { tier: "first" }),
             found_storage: found.get_or_create_owned(&FoundIn { tier: "storage" }),
+            found_carried: found.get_or_create_owned(&FoundIn { tier: "cookie" }),
             not_found: Reasons::of(&absences),
             unavailable: Counter::default(),
             opened: Counter::default(),
             renewed: Counter::default(),
             ended: Reasons::of(&Why::ALL.map(Why::as_str)),
+            ended_all: Counter::default(),
             ends_waiting: Counter::default(),
             patched: Counter::default(),
             conflicts: Counter::default(),
@@ -63,7 +71,7 @@ impl Counters {
         let sessions = registry.sub_registry_with_prefix("sessions");
         sessions.register(
             "found",
-            "Sessions found, by where: `first` is the memory of this process. The share of `storage` rises: the first tier is \
+            "Sessions found, by where: `first` is the memory of this process, `cookie` what visitors carry themselves. The share of `storage` rises: the first tier is \
              too small (`inproc_bytes`), or visitors change nodes",
             found,
         );
@@ -107,6 +115,12 @@ impl Counters {
             self.ended.clone(),
         );
         sessions.register(
+            "ended_all",
+            "Principals of whom all sessions were ended at once; the sessions themselves count as `revoked` when they come \
+             back",
+            self.ended_all.clone(),
+        );
+        sessions.register(
             "ends_waiting",
             "Ends that storage did not confirm at once and that were repeated until it did. A rise: storage was away \
              while somebody logged out",
@@ -138,6 +152,32 @@ impl Counters {
 
     pub(crate) fn count_end(&self, why: Why) {
         self.ended.inc(why.as_str());
+    }
+
+    /// An answer that was not in the first tier.
+    pub(crate) fn count_find(&self, answer: &Result<Find, Unavailable>) {
+        self.count_answer(answer, &self.found_storage);
+    }
+
+    /// An answer about a session that its visitor carries.
+    pub(crate) fn count_carried(&self, answer: &Result<Find, Unavailable>) {
+        self.count_answer(answer, &self.found_carried);
+    }
+
+    fn count_answer(&self, answer: &Result<Find, Unavailable>, found: &Counter) {
+        let reason = match answer {
+            Ok(Find::Found(_)) => {
+                found.inc();
+                return;
+            }
+            Err(_) => {
+                self.unavailable.inc();
+                return;
+            }
+            Ok(Find::Absent(absence)) => absence.as_str(),
+            Ok(Find::Ended(_)) => "ended",
+        };
+        self.not_found.inc(reason);
     }
 }
 

@@ -8,6 +8,7 @@ use tracing::Instrument as _;
 
 use crate::Cache;
 use crate::application::{Application, Realm};
+use crate::outbox::Waiting;
 
 /// A session is ended, and will not be found again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +34,13 @@ impl Cache {
         let (cache, session) = (Arc::clone(self), session.clone());
         let (realm, why) = (Arc::clone(&application.realm), ending.why);
         // In a task of its own: whoever logs out and closes the window meanwhile is logged out.
-        let end = async move { cache.end_now(&session, &realm, ending).await };
+        let end = async move {
+            if session.is_carried() {
+                cache.end_carried(&session, &realm, ending).await
+            } else {
+                cache.end_now(&session, &realm, ending).await
+            }
+        };
         let ended = tokio::spawn(end.in_current_span());
         let ended = ended.await.map_err(|error| self.unavailable(error))?;
         if matches!(ended, Ok(Ended::Now)) {
@@ -60,7 +67,7 @@ impl Cache {
             }
             Err(unavailable) => {
                 self.counters.ends_waiting.inc();
-                self.outbox.put(session.handle, burial);
+                self.outbox.put(session.handle, Waiting::Burial(burial));
                 self.tier.end(&session.handle);
                 Err(unavailable)
             }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use session::{Ending, Judgement, Millis, Secret, SecretHash, Session, Ticket, Why};
+use session::{Carried, Ending, Judgement, Millis, Secret, SecretHash, Session, Ticket, Why};
 use storage::{Read, Unavailable};
 
 use crate::Cache;
 use crate::application::Application;
 use crate::held::Held;
 use crate::renew::SUCCESSOR;
+use crate::revocations::Revocations;
 use crate::tier::Kept;
 
 /// How often a session that changes all the time is read again before it is served as it was read.
@@ -33,6 +34,8 @@ pub struct Found {
     pub session: Arc<Session>,
     /// The ticket that followed the one that was presented: tell the visitor.
     pub successor: Option<Ticket>,
+    /// What the visitor carries from now on, if that is not what they came with.
+    pub refreshed: Option<Arc<Carried>>,
 }
 
 /// Why a ticket opens nothing.
@@ -46,11 +49,14 @@ pub enum Absence {
     OtherRealm,
     /// It is over for this application, but not for another one of its realm.
     OverHere,
+    /// Its visitor has logged in since, and carries another session.
+    Replaced,
 }
 
 impl Absence {
     /// Every one.
-    pub const ALL: [Self; 4] = [Self::Unknown, Self::WrongSecret, Self::OtherRealm, Self::OverHere];
+    pub const ALL: [Self; 5] =
+        [Self::Unknown, Self::WrongSecret, Self::OtherRealm, Self::OverHere, Self::Replaced];
 
     /// The name of the reason in metrics and logs.
     #[must_use]
@@ -60,6 +66,7 @@ impl Absence {
             Self::WrongSecret => "wrong_secret",
             Self::OtherRealm => "other_realm",
             Self::OverHere => "over_here",
+            Self::Replaced => "replaced",
         }
     }
 }
@@ -83,23 +90,15 @@ impl Cache {
         if let Some(held) = &held
             && self.is_believed(held)
             && now.since(held.seen.last()) < self.settings.inproc_timeout
-            && let Verdict::Found(found) = judge(held, ticket, application, now)
+            && (held.session.principal.is_none() || self.revocations.is_known())
+            && let Verdict::Found(found) = judge(held, ticket, &self.revocations, application, now)
         {
             self.counters.found_first.inc();
             self.mark(held, application, now);
             return Ok(Find::Found(found));
         }
         let answer = self.find_in_storage(ticket, application, now, held).await;
-        match &answer {
-            Ok(Find::Found(_)) => {
-                self.counters.found_storage.inc();
-            }
-            Ok(Find::Absent(absence)) => self.counters.not_found.inc(absence.as_str()),
-            Ok(Find::Ended(_)) => self.counters.not_found.inc("ended"),
-            Err(_) => {
-                self.counters.unavailable.inc();
-            }
-        };
+        self.counters.count_find(&answer);
         answer
     }
 
@@ -126,13 +125,16 @@ impl Cache {
                 }
             };
             let mut held = Held::read(&record, self.storage.id())?;
+            if held.session.principal.is_some() {
+                self.know_revocations().await?;
+            }
             if let Some(earlier) = &earlier {
                 // This process knows of every use, if nobody else serves the session.
                 held.is_exact = earlier.is_exact && self.is_alone();
                 held.seen = Arc::clone(&earlier.seen);
                 held.seen.mark(record.times.touched);
             }
-            match judge(&held, ticket, application, now) {
+            match judge(&held, ticket, &self.revocations, application, now) {
                 Verdict::Found(found) => {
                     // It is used now, so from now on this process knows of every use, if nobody else serves it.
                     held.seen.mark(now);
@@ -178,30 +180,66 @@ impl Cache {
     }
 }
 
-fn judge(held: &Held, ticket: &Ticket, application: &Application, now: Millis) -> Verdict {
+fn judge(
+    held: &Held,
+    ticket: &Ticket,
+    revocations: &Revocations,
+    application: &Application,
+    now: Millis,
+) -> Verdict {
     let session = &held.session;
     let Some(proof) = prove(session, &ticket.secret, now) else {
         return Verdict::Absent(Absence::WrongSecret);
     };
+    let grace = if held.is_exact { Duration::ZERO } else { application.realm.touch_interval };
+    match standing(session, held.seen.last(), grace, revocations, application, now) {
+        Standing::Live => {
+            let session = Arc::clone(session);
+            Verdict::Found(Found { session, successor: proof.successor, refreshed: None })
+        }
+        Standing::OtherRealm => Verdict::Absent(Absence::OtherRealm),
+        Standing::OverHere => Verdict::Absent(Absence::OverHere),
+        Standing::Over(why) => Verdict::Over(why),
+    }
+}
+
+/// What a session is worth to an application, whoever asks.
+pub(crate) enum Standing {
+    Live,
+    OtherRealm,
+    /// Over for this application only.
+    OverHere,
+    /// Over for all of its realm.
+    Over(Why),
+}
+
+/// Judges a session that was last used at `touched`, or so much later as `grace`.
+pub(crate) fn standing(
+    session: &Session,
+    touched: Millis,
+    grace: Duration,
+    revocations: &Revocations,
+    application: &Application,
+    now: Millis,
+) -> Standing {
     if session.realm != application.realm.id {
-        return Verdict::Absent(Absence::OtherRealm);
+        return Standing::OtherRealm;
+    }
+    if revocations.is_behind(session.principal.as_ref(), session.epoch) {
+        return Standing::Over(Why::Revoked);
     }
     if session.ends.is_some_and(|ends| now >= ends) {
-        return Verdict::Over(Why::Lifetime);
+        return Standing::Over(Why::Lifetime);
     }
-    let touched = held.seen.last();
-    let grace = if held.is_exact { Duration::ZERO } else { application.realm.touch_interval };
     let why = match application.timeouts.judge(session.begun, touched, now, grace) {
-        Judgement::Live => {
-            return Verdict::Found(Found { session: Arc::clone(session), successor: proof.successor });
-        }
+        Judgement::Live => return Standing::Live,
         Judgement::Idle => Why::Idle,
         Judgement::Lifetime => Why::Lifetime,
     };
     if now >= application.realm.over_at(session.begun, touched, grace) {
-        Verdict::Over(why)
+        Standing::Over(why)
     } else {
-        Verdict::Absent(Absence::OverHere)
+        Standing::OverHere
     }
 }
 

@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use session::Handle;
-use storage::{Burial, Kind, Notice, Unavailable};
+use session::{Epoch, Handle};
+use storage::{Kind, Notice, Unavailable};
 use tokio::time::sleep;
 
 use crate::Cache;
 use crate::cache::handle_of;
+use crate::heads::Heads;
+use crate::outbox::Waiting;
+use crate::revocations::is_revocation;
 
 /// How often expired records are looked for.
 const REAP_EVERY: Duration = Duration::from_secs(1);
@@ -36,6 +39,8 @@ impl Cache {
     async fn reap(&self) {
         loop {
             sleep(REAP_EVERY).await;
+            self.revocations.purge(self.clock.now());
+            self.heads.purge(REAP_BUDGET).await;
             loop {
                 match self.storage.reap(self.clock.now(), REAP_BUDGET).await {
                     Ok(reaped) => {
@@ -60,7 +65,7 @@ impl Cache {
             match self.storage.watch(None).await {
                 Ok(mut changes) => {
                     // What changed before the stream began is not known.
-                    self.tier.doubt_all();
+                    self.doubt_all();
                     pause = Pause::default();
                     while let Some(notice) = changes.next().await {
                         self.hear(&notice);
@@ -76,21 +81,35 @@ impl Cache {
 
     fn hear(&self, notice: &Notice) {
         match notice {
-            Notice::Gap => self.tier.doubt_all(),
+            Notice::Gap => self.doubt_all(),
             Notice::Change(change) => {
-                let Some(handle) = handle_of(&change.key) else { return };
-                match change.kind {
-                    Kind::Written => self.tier.outdate(&handle, change.version),
-                    Kind::Buried => self.tier.end(&handle),
+                if let Some(handle) = handle_of(&change.key) {
+                    match change.kind {
+                        Kind::Written => self.tier.outdate(&handle, change.version),
+                        Kind::Buried => self.tier.end(&handle),
+                    }
+                } else if let Some(handle) = Heads::handle_of(&change.key) {
+                    self.heads.hear(&handle);
+                } else if is_revocation(&change.key) {
+                    self.hear_revocation(&change.key, Epoch(change.version.0));
                 }
             }
         }
     }
 
+    /// Others may have changed anything without our hearing of it.
+    fn doubt_all(&self) {
+        self.tier.doubt_all();
+        self.heads.doubt();
+        if self.storage.capabilities().is_shared {
+            self.revocations.doubt();
+        }
+    }
+
     /// Tries once more to end what waits, and says what is left: a restart does not know of it.
     pub(crate) async fn end_what_waits(&self) {
-        for (handle, burial) in self.outbox.all() {
-            if let Err(error) = self.end_waiting(&handle, burial).await {
+        for (handle, waiting) in self.outbox.all() {
+            if let Err(error) = self.end_waiting(&handle, waiting).await {
                 let left: Vec<String> =
                     self.outbox.all().iter().map(|(handle, _)| handle.to_string()).collect();
                 tracing::error!(%error, sessions = ?left, "sessions were to be ended, and storage did not confirm it: they live on");
@@ -99,9 +118,18 @@ impl Cache {
         }
     }
 
-    async fn end_waiting(&self, handle: &Handle, burial: Burial) -> Result<(), Unavailable> {
-        let why = burial.ending.why;
-        self.bury(handle, burial).await?;
+    async fn end_waiting(&self, handle: &Handle, waiting: Waiting) -> Result<(), Unavailable> {
+        let why = match waiting {
+            Waiting::Burial(burial) => {
+                let why = burial.ending.why;
+                self.bury(handle, burial).await?;
+                why
+            }
+            Waiting::Carried(ending, until) => {
+                self.revoke_carried(handle, &ending, until).await?;
+                ending.why
+            }
+        };
         self.counters.count_end(why);
         self.outbox.remove(handle);
         Ok(())
@@ -120,9 +148,9 @@ impl Cache {
                 let begin = tried % waiting.len();
                 waiting.rotate_left(begin);
                 let mut failures = 0;
-                for (handle, burial) in waiting {
+                for (handle, waiting) in waiting {
                     tried += 1;
-                    match self.end_waiting(&handle, burial).await {
+                    match self.end_waiting(&handle, waiting).await {
                         Ok(()) => failures = 0,
                         Err(error) => {
                             failures += 1;

@@ -12,20 +12,25 @@
 
 mod application;
 mod cache;
+mod carried;
 mod counters;
 mod end;
+mod expiring;
 mod find;
+mod heads;
 mod held;
 mod housekeeping;
 mod open;
 mod outbox;
 mod patch;
 mod renew;
+mod revocations;
 mod tier;
 mod touch;
 
 pub use application::{Application, Realm};
 pub use cache::{Cache, Settings};
+pub use carried::{Credential, Fit, RenewCarried};
 pub use end::Ended;
 pub use find::{Absence, Find, Found};
 pub use open::{Opened, Opening};

@@ -34,10 +34,12 @@ impl Cache {
     /// Opens a session. When this returns it is as durable as storage is.
     pub async fn open(&self, opening: Opening, application: &Application) -> Result<Opened, Unavailable> {
         let now = self.clock.now();
+        let epoch = self.epoch_of(opening.principal.as_ref()).await?;
         // A second round is for the day on which two of 2^128 random handles are equal.
         for _ in 0..2 {
             let ticket = Ticket::random().map_err(|error| self.unavailable(error))?;
-            let mut session = Session::new(ticket.handle, &ticket.secret, &application.realm.id, now);
+            let mut session = Session::new(ticket.handle, ticket.secret.hash(), &application.realm.id, now);
+            session.epoch = epoch;
             session.apply(&opening.entries, OnConflict::Overwrite);
             session.principal.clone_from(&opening.principal);
             session.authentication.clone_from(&opening.authentication);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use prometheus_client::metrics::gauge::Gauge;
-use session::Handle;
+use session::{Ending, Handle, Millis};
 use storage::{Burial, Unavailable};
 use tokio::sync::Notify;
 
@@ -19,22 +19,31 @@ pub(crate) struct Outbox {
     /// The same for whoever watches this process.
     pub(crate) pending: Gauge,
     /// In an order, so that whoever repeats them can go on behind the one that failed.
-    burials: Mutex<BTreeMap<Handle, Burial>>,
+    ends: Mutex<BTreeMap<Handle, Waiting>>,
     pub(crate) arrived: Notify,
 }
 
+/// An end that waits.
+#[derive(Debug, Clone)]
+pub(crate) enum Waiting {
+    /// Of a session on the server.
+    Burial(Burial),
+    /// Of one that its visitor carries, whose cookies could come back until then.
+    Carried(Ending, Millis),
+}
+
 impl Outbox {
-    pub(crate) fn put(&self, handle: Handle, burial: Burial) {
-        let mut burials = self.burials.lock();
-        burials.insert(handle, burial);
-        self.count(burials.len());
+    pub(crate) fn put(&self, handle: Handle, waiting: Waiting) {
+        let mut ends = self.ends.lock();
+        ends.insert(handle, waiting);
+        self.count(ends.len());
         self.arrived.notify_one();
     }
 
     pub(crate) fn remove(&self, handle: &Handle) {
-        let mut burials = self.burials.lock();
-        burials.remove(handle);
-        self.count(burials.len());
+        let mut ends = self.ends.lock();
+        ends.remove(handle);
+        self.count(ends.len());
     }
 
     fn count(&self, waiting: usize) {
@@ -42,14 +51,14 @@ impl Outbox {
         self.pending.set(i64::try_from(waiting).unwrap_or(i64::MAX));
     }
 
-    pub(crate) fn all(&self) -> Vec<(Handle, Burial)> {
-        self.burials.lock().iter().map(|(handle, burial)| (*handle, burial.clone())).collect()
+    pub(crate) fn all(&self) -> Vec<(Handle, Waiting)> {
+        self.ends.lock().iter().map(|(handle, waiting)| (*handle, waiting.clone())).collect()
     }
 
     /// Refuses a session whose end waits. Not as ended: nobody may be told so before storage has it, or a crash of
     /// this process would bring back what somebody was told is over.
     pub(crate) fn check(&self, handle: &Handle, storage: &Arc<str>) -> Result<(), Unavailable> {
-        if self.waiting.load(Ordering::SeqCst) == 0 || !self.burials.lock().contains_key(handle) {
+        if self.waiting.load(Ordering::SeqCst) == 0 || !self.ends.lock().contains_key(handle) {
             return Ok(());
         }
         Err(Unavailable {

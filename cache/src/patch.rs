@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use session::{Conflict, Ending, Handle, Merge, OnConflict, Patch, Session, Why};
+use session::{Conflict, Ending, Handle, Merge, OnConflict, Patch, Session, Ticket, Why};
 use storage::{Burial, Bury, NewValue, Read, Unavailable, Update, WriteId};
 
 use crate::Cache;
 use crate::application::Application;
+use crate::carried::Fit;
 use crate::held::Held;
 
 /// How often a write is tried against others. In each round one of them wins, so that many writers are served.
-const MAX_ROUNDS: usize = 256;
+pub(crate) const MAX_ROUNDS: usize = 256;
 
 /// What a patch did.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub enum Patched {
     /// It was merged; the session is now this. What was not taken is in the merge, and is told to the application
     /// with its next request.
     Merged(Arc<Session>, Merge),
+    /// It was merged, and the session is on the server from now on: its visitor has this ticket.
+    Moved(Arc<Session>, Ticket, Merge),
     /// It left nothing of a session that belonged to nobody: the session was ended.
     Emptied,
     /// The session is not there, or no longer.
@@ -32,7 +35,7 @@ pub enum Patched {
 }
 
 /// What becomes of a session that a patch was applied to.
-enum Fate {
+pub(crate) enum Fate {
     Kept,
     Emptied,
     Refused,
@@ -50,6 +53,8 @@ pub struct TooLarge {
 pub(crate) enum Step<T> {
     /// Write it, and answer this.
     Write(Box<Session>, T),
+    /// Write it on the server, where its visitor carries it now, and answer this.
+    Move(Box<Session>, T),
     /// End this version of it, and answer this.
     End(Ending, T),
     /// Leave it, and answer this.
@@ -59,6 +64,8 @@ pub(crate) enum Step<T> {
 /// What became of a change.
 pub(crate) enum Changed<T> {
     Done(Arc<Session>, T),
+    /// It was carried, and is on the server now.
+    Moved(Arc<Session>, Ticket, T),
     Absent,
     Ended(Ending),
     TooLarge(TooLarge),
@@ -86,41 +93,64 @@ impl Cache {
         application: &Application,
         fits: impl Fn(&Session) -> bool,
     ) -> Result<Patched, Unavailable> {
-        let changed = self
-            .change(handle, application, |current| {
-                let mut next = Session::clone(current);
-                let merge = next.apply(patch, on_conflict);
-                if !merge.changed {
-                    Step::Leave((merge, Fate::Kept))
-                } else if !fits(&next) && fits(current) {
+        let fits = |session: &Session| if fits(session) { Fit::Fits } else { Fit::Unfit };
+        let changed = self.change(handle, application, self.patching(patch, on_conflict, fits)).await?;
+        Ok(self.patched(changed))
+    }
+
+    /// What a patch makes of a session.
+    pub(crate) fn patching(
+        &self,
+        patch: &Patch,
+        on_conflict: OnConflict,
+        fits: impl Fn(&Session) -> Fit,
+    ) -> impl FnMut(&Session) -> Step<(Merge, Fate)> {
+        move |current| {
+            let mut next = Session::clone(current);
+            let merge = next.apply(patch, on_conflict);
+            if !merge.changed {
+                return Step::Leave((merge, Fate::Kept));
+            }
+            if next.is_void() && !current.is_void() && next.conflicts.is_empty() {
+                // A conflict that was not told yet keeps it: its writer learns of it with the next request.
+                let ending = Ending { at: self.clock.now(), why: Why::Emptied, by: "the application".into() };
+                return Step::End(ending, (merge, Fate::Emptied));
+            }
+            match fits(&next) {
+                Fit::Moves if current.is_carried() => Step::Move(Box::new(next), (merge, Fate::Kept)),
+                Fit::Unfit if fits(current) == Fit::Fits => {
                     let mut told = Session::clone(current);
                     told.refuse(patch);
                     Step::Write(Box::new(told), (merge, Fate::Refused))
-                } else if next.is_void() && !current.is_void() && next.conflicts.is_empty() {
-                    // A conflict that was not told yet keeps it: its writer learns of it with the next request.
-                    let ending =
-                        Ending { at: self.clock.now(), why: Why::Emptied, by: "the application".into() };
-                    Step::End(ending, (merge, Fate::Emptied))
-                } else {
-                    Step::Write(Box::new(next), (merge, Fate::Kept))
                 }
-            })
-            .await?;
-        Ok(match changed {
+                Fit::Fits | Fit::Moves | Fit::Unfit => Step::Write(Box::new(next), (merge, Fate::Kept)),
+            }
+        }
+    }
+
+    pub(crate) fn patched(&self, changed: Changed<(Merge, Fate)>) -> Patched {
+        let count = |merge: &Merge| {
+            self.counters.patched.inc();
+            self.counters.conflicts.inc_by(merge.conflicts.len() as u64);
+        };
+        match changed {
             Changed::Done(_, (_, Fate::Emptied)) => {
                 self.counters.count_end(Why::Emptied);
                 Patched::Emptied
             }
             Changed::Done(_, (_, Fate::Refused)) => Patched::Unfit,
             Changed::Done(session, (merge, Fate::Kept)) => {
-                self.counters.patched.inc();
-                self.counters.conflicts.inc_by(merge.conflicts.len() as u64);
+                count(&merge);
                 Patched::Merged(session, merge)
+            }
+            Changed::Moved(session, ticket, (merge, _)) => {
+                count(&merge);
+                Patched::Moved(session, ticket, merge)
             }
             Changed::Absent => Patched::Absent,
             Changed::Ended(ending) => Patched::Ended(ending),
             Changed::TooLarge(too_large) => Patched::TooLarge(too_large),
-        })
+        }
     }
 
     /// The application was told of these conflicts: they need not be told again.
@@ -168,7 +198,8 @@ impl Cache {
                     continue;
                 }
                 Step::Leave(answer) => return Ok(Changed::Done(Arc::clone(&held.session), answer)),
-                Step::Write(next, answer) => (*next, answer),
+                // It is there already.
+                Step::Write(next, answer) | Step::Move(next, answer) => (*next, answer),
                 Step::End(ending, answer) => {
                     let now = self.clock.now();
                     let until = Some(application.realm.buried_until(held.session.begun, now));

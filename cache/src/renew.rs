@@ -63,6 +63,10 @@ impl Cache {
                 .into(),
         };
         let previous = Previous { secret: hash, until: now.plus(self.settings.renew_window), successor };
+        let epoch = match &renewal.login {
+            Some((principal, _)) => Some(self.epoch_of(Some(principal)).await?),
+            None => None,
+        };
         let changed = self
             .change(handle, application, |current| {
                 let is_anothers = match (&current.principal, &renewal.login) {
@@ -80,6 +84,7 @@ impl Cache {
                     next.authentication = Some(authentication.clone());
                     next.begun = now;
                 }
+                next.epoch = epoch.unwrap_or(next.epoch);
                 next.previous = keeps_owner.then(|| previous.clone());
                 next.secret = secret.hash();
                 next.revision = current.revision.next();
@@ -93,7 +98,8 @@ impl Cache {
                 Renew::Renewed(session, Ticket { handle: *handle, secret }, merge)
             }
             Changed::Done(session, None) => Renew::Superseded(session),
-            Changed::Absent | Changed::Ended(_) => Renew::Gone,
+            // Only what is carried moves.
+            Changed::Moved(..) | Changed::Absent | Changed::Ended(_) => Renew::Gone,
             Changed::TooLarge(too_large) => Renew::TooLarge(too_large),
         })
     }

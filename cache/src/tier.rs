@@ -245,7 +245,7 @@ mod tests {
     use crate::held::Seen;
 
     fn held(handle: Handle, version: u64) -> Held {
-        let session = Session::new(handle, &Ticket::random().unwrap().secret, "r", Millis(0));
+        let session = Session::new(handle, Ticket::random().unwrap().secret.hash(), "r", Millis(0));
         Held::new(session, Version(version), 100, Arc::new(Seen::at(Millis(0))))
     }
 

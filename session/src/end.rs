@@ -18,14 +18,16 @@ pub enum Why {
     Replaced,
     /// Its application removed everything that it held, and it belonged to nobody.
     Emptied,
-    /// An operator or an event ended it.
+    /// An operator or an event ended it, or its person left everywhere at once.
     Revoked,
+    /// It grew too large for its visitor to carry, and lives on the server since.
+    Moved,
 }
 
 impl Why {
     /// Every reason, in the order of its declaration.
-    pub const ALL: [Self; 6] =
-        [Self::Logout, Self::Idle, Self::Lifetime, Self::Replaced, Self::Emptied, Self::Revoked];
+    pub const ALL: [Self; 7] =
+        [Self::Logout, Self::Idle, Self::Lifetime, Self::Replaced, Self::Emptied, Self::Revoked, Self::Moved];
 
     /// The stable name in storage, logs, metrics and API.
     #[must_use]
@@ -37,6 +39,7 @@ impl Why {
             Self::Replaced => "replaced",
             Self::Emptied => "emptied",
             Self::Revoked => "revoked",
+            Self::Moved => "moved",
         }
     }
 }

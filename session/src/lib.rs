@@ -6,8 +6,10 @@
 
 pub mod record;
 
+mod carried;
 mod end;
 mod entries;
+mod epoch;
 mod patch;
 mod principal;
 mod session;
@@ -16,8 +18,10 @@ mod time;
 mod timeouts;
 mod value;
 
+pub use carried::Carried;
 pub use end::{Ending, Why};
 pub use entries::{Entries, Entry, MAX_ENTRIES, Removal};
+pub use epoch::Epoch;
 pub use patch::{Change, Merge, OnConflict, Patch};
 pub use principal::Principal;
 pub use session::{Authentication, Conflict, Previous, Session};

@@ -11,6 +11,9 @@
 //!   [`Malformed::Newer`] instead of guessing, and never writes it;
 //! - `format` grows only if the rules above do not suffice.
 //!
+//! A session that its visitor carries has the same form, with what they prove and when it was last used in place of
+//! the hash that storage would have.
+//!
 //! Integers are LEB128 varints, texts are UTF-8 with their length before them. Decoding is total and bounded: it
 //! allocates no more than a small multiple of the bytes that are there.
 
@@ -20,8 +23,8 @@ use std::fmt;
 
 use self::wire::{Reader, Writer};
 use crate::{
-    Authentication, Conflict, Entries, Entry, Handle, MAX_DEPTH, MAX_ENTRIES, Millis, Previous, Principal,
-    Removal, Revision, SecretHash, Session, Value,
+    Authentication, Carried, Conflict, Entries, Entry, Epoch, Handle, MAX_DEPTH, MAX_ENTRIES, Millis,
+    Previous, Principal, Removal, Revision, Secret, SecretHash, Session, Value,
 };
 
 const MAGIC: u8 = 0xC1;
@@ -40,6 +43,9 @@ const ENTRY: u64 = 19;
 const REMOVAL: u64 = 21;
 const FLOOR: u64 = 23;
 const CONFLICT: u64 = 25;
+const EPOCH: u64 = 27;
+/// Only where the visitor carries the session.
+const CARRIED: u64 = 29;
 
 const TEXT: u64 = 0;
 const BYTES: u64 = 1;
@@ -79,10 +85,30 @@ pub enum Malformed {
 #[must_use]
 pub fn encode(session: &Session) -> Vec<u8> {
     let mut writer = Writer::new(&[MAGIC, FORMAT]);
+    write_fields(&mut writer, session, |writer| {
+        writer.field(SECRET, |field| field.raw(session.secret.as_bytes()));
+    });
+    writer.into_bytes()
+}
+
+/// The bytes of a session that its visitor carries. They hold its secret: seal them.
+#[must_use]
+pub fn encode_carried(carried: &Carried) -> Vec<u8> {
+    let mut writer = Writer::new(&[MAGIC, FORMAT]);
+    write_fields(&mut writer, &carried.session, |writer| {
+        writer.field(CARRIED, |field| {
+            field.raw(carried.secret.expose());
+            field.number(carried.touched.0);
+        });
+    });
+    writer.into_bytes()
+}
+
+fn write_fields(writer: &mut Writer, session: &Session, proof: impl FnOnce(&mut Writer)) {
     writer.field(HANDLE, |field| field.raw(session.handle.as_bytes()));
     writer.field(REALM, |field| field.raw(session.realm.as_bytes()));
     writer.field(BEGUN, |field| field.number(session.begun.0));
-    writer.field(SECRET, |field| field.raw(session.secret.as_bytes()));
+    proof(writer);
     writer.field(REVISION, |field| field.number(session.revision.0));
     if let Some(principal) = &session.principal {
         writer.field(PRINCIPAL, |field| write_principal(field, principal));
@@ -125,29 +151,26 @@ pub fn encode(session: &Session) -> Vec<u8> {
             field.text(&conflict.name);
         });
     }
+    if session.epoch != Epoch::default() {
+        writer.field(EPOCH, |field| field.number(session.epoch.0));
+    }
     for unknown in &session.unknown {
         writer.field(unknown.tag, |field| field.raw(&unknown.content));
     }
-    writer.into_bytes()
 }
 
 /// The session that `bytes` hold.
 pub fn decode(bytes: &[u8]) -> Result<Session, Malformed> {
-    let mut reader = Reader::new(bytes);
-    if reader.byte()? != MAGIC {
-        return Err(Malformed::Damaged("it does not begin as one"));
-    }
-    match reader.byte()? {
-        FORMAT => {}
-        newer => return Err(Malformed::Newer { what: "format", number: newer.into() }),
-    }
-    let mut parts = Parts::default();
-    while !reader.is_empty() {
-        let tag = reader.number()?;
-        let length = reader.number()?;
-        parts.read(tag, Reader::new(reader.take(length)?))?;
-    }
-    parts.into_session()
+    let mut parts = Parts::of(bytes)?;
+    let secret = parts.secret.take().ok_or(Malformed::Damaged("it has no secret"))?;
+    parts.into_session(secret)
+}
+
+/// The session that a visitor carries in `bytes`.
+pub fn decode_carried(bytes: &[u8]) -> Result<Carried, Malformed> {
+    let mut parts = Parts::of(bytes)?;
+    let (secret, touched) = parts.carried.take().ok_or(Malformed::Damaged("it is not carried"))?;
+    Ok(Carried { session: parts.into_session(SecretHash::NOBODYS)?.into(), secret, touched })
 }
 
 /// What was read so far.
@@ -157,6 +180,7 @@ struct Parts {
     realm: Option<Box<str>>,
     begun: Option<Millis>,
     secret: Option<SecretHash>,
+    carried: Option<(Secret, Millis)>,
     revision: Option<Revision>,
     principal: Option<Principal>,
     authentication: Option<Authentication>,
@@ -166,10 +190,29 @@ struct Parts {
     removals: Vec<Removal>,
     floor: Revision,
     conflicts: Vec<Conflict>,
+    epoch: Epoch,
     unknown: Vec<Field>,
 }
 
 impl Parts {
+    fn of(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(bytes);
+        if reader.byte()? != MAGIC {
+            return Err(Malformed::Damaged("it does not begin as one"));
+        }
+        match reader.byte()? {
+            FORMAT => {}
+            newer => return Err(Malformed::Newer { what: "format", number: newer.into() }),
+        }
+        let mut parts = Self::default();
+        while !reader.is_empty() {
+            let tag = reader.number()?;
+            let length = reader.number()?;
+            parts.read(tag, Reader::new(reader.take(length)?))?;
+        }
+        Ok(parts)
+    }
+
     fn read(&mut self, tag: u64, mut field: Reader<'_>) -> Result<(), Malformed> {
         match tag {
             HANDLE => self.handle = Some(Handle::from_bytes(field.array()?)),
@@ -205,13 +248,17 @@ impl Parts {
                 let noted = Revision(field.number()?);
                 self.conflicts.push(Conflict { name: field.text()?, noted });
             }
+            EPOCH => self.epoch = Epoch(field.number()?),
+            CARRIED => {
+                self.carried = Some((Secret::from_bytes(field.array()?), Millis(field.number()?)));
+            }
             odd if odd % 2 == 1 => return Err(Malformed::Newer { what: "field", number: odd }),
             even => self.unknown.push(Field { tag: even, content: field.rest().into() }),
         }
         if field.is_empty() { Ok(()) } else { Err(Malformed::Damaged("a field is longer than its content")) }
     }
 
-    fn into_session(self) -> Result<Session, Malformed> {
+    fn into_session(self, secret: SecretHash) -> Result<Session, Malformed> {
         Ok(Session {
             handle: self.handle.ok_or(Malformed::Damaged("it has no handle"))?,
             realm: self.realm.ok_or(Malformed::Damaged("it has no realm"))?,
@@ -219,11 +266,12 @@ impl Parts {
             authentication: self.authentication,
             begun: self.begun.ok_or(Malformed::Damaged("it has no beginning"))?,
             ends: self.ends,
-            secret: self.secret.ok_or(Malformed::Damaged("it has no secret"))?,
+            secret,
             previous: self.previous,
             revision: self.revision.ok_or(Malformed::Damaged("it has no revision"))?,
             entries: Entries::restore(self.entries, self.removals, self.floor),
             conflicts: self.conflicts,
+            epoch: self.epoch,
             unknown: self.unknown,
         })
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::record::Field;
-use crate::{Entries, Handle, Merge, Millis, OnConflict, Patch, Principal, Revision, Secret, SecretHash};
+use crate::{Entries, Epoch, Handle, Merge, Millis, OnConflict, Patch, Principal, Revision, SecretHash};
 
 /// Who it belongs to, when it began and ends, and what applications keep in it.
 ///
@@ -22,7 +22,7 @@ pub struct Session {
     pub begun: Millis,
     /// An end of its own, before what the time-outs allow.
     pub ends: Option<Millis>,
-    /// The hash of the secret of its ticket.
+    /// The hash of the secret of its ticket; [`SecretHash::NOBODYS`] where the visitor carries the session itself.
     pub secret: SecretHash,
     /// The ticket before this one, while requests with it may still be under way.
     pub previous: Option<Previous>,
@@ -32,6 +32,8 @@ pub struct Session {
     pub entries: Entries,
     /// Names whose change was not made, mostly because somebody else was faster, and whose writer was not told yet.
     pub conflicts: Vec<Conflict>,
+    /// The counter of its principal when it was opened: if that was raised since, the session is over.
+    pub epoch: Epoch,
     /// Fields of a newer build, kept as they are.
     pub unknown: Vec<Field>,
 }
@@ -69,7 +71,7 @@ pub struct Previous {
 impl Session {
     /// A new session of nobody, without entries.
     #[must_use]
-    pub fn new(handle: Handle, secret: &Secret, realm: &str, begun: Millis) -> Self {
+    pub fn new(handle: Handle, secret: SecretHash, realm: &str, begun: Millis) -> Self {
         Self {
             handle,
             realm: realm.into(),
@@ -77,11 +79,12 @@ impl Session {
             authentication: None,
             begun,
             ends: None,
-            secret: secret.hash(),
+            secret,
             previous: None,
             revision: Revision(1),
             entries: Entries::default(),
             conflicts: Vec::new(),
+            epoch: Epoch::default(),
             unknown: Vec::new(),
         }
     }
@@ -132,6 +135,12 @@ impl Session {
         is_changed
     }
 
+    /// Whether its visitor carries it: no ticket opens it.
+    #[must_use]
+    pub fn is_carried(&self) -> bool {
+        self.secret == SecretHash::NOBODYS
+    }
+
     /// Whether it holds nothing and belongs to nobody.
     #[must_use]
     pub const fn is_void(&self) -> bool {
@@ -148,6 +157,7 @@ impl fmt::Debug for Previous {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Secret;
 
     fn patch(seen: Revision, value: &str) -> Patch {
         let mut patch = Patch::new(seen);
@@ -158,7 +168,7 @@ mod tests {
     #[test]
     fn a_conflict_is_told_until_somebody_saw_the_latest() {
         let secret = Secret::from_bytes([1; 32]);
-        let mut session = Session::new(Handle::from_bytes([1; 16]), &secret, "shop", Millis(0));
+        let mut session = Session::new(Handle::from_bytes([1; 16]), secret.hash(), "shop", Millis(0));
         let start = session.revision;
         session.apply(&patch(start, "1"), OnConflict::KeepFirst);
         session.apply(&patch(start, "2"), OnConflict::KeepFirst);
@@ -175,7 +185,7 @@ mod tests {
     #[test]
     fn a_patch_that_changes_nothing_is_no_revision() {
         let secret = Secret::from_bytes([1; 32]);
-        let mut session = Session::new(Handle::from_bytes([1; 16]), &secret, "shop", Millis(0));
+        let mut session = Session::new(Handle::from_bytes([1; 16]), secret.hash(), "shop", Millis(0));
         session.apply(&patch(session.revision, "1"), OnConflict::KeepFirst);
         let before = session.revision;
         assert!(!session.apply(&patch(before, "1"), OnConflict::KeepFirst).changed);
@@ -185,7 +195,7 @@ mod tests {
     #[test]
     fn an_end_comes_nearer_and_never_goes_away() {
         let secret = Secret::from_bytes([1; 32]);
-        let mut session = Session::new(Handle::from_bytes([1; 16]), &secret, "shop", Millis(0));
+        let mut session = Session::new(Handle::from_bytes([1; 16]), secret.hash(), "shop", Millis(0));
         for (ends, expected) in [(900, 900), (500, 500), (700, 500)] {
             let mut patch = Patch::new(session.revision);
             patch.ends = Some(Millis(ends));

@@ -117,6 +117,9 @@ impl fmt::Debug for Secret {
 pub struct SecretHash([u8; 32]);
 
 impl SecretHash {
+    /// What a session has to which there is no ticket: nobody knows a secret with this hash.
+    pub const NOBODYS: Self = Self([0; 32]);
+
     /// The hash of these bytes.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {

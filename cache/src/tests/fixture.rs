@@ -227,8 +227,12 @@ impl Fixture {
     }
 }
 
-pub(super) const SETTINGS: Settings =
-    Settings { inproc_timeout: Duration::from_secs(900), inproc_bytes: 8 << 20, renew_window: RENEW_WINDOW };
+pub(super) const SETTINGS: Settings = Settings {
+    inproc_timeout: Duration::from_secs(900),
+    inproc_bytes: 8 << 20,
+    renew_window: RENEW_WINDOW,
+    longest_session: LIFETIME,
+};
 
 /// The house of a cache, kept until this is dropped.
 pub(super) struct House(JoinHandle<()>);

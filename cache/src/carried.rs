@@ -1,0 +1,40 @@
+//! Sessions that their visitors carry, sealed, in a cookie.
+//!
+//! Storage has nothing of such a session but that it is over ([`crate::revocations`]) and, for a minute, what was
+//! written of it ([`crate::heads`]). All operations take a cookie that was opened already: that it opened is the proof,
+//! and of two cookies of one session the one with the later revision is the session.
+
+mod change;
+mod end;
+mod find;
+mod moving;
+mod open;
+mod patch;
+mod renew;
+
+use std::sync::Arc;
+
+use session::{Carried, Millis, Session, Ticket};
+
+pub use self::patch::Fit;
+pub use self::renew::RenewCarried;
+
+/// What a visitor holds of a session.
+#[derive(Debug, Clone)]
+pub enum Credential {
+    /// Its name and a proof; the session is on the server.
+    Ticket(Ticket),
+    /// The session itself.
+    Carried(Arc<Carried>),
+}
+
+/// The later of what a visitor brings and of what was written meanwhile.
+fn latest(carried: &Carried, head: Option<Arc<Session>>) -> Arc<Session> {
+    head.filter(|head| head.revision > carried.session.revision)
+        .unwrap_or_else(|| Arc::clone(&carried.session))
+}
+
+/// The cookie that follows this one.
+pub(crate) fn follow(carried: &Carried, session: Arc<Session>, touched: Millis) -> Arc<Carried> {
+    Arc::new(Carried { session, secret: carried.secret.clone(), touched })
+}

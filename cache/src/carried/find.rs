@@ -1,0 +1,104 @@
+//! Finding the session that a visitor carries.
+
+use std::sync::Arc;
+
+use session::{Carried, Ending, Ticket, Why};
+use storage::Unavailable;
+
+use super::{follow, latest};
+use crate::Cache;
+use crate::application::Application;
+use crate::find::{Absence, Find, Found, Standing, standing};
+use crate::heads::Head;
+use crate::revocations::Gone;
+
+impl Cache {
+    /// Finds the session that a visitor carries, for `application`, and counts as a use of it.
+    ///
+    /// This asks no storage but for what was written of the session in the last minute, where that is shared; and none
+    /// at all where it is not. If the cookie is not up to date any more, [`Found::refreshed`] is what follows it.
+    pub async fn find_carried(
+        &self,
+        carried: &Arc<Carried>,
+        application: &Application,
+    ) -> Result<Find, Unavailable> {
+        let answer = self.judge_carried(carried, application).await;
+        self.counters.count_carried(&answer);
+        answer
+    }
+
+    async fn judge_carried(
+        &self,
+        carried: &Arc<Carried>,
+        application: &Application,
+    ) -> Result<Find, Unavailable> {
+        let now = self.clock.now();
+        let handle = &carried.session.handle;
+        self.know_revocations().await?;
+        let head = match self.heads.read(handle).await? {
+            Head::Found(session, version, _) if !session.is_carried() => {
+                self.finish_move(&session, version, application).await?;
+                return self.departed(carried, Gone { why: Why::Moved, at: now }, application).await;
+            }
+            Head::Found(session, _, times) => Some((session, times.touched)),
+            Head::Buried(ending) => {
+                return self.departed(carried, Gone { why: ending.why, at: ending.at }, application).await;
+            }
+            Head::None => None,
+        };
+        // After the head was read: an end that was acknowledged meanwhile is seen here, one that waits as well.
+        if let Some(gone) = self.revocations.gone(handle) {
+            return self.departed(carried, gone, application).await;
+        }
+        self.outbox.check(handle, self.storage.id())?;
+        let written = head.as_ref().map_or(carried.touched, |(_, touched)| *touched);
+        let session = latest(carried, head.map(|(session, _)| session));
+        let touched = carried.touched.max(written);
+        // Between two seals of its cookie a session may have been used without a trace.
+        let grace = application.realm.touch_interval;
+        let judge = |touched| standing(&session, touched, grace, &self.revocations, application, now);
+        let mut verdict = judge(touched);
+        if matches!(verdict, Standing::Over(Why::Idle) | Standing::OverHere)
+            && let Some(later) = self.uses.get(handle).filter(|later| *later > touched)
+        {
+            // A cookie that was sealed since did not reach its visitor.
+            verdict = judge(later);
+        }
+        match verdict {
+            Standing::Live => {
+                let is_stale = session.revision > carried.session.revision
+                    || now.since(carried.touched) >= application.touch_interval;
+                let refreshed = is_stale.then(|| follow(carried, Arc::clone(&session), now));
+                if is_stale {
+                    self.uses.insert(*handle, now);
+                }
+                Ok(Find::Found(Found { session, successor: None, refreshed }))
+            }
+            Standing::OtherRealm => Ok(Find::Absent(Absence::OtherRealm)),
+            Standing::OverHere => Ok(Find::Absent(Absence::OverHere)),
+            Standing::Over(why) => {
+                let ending = Ending { at: now, why, by: "time".into() };
+                self.end_carried(&session, &application.realm, ending.clone()).await?;
+                Ok(Find::Ended(ending))
+            }
+        }
+    }
+
+    /// What a cookie is worth whose session is not carried any more.
+    async fn departed(
+        &self,
+        carried: &Carried,
+        gone: Gone,
+        application: &Application,
+    ) -> Result<Find, Unavailable> {
+        match gone.why {
+            // For a while the cookie is as good as the ticket before the one that took its place.
+            Why::Moved => {
+                let ticket = Ticket { handle: carried.session.handle, secret: carried.secret.clone() };
+                self.find(&ticket, application).await
+            }
+            Why::Replaced => Ok(Find::Absent(Absence::Replaced)),
+            _ => Ok(Find::Ended(gone.ending())),
+        }
+    }
+}

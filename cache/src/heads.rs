@@ -1,0 +1,164 @@
+//! What was written of carried sessions in the last minute.
+//!
+//! Two answers under way may both change a carried session, and the cookies that they set do not know of each other.
+//! So each write also goes into a head record, which lives for a [`WINDOW`]: there writers meet, compare and swap, and
+//! every request within it is served by the head, whichever of the cookies it came with.
+//!
+//! Where storage is shared the heads lie there, and the change stream says of whom there is one. Where this process is
+//! the only one they lie in its memory: what a crash takes with them is only what the cookie of an earlier writer was
+//! missing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use session::{Clock, Ending, Handle, Millis, Session};
+use storage::{
+    Burial, Bury, Create, Key, Memory, NewRecord, NewValue, Read, Storage, Times, Unavailable, Update,
+    Version, WriteId,
+};
+
+use crate::expiring::Expiring;
+
+/// How long a head is kept after the last write: longer than a request that saw the session before it, and its answer,
+/// are usually under way.
+pub(crate) const WINDOW: Duration = Duration::from_secs(60);
+
+const CONTEXT: &str = "head";
+
+/// The heads of carried sessions.
+#[derive(Debug)]
+pub(crate) struct Heads {
+    storage: Arc<dyn Storage>,
+    clock: Arc<dyn Clock>,
+    is_local: bool,
+    /// Of whom there may be one. Not used where they are in this process's memory: asking that is as quick.
+    known: Expiring<Handle, ()>,
+    /// Until when there may be heads that are not known, in milliseconds: those from before the change stream began.
+    unsure_until: AtomicU64,
+}
+
+/// What was written of a session lately.
+#[derive(Debug)]
+pub(crate) enum Head {
+    /// Nothing: the cookie is all there is.
+    None,
+    /// It became this.
+    Found(Arc<Session>, Version, Times),
+    /// It is over, or carried no longer.
+    Buried(Ending),
+}
+
+impl Heads {
+    /// Heads beside the sessions that `storage` keeps. In memory they take about `max_bytes` at most.
+    pub(crate) fn new(storage: &Arc<dyn Storage>, clock: &Arc<dyn Clock>, max_bytes: usize) -> Self {
+        let is_local = !storage.capabilities().is_shared;
+        let heads = if is_local {
+            let id = format!("heads of {}", storage.id());
+            Arc::new(Memory::new(&id, Arc::clone(clock), max_bytes))
+        } else {
+            Arc::clone(storage)
+        };
+        let unsure_until = AtomicU64::new(clock.now().plus(WINDOW).0);
+        Self { storage: heads, clock: Arc::clone(clock), is_local, known: Expiring::default(), unsure_until }
+    }
+
+    pub(crate) async fn read(&self, handle: &Handle) -> Result<Head, Unavailable> {
+        let is_sure = self.clock.now().0 >= self.unsure_until.load(Ordering::Acquire);
+        if !self.is_local && is_sure && self.known.of(handle).is_none() {
+            return Ok(Head::None);
+        }
+        self.ask(handle).await
+    }
+
+    /// As [`Heads::read`], also where nobody has said that there is one.
+    pub(crate) async fn ask(&self, handle: &Handle) -> Result<Head, Unavailable> {
+        Ok(match self.storage.read(&self.key(handle)?, None).await? {
+            Read::Found(record) => {
+                let session = session::record::decode(&record.value).map_err(|malformed| Unavailable {
+                    retry_after: None,
+                    ..Unavailable::failed(self.storage.id(), malformed)
+                })?;
+                Head::Found(Arc::new(session), record.version, record.times)
+            }
+            Read::Buried(tombstone) => Head::Buried(tombstone.ending),
+            Read::Absent | Read::Unchanged(_) => Head::None,
+        })
+    }
+
+    /// Writes a head in place of the one with the version `before`, or the first one. `None` if somebody was faster.
+    pub(crate) async fn write(
+        &self,
+        session: &Session,
+        before: Option<Version>,
+    ) -> Result<Option<Version>, Unavailable> {
+        let now = self.clock.now();
+        let times = Times { touched: now, expires: now.plus(WINDOW) };
+        let (key, value) = (self.key(&session.handle)?, Bytes::from(session::record::encode(session)));
+        let write = WriteId::random().map_err(|error| Unavailable::failed(self.storage.id(), error))?;
+        let written = match before {
+            None => match self.storage.create(&key, NewRecord { value, times, write }).await? {
+                Create::Created(version) => Some(version),
+                Create::Exists | Create::Buried(_) => None,
+            },
+            Some(expected) => {
+                let new = NewValue { expected, value, times: Some(times), write };
+                match self.storage.update(&key, new).await? {
+                    Update::Updated(version) => Some(version),
+                    Update::Conflict(_) | Update::Absent | Update::Buried(_) => None,
+                }
+            }
+        };
+        self.hear(&session.handle);
+        Ok(written)
+    }
+
+    /// Lets nobody write one any more, until `until`; not if it is another version by now than `expected`.
+    pub(crate) async fn bury(
+        &self,
+        handle: &Handle,
+        ending: Ending,
+        until: Millis,
+        expected: Option<Version>,
+    ) -> Result<bool, Unavailable> {
+        let burial = Burial { until: Some(until), ending, expected };
+        match self.storage.bury(&self.key(handle)?, burial).await? {
+            Bury::Buried(_) => Ok(true),
+            Bury::Conflict(_) => Ok(false),
+        }
+    }
+
+    /// Somebody has written one.
+    pub(crate) fn hear(&self, handle: &Handle) {
+        if !self.is_local {
+            self.known.put(*handle, (), self.clock.now().plus(WINDOW * 2), |_, ()| ());
+        }
+    }
+
+    /// Some may have been missed.
+    pub(crate) fn doubt(&self) {
+        self.unsure_until.store(self.clock.now().plus(WINDOW * 2).0, Ordering::Release);
+    }
+
+    /// The session that a notice about `key` means, if it is about a head.
+    pub(crate) fn handle_of(key: &Key) -> Option<Handle> {
+        key.context().strip_prefix(CONTEXT)?.strip_prefix('.')?;
+        std::str::from_utf8(key.name()).ok()?.parse().ok()
+    }
+
+    /// Forgets what is past its time.
+    pub(crate) async fn purge(&self, budget: usize) {
+        let now = self.clock.now();
+        self.known.purge(now);
+        while self.is_local && self.storage.reap(now, budget).await.is_ok_and(|reaped| reaped == budget) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn key(&self, handle: &Handle) -> Result<Key, Unavailable> {
+        let [first, ..] = handle.as_bytes();
+        Key::new(&format!("{CONTEXT}.{first:02x}"), handle.to_string().as_bytes())
+            .map_err(|error| Unavailable::failed(self.storage.id(), error))
+    }
+}

@@ -1,0 +1,248 @@
+//! What was ended before its time, in this process's memory.
+//!
+//! A session that its visitor carries is in no storage, so that nothing there could be missing when it is over. Storage
+//! keeps a record of each one that was ended for as long as its cookie could come back, and a counter for each principal
+//! whose sessions were all ended at once. Every node knows them all: it reads them once, and hears of each further one
+//! by the change stream. So a find asks no storage, and an outage logs nobody out, and nobody in.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use bytes::Bytes;
+use session::{Ending, Epoch, Handle, Millis, Principal, Why};
+use storage::{Create, Key, NewRecord, NewValue, Read, Times, Unavailable, Update, WriteId};
+
+use crate::Cache;
+use crate::application::AFTERLIFE;
+use crate::end::Ended;
+use crate::expiring::Expiring;
+
+/// How many are read at once.
+const PAGE: usize = 1000;
+/// How often a counter is raised against others who raise it.
+const MAX_ROUNDS: usize = 64;
+
+const EPOCHS: &str = "epoch";
+const GONE: &str = "gone";
+
+/// Names a principal.
+type Fingerprint = [u8; 32];
+
+/// A carried session that is over, or not carried any more.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gone {
+    pub(crate) why: Why,
+    pub(crate) at: Millis,
+}
+
+/// Ends and counters that are alive.
+#[derive(Debug, Default)]
+pub(crate) struct Revocations {
+    gone: Expiring<Handle, Gone>,
+    epochs: Expiring<Fingerprint, Epoch>,
+    is_known: AtomicBool,
+    /// How often something may have been missed.
+    doubts: AtomicU64,
+    learning: tokio::sync::Mutex<()>,
+}
+
+impl Revocations {
+    /// Whether everything is here that was acknowledged anywhere, but for what the change stream is just bringing.
+    pub(crate) fn is_known(&self) -> bool {
+        self.is_known.load(Ordering::Acquire)
+    }
+
+    /// Something may have been missed: all must be read again.
+    pub(crate) fn doubt(&self) {
+        self.doubts.fetch_add(1, Ordering::AcqRel);
+        self.is_known.store(false, Ordering::Release);
+    }
+
+    /// How a carried session went, if it did.
+    pub(crate) fn gone(&self, handle: &Handle) -> Option<Gone> {
+        self.gone.of(handle)
+    }
+
+    /// Whether all sessions of the principal were ended after the one that remembers `epoch` was opened.
+    pub(crate) fn is_behind(&self, principal: Option<&Principal>, epoch: Epoch) -> bool {
+        let Some(principal) = principal.filter(|_| self.epochs.len() > 0) else { return false };
+        self.epochs.of(&principal.fingerprint()).is_some_and(|current| current > epoch)
+    }
+
+    pub(crate) fn purge(&self, now: Millis) {
+        self.gone.purge(now);
+        self.epochs.purge(now);
+    }
+
+    fn put_gone(&self, handle: Handle, gone: Gone, until: Millis) {
+        self.gone.put(handle, gone, until, |first, _| first);
+    }
+
+    fn put_epoch(&self, fingerprint: Fingerprint, epoch: Epoch, until: Millis) {
+        self.epochs.put(fingerprint, epoch, until, Epoch::max);
+    }
+}
+
+impl Gone {
+    pub(crate) fn ending(self) -> Ending {
+        Ending { at: self.at, why: self.why, by: Box::default() }
+    }
+}
+
+impl Cache {
+    /// Reads what was revoked, unless it is known.
+    pub(crate) async fn know_revocations(&self) -> Result<(), Unavailable> {
+        let revocations = &self.revocations;
+        if revocations.is_known() {
+            return Ok(());
+        }
+        let _alone = revocations.learning.lock().await;
+        while !revocations.is_known() {
+            let doubts = revocations.doubts.load(Ordering::Acquire);
+            self.read_all(EPOCHS).await?;
+            for first in 0..=u8::MAX {
+                self.read_all(&gone_context(first)).await?;
+            }
+            // What came between is here by the change stream, unless that had a gap.
+            if revocations.doubts.load(Ordering::Acquire) == doubts {
+                revocations.is_known.store(true, Ordering::Release);
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_all(&self, context: &str) -> Result<(), Unavailable> {
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = self.storage.list(context, after.as_deref(), PAGE).await?;
+            for listed in &page.records {
+                self.learn(&listed.key, Epoch(listed.version.0), listed.times);
+            }
+            match page.records.last().filter(|_| page.has_more) {
+                Some(last) => after = Some(last.key.name().to_vec()),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Another node, or this one, has written `key`.
+    pub(crate) fn hear_revocation(&self, key: &Key, version: Epoch) {
+        // Longer than it may live: the notice does not say.
+        let now = self.clock.now();
+        let until = now.plus(self.settings.longest_session).plus(AFTERLIFE).plus(AFTERLIFE);
+        self.learn(key, version, Times { touched: now, expires: until });
+    }
+
+    fn learn(&self, key: &Key, version: Epoch, times: Times) {
+        if key.context() == EPOCHS {
+            if let Ok(fingerprint) = Fingerprint::try_from(key.name()) {
+                self.revocations.put_epoch(fingerprint, version, times.expires);
+            }
+        } else if let Some((handle, why)) = read_gone(key) {
+            self.revocations.put_gone(handle, Gone { why, at: times.touched }, times.expires);
+        }
+    }
+
+    /// A carried session is over, or carried no longer. When this returns `Ok` no cookie opens it on this node, now or
+    /// after a restart, nor on any that hears the change stream.
+    pub(crate) async fn revoke(
+        &self,
+        handle: &Handle,
+        ending: &Ending,
+        until: Millis,
+    ) -> Result<Ended, Unavailable> {
+        let key = gone_key(handle, ending.why).map_err(|error| self.unavailable(error))?;
+        let times = Times { touched: ending.at, expires: until };
+        let write = WriteId::random().map_err(|error| self.unavailable(error))?;
+        let value = Bytes::copy_from_slice(ending.by.as_bytes());
+        let created = self.storage.create(&key, NewRecord { value, times, write }).await?;
+        let before = self.revocations.gone(handle);
+        self.revocations.put_gone(*handle, Gone { why: ending.why, at: ending.at }, until);
+        Ok(match (created, before) {
+            (Create::Created(_), None) => Ended::Now,
+            _ => Ended::Before,
+        })
+    }
+
+    /// Ends every session of a person that was opened until now, whichever application it was for, whoever carries it.
+    /// It costs the same for one and for a hundred thousand: a counter is raised, and each session that remembers an
+    /// earlier one is over when it is next asked for.
+    ///
+    /// When this returns `Ok`, no request finds one of them on this node, and on others as soon as they hear of it.
+    /// `Err` claims nothing: do it again.
+    pub async fn end_all_of(&self, principal: &Principal, by: &str) -> Result<(), Unavailable> {
+        let fingerprint = principal.fingerprint();
+        let key = self.epoch_key(&fingerprint)?;
+        let value = Bytes::copy_from_slice(by.as_bytes());
+        let write = WriteId::random().map_err(|error| self.unavailable(error))?;
+        for _ in 0..MAX_ROUNDS {
+            let now = self.clock.now();
+            let times =
+                Times { touched: now, expires: now.plus(self.settings.longest_session).plus(AFTERLIFE) };
+            let written = match self.storage.read(&key, None).await? {
+                Read::Found(record) => {
+                    let new = NewValue {
+                        expected: record.version,
+                        value: value.clone(),
+                        times: Some(times),
+                        write,
+                    };
+                    match self.storage.update(&key, new).await? {
+                        Update::Updated(version) => Some(version),
+                        Update::Conflict(_) | Update::Absent | Update::Buried(_) => None,
+                    }
+                }
+                Read::Absent | Read::Unchanged(_) | Read::Buried(_) => {
+                    match self.storage.create(&key, NewRecord { value: value.clone(), times, write }).await? {
+                        Create::Created(version) => Some(version),
+                        Create::Exists | Create::Buried(_) => None,
+                    }
+                }
+            };
+            if let Some(version) = written {
+                self.revocations.put_epoch(fingerprint, Epoch(version.0), times.expires);
+                self.counters.ended_all.inc();
+                return Ok(());
+            }
+        }
+        Err(self.unavailable(format!("{MAX_ROUNDS} others ended all sessions of the same person meanwhile")))
+    }
+
+    /// The counter that a session which is opened now must remember.
+    pub(crate) async fn epoch_of(&self, principal: Option<&Principal>) -> Result<Epoch, Unavailable> {
+        let Some(principal) = principal else { return Ok(Epoch::default()) };
+        let fingerprint = principal.fingerprint();
+        match self.storage.read(&self.epoch_key(&fingerprint)?, None).await? {
+            Read::Found(record) => {
+                let epoch = Epoch(record.version.0);
+                self.revocations.put_epoch(fingerprint, epoch, record.times.expires);
+                Ok(epoch)
+            }
+            Read::Absent | Read::Unchanged(_) | Read::Buried(_) => Ok(Epoch::default()),
+        }
+    }
+
+    fn epoch_key(&self, fingerprint: &Fingerprint) -> Result<Key, Unavailable> {
+        Key::new(EPOCHS, fingerprint).map_err(|error| self.unavailable(error))
+    }
+}
+
+/// Whether `key` is about something that was revoked.
+pub(crate) fn is_revocation(key: &Key) -> bool {
+    key.context() == EPOCHS || key.context().strip_prefix(GONE).is_some_and(|rest| rest.starts_with('.'))
+}
+
+fn gone_context(first: u8) -> String {
+    format!("{GONE}.{first:02x}")
+}
+
+/// The reason is a part of the name, so that a list tells all.
+fn gone_key(handle: &Handle, why: Why) -> Result<Key, storage::KeyError> {
+    let [first, ..] = handle.as_bytes();
+    Key::new(&gone_context(*first), format!("{handle}.{why}").as_bytes())
+}
+
+fn read_gone(key: &Key) -> Option<(Handle, Why)> {
+    let (handle, why) = std::str::from_utf8(key.name()).ok()?.split_once('.')?;
+    // A reason of a newer build ends it as well.
+    Some((handle.parse().ok()?, why.parse().unwrap_or(Why::Revoked)))
+}
