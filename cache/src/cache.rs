@@ -1,7 +1,7 @@
 //! The session cache itself: what its operations share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
@@ -9,7 +9,7 @@ use session::{Clock, Handle, Millis, Session};
 use storage::{BoxError, Key, Storage, Times, Unavailable};
 use tokio::sync::Notify;
 
-use crate::application::Realm;
+use crate::application::{AFTERLIFE, Realm};
 use crate::counters::Counters;
 use crate::heads::Heads;
 use crate::held::Held;
@@ -29,9 +29,6 @@ pub struct Settings {
     pub inproc_bytes: usize,
     /// How long the ticket before a renewal is good.
     pub renew_window: Duration,
-    /// The longest [`Realm::longest_session`] of all realms: so long it is remembered that all sessions of somebody were
-    /// ended.
-    pub longest_session: Duration,
 }
 
 /// The session cache of one process.
@@ -46,6 +43,8 @@ pub struct Cache {
     pub(crate) heads: Heads,
     /// When cookies of carried sessions were last sealed anew, as far as there was room to remember.
     pub(crate) uses: quick_cache::sync::Cache<Handle, Millis>,
+    /// The longest that a session of any realm may live, in milliseconds.
+    longest_session: AtomicU64,
     /// Told when a touch failed.
     pub(crate) late: Arc<Notify>,
     pub(crate) counters: Counters,
@@ -69,6 +68,7 @@ impl Cache {
             revocations: Revocations::default(),
             heads: Heads::new(&storage, &clock, settings.inproc_bytes),
             uses: quick_cache::sync::Cache::new(MAX_USES),
+            longest_session: AtomicU64::new(0),
             late: Arc::default(),
             sharing: AtomicBool::new(false),
             counters: Counters::registered(registry, &tier, &outbox.pending),
@@ -90,6 +90,7 @@ impl Cache {
     /// The other process is gone. What it changed last is found once storage has been asked again.
     pub fn end_sharing(&self) {
         self.tier.doubt_all();
+        self.revocations.doubt();
         self.sharing.store(false, Ordering::SeqCst);
     }
 
@@ -104,9 +105,27 @@ impl Cache {
         held.is_current() && !self.sharing.load(Ordering::SeqCst)
     }
 
+    /// Whether another process works on the same storage unheard.
+    pub(crate) fn is_sharing(&self) -> bool {
+        self.sharing.load(Ordering::SeqCst)
+    }
+
     /// Whether this process knows of every use and every change.
     pub(crate) fn is_alone(&self) -> bool {
         !self.sharing.load(Ordering::SeqCst) && !self.storage.capabilities().is_shared
+    }
+
+    /// There are sessions of this realm. That all sessions of somebody were ended is remembered for as long as the longest
+    /// of all realms could live.
+    pub fn reckon_with(&self, realm: &Realm) {
+        let longest = u64::try_from(realm.longest_session().as_millis()).unwrap_or(u64::MAX);
+        self.longest_session.fetch_max(longest, Ordering::AcqRel);
+    }
+
+    /// When a session that is used now, and never again, is over at the latest, whatever its realm.
+    pub(crate) fn all_over_at(&self, now: Millis) -> Millis {
+        let longest = self.longest_session.load(Ordering::Acquire);
+        now.plus(Duration::from_millis(longest)).plus(AFTERLIFE)
     }
 
     /// The time by which this cache judges.

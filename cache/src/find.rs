@@ -126,7 +126,7 @@ impl Cache {
             };
             let mut held = Held::read(&record, self.storage.id())?;
             if held.session.principal.is_some() {
-                self.know_revocations().await?;
+                self.know_revocations_of(&held.session).await?;
             }
             if let Some(earlier) = &earlier {
                 // This process knows of every use, if nobody else serves the session.

@@ -8,7 +8,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
-use session::{Ending, Epoch, Handle, Millis, Principal, Why};
+use session::{Ending, Epoch, Handle, Millis, Principal, Session, Why};
 use storage::{Create, Key, NewRecord, NewValue, Read, Times, Unavailable, Update, WriteId};
 
 use crate::Cache;
@@ -110,6 +110,22 @@ impl Cache {
         Ok(())
     }
 
+    /// The same for whoever judges this session: while another process works on the same storage unheard, storage is asked
+    /// about it each time.
+    pub(crate) async fn know_revocations_of(&self, session: &Session) -> Result<(), Unavailable> {
+        self.know_revocations().await?;
+        if self.is_sharing() {
+            let handle = session.handle.to_string();
+            let [first, ..] = session.handle.as_bytes();
+            let page = self.storage.list(&gone_context(*first), Some(handle.as_bytes()), 1).await?;
+            for listed in &page.records {
+                self.learn(&listed.key, Epoch(listed.version.0), listed.times);
+            }
+            self.epoch_of(session.principal.as_ref()).await?;
+        }
+        Ok(())
+    }
+
     async fn read_all(&self, context: &str) -> Result<(), Unavailable> {
         let mut after: Option<Vec<u8>> = None;
         loop {
@@ -128,7 +144,7 @@ impl Cache {
     pub(crate) fn hear_revocation(&self, key: &Key, version: Epoch) {
         // Longer than it may live: the notice does not say.
         let now = self.clock.now();
-        let until = now.plus(self.settings.longest_session).plus(AFTERLIFE).plus(AFTERLIFE);
+        let until = self.all_over_at(now).plus(AFTERLIFE);
         self.learn(key, version, Times { touched: now, expires: until });
     }
 
@@ -176,8 +192,7 @@ impl Cache {
         let write = WriteId::random().map_err(|error| self.unavailable(error))?;
         for _ in 0..MAX_ROUNDS {
             let now = self.clock.now();
-            let times =
-                Times { touched: now, expires: now.plus(self.settings.longest_session).plus(AFTERLIFE) };
+            let times = Times { touched: now, expires: self.all_over_at(now) };
             let written = match self.storage.read(&key, None).await? {
                 Read::Found(record) => {
                     let new = NewValue {

@@ -102,7 +102,7 @@ fn each_header_counts_where_all_fit(values: &[HeaderValue], received: &Received)
 /// A session that got these changes is presented, and who sends the header back changes nothing.
 pub(crate) fn what_was_read_is_presented(patch: &Patch, format: Format) {
     let secret = Secret::from_bytes([7; 32]);
-    let mut session = Session::new(Handle::from_bytes([1; 16]), &secret, "shop", Millis(0));
+    let mut session = Session::new(Handle::from_bytes([1; 16]), secret.hash(), "shop", Millis(0));
     session.apply(patch, OnConflict::KeepFirst);
     assert_eq!(record::decode(&record::encode(&session)).as_ref(), Ok(&session), "it can be kept");
 

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use cache::Application as Judge;
-use http::HeaderName;
-use session::{Entries, OnConflict, Patch};
+use cache::{Application as Judge, Credential, Fit};
+use http::{HeaderName, HeaderValue};
+use session::{Authentication, Entries, OnConflict, Patch, Principal, Session};
 
+use crate::carrier::Carrier;
 use crate::cookies::{Cookie, CookieError};
 use crate::counters::{Answers, Counters};
 use crate::forwarded::Trust;
@@ -36,10 +37,14 @@ pub(crate) struct Application {
 /// As long as the name of whoever may log in: a visitor's basket must not fill the header that will name them.
 const SOMEBODY: &str = "................................................................";
 
+/// As long as what is said of how they prove it.
+const LEVEL: &str = "application";
+
 /// How an application gets sessions.
 #[derive(Debug)]
 pub(crate) struct Sessions {
     pub(crate) judge: Judge,
+    pub(crate) carrier: Carrier,
     pub(crate) cookie: Cookie,
     pub(crate) presentation: Presentation,
     pub(crate) update: Update,
@@ -131,6 +136,26 @@ impl Sessions {
             && self.presentation.entry_values(facts, entries).is_ok()
     }
 
+    /// Whether a session can be presented to the application and fits where it is kept; where nobody is logged in yet,
+    /// also once somebody is.
+    pub(crate) fn fit(&self, session: &Session) -> Fit {
+        let user = session.principal.as_ref().map(|principal| &*principal.name);
+        if !self.fits(&session.entries, user) {
+            return Fit::Unfit;
+        }
+        if user.is_some() || self.user_entry.is_none() || !session.is_carried() {
+            return self.carrier.fit(&self.cookie, session);
+        }
+        let principal = Some(Principal::named(&session.realm, SOMEBODY));
+        let authentication = Some(Authentication { at: session.begun, level: LEVEL.into() });
+        self.carrier.fit(&self.cookie, &Session { principal, authentication, ..session.clone() })
+    }
+
+    /// The cookie that gives `credential` to the visitor.
+    pub(crate) fn set(&self, credential: &Credential) -> Option<HeaderValue> {
+        self.carrier.set(&self.cookie, credential)
+    }
+
     /// Whether it could after `patch`, or could not before it either.
     pub(crate) fn would_fit(&self, entries: &Entries, patch: &Patch, user: Option<&str>) -> bool {
         let mut after = entries.clone();
@@ -139,9 +164,11 @@ impl Sessions {
     }
 
     fn new(settings: SessionSettings) -> Result<Self, CookieError> {
+        let cookie = Cookie::new(settings.cookie)?;
         Ok(Self {
+            carrier: Carrier::new(settings.carrier, &settings.judge.realm.id, &cookie),
             judge: settings.judge,
-            cookie: Cookie::new(settings.cookie)?,
+            cookie,
             presentation: settings.presentation,
             update: Update::new(settings.update_header),
             conflict_header: settings.conflict_header,

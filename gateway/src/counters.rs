@@ -36,12 +36,14 @@ const COOKIES_REFUSED: &[&str] = &[
     "wrong_secret",
     "other_realm",
     "over_here",
+    "replaced",
     "ended",
 ];
 
 /// What became of update headers.
 const UPDATES: &[&str] = &[
     "done",
+    "moved",
     "opened",
     "emptied",
     "conflict",

@@ -6,12 +6,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use cache::Find;
+use cache::{Credential, Find};
 use http::header::{HOST, SET_COOKIE};
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::upgrade::OnUpgrade;
-use session::{Handle, Ticket};
+use session::Handle;
 use storage::Unavailable;
 use tracing::Instrument as _;
 
@@ -19,6 +19,7 @@ use crate::application::{Application, Sessions};
 use crate::awaited::Awaited;
 use crate::body::{Inbound, Outbound};
 use crate::caching::{self, Audience};
+use crate::carrier;
 use crate::forwarded::Client;
 use crate::handoff::{self, Presentation};
 use crate::hygiene;
@@ -62,7 +63,10 @@ pub(crate) struct Passing {
 
 /// What an answer does to the visitor's cookie.
 pub(crate) enum Change {
+    /// It holds another session, or the same one for somebody who has just logged in.
     Set(HeaderValue),
+    /// It holds what it held, as that is now.
+    Refresh(HeaderValue),
     Delete,
 }
 
@@ -72,6 +76,10 @@ impl Change {
         match self {
             Self::Set(cookie) => {
                 headers.append(SET_COOKIE, cookie);
+            }
+            Self::Refresh(cookie) => {
+                headers.append(SET_COOKIE, cookie);
+                return;
             }
             Self::Delete => sessions.cookie.delete(headers),
         }
@@ -180,6 +188,11 @@ impl Service {
                     if decision.demand.is_some() {
                         // Who may not have it does not get it; nor do they from somebody's cache.
                         caching::make_safe(response.headers_mut(), Audience::Person);
+                        if let Some(successor) = visit.successor()
+                            && let Some(cookie) = self.refreshed(&successor, sessions).await
+                        {
+                            response.headers_mut().append(SET_COOKIE, cookie);
+                        }
                     }
                     response
                 }
@@ -205,7 +218,14 @@ impl Service {
         visit: Visit,
     ) -> Response<Outbound> {
         let updates = sessions.update.take(answer.headers_mut());
-        let presented = visit.session.as_ref().map(|(found, _)| found.clone());
+        let has_session = visit.session.is_some();
+        let successor = visit.successor();
+        let before = visit.session.as_ref().map(|(found, _)| found.session.handle);
+        let is_same = |latest: &Credential| match latest {
+            // The handle of a carried session changes with whom it belongs to; that of a ticket does not.
+            Credential::Carried(carried) => Some(carried.session.handle) == before,
+            Credential::Ticket(_) => false,
+        };
         let is_over = visit.is_over;
         let is_logged_in = visit.principal().is_some();
         let effect = match self.update(course.target, visit, updates).await {
@@ -218,27 +238,28 @@ impl Service {
         };
         let mut response = self.returned(answer, upgrade, asked, course);
         let change = match effect {
-            Effect::Set(ticket) => {
+            Effect::Set(credential) => {
                 // Storage that cannot say is no reason to keep it from the visitor.
-                let latest = self.latest(&ticket, sessions).await.unwrap_or(Some(ticket));
-                latest.and_then(|ticket| set(sessions, &ticket)).map(Change::Set)
+                let latest = self.latest(&credential, sessions).await.unwrap_or(Some(credential));
+                latest.and_then(|latest| {
+                    let cookie = sessions.set(&latest)?;
+                    Some(if is_same(&latest) { Change::Refresh(cookie) } else { Change::Set(cookie) })
+                })
             }
             Effect::Delete => Some(Change::Delete),
             Effect::Emptied => asked.may_delete().then_some(Change::Delete),
-            Effect::None => match presented.as_ref().and_then(|found| found.successor.as_ref()) {
-                Some(successor) => {
-                    // The ticket that the visitor has is good for a while, and answered so again.
-                    let latest = self.latest(successor, sessions).await.unwrap_or_default();
-                    latest.and_then(|ticket| set(sessions, &ticket)).map(Change::Set)
-                }
+            Effect::None => match successor {
+                Some(successor) => self.refreshed(&successor, sessions).await.map(Change::Refresh),
                 None if is_over && asked.may_delete() => Some(Change::Delete),
                 None => None,
             },
         };
-        let audience = match &presented {
-            _ if is_logged_in => Audience::Person,
-            None if change.is_none() => Audience::Anybody,
-            _ => Audience::Visitor,
+        let audience = if is_logged_in {
+            Audience::Person
+        } else if has_session || change.is_some() {
+            Audience::Visitor
+        } else {
+            Audience::Anybody
         };
         caching::make_safe(response.headers_mut(), audience);
         if let Some(change) = change {
@@ -247,15 +268,25 @@ impl Service {
         response
     }
 
-    /// What to set a cookie to that shall hold this ticket: its session may have ended meanwhile, or have another one,
-    /// and a dead ticket would take the place of what the visitor got then (law 1).
+    /// The cookie for a visitor who should hold this instead of what they came with. What they have is good for a while,
+    /// and answered so again.
+    async fn refreshed(&self, successor: &Credential, sessions: &Sessions) -> Option<HeaderValue> {
+        let latest = self.latest(successor, sessions).await.unwrap_or_default();
+        latest.and_then(|latest| sessions.set(&latest))
+    }
+
+    /// What to set a cookie to that shall hold this: its session may have ended meanwhile, or be another one by now, and
+    /// what is dead would take the place of what the visitor got then (law 1).
     pub(crate) async fn latest(
         &self,
-        ticket: &Ticket,
+        credential: &Credential,
         sessions: &Sessions,
-    ) -> Result<Option<Ticket>, Unavailable> {
-        match self.cache.find(ticket, &sessions.judge).await? {
-            Find::Found(found) => Ok(Some(found.successor.unwrap_or_else(|| ticket.clone()))),
+    ) -> Result<Option<Credential>, Unavailable> {
+        match carrier::find(&self.cache, credential, &sessions.judge).await? {
+            Find::Found(found) => {
+                let visit = Visit { session: Some((found, credential.clone())), ..Visit::default() };
+                Ok(visit.successor().or_else(|| Some(credential.clone())))
+            }
             Find::Absent(_) | Find::Ended(_) => Ok(None),
         }
     }
@@ -274,15 +305,9 @@ impl Service {
         self.undisturbed(async move {
             let Some(sessions) = &application.sessions else { return Ok(Effect::None) };
             let updater = Updater::new(&service, &application, sessions, &visit);
-            if let Some((found, _)) = &visit.session
-                && let Some(told) = found.session.conflicts.get(..visit.told)
-                && !told.is_empty()
-                && let Err(error) = service.cache.settle(&found.session.handle, told, &sessions.judge).await
-            {
-                // It is told once more; that is better than not at all.
-                tracing::debug!(%error, "a conflict that was told could not be settled");
-            }
-            if updates.is_empty() { Ok(Effect::None) } else { updater.apply(&updates).await }
+            let settled = updater.settle().await;
+            let effect = if updates.is_empty() { Effect::None } else { updater.apply(&updates).await? };
+            Ok(if matches!(effect, Effect::None) { settled } else { effect })
         })
         .await
     }
@@ -379,14 +404,4 @@ fn present(headers: &mut HeaderMap, sessions: &Sessions, visit: &mut Visit) -> R
         headers.insert(sessions.conflict_header.clone(), value);
     }
     Ok(())
-}
-
-pub(crate) fn set(sessions: &Sessions, ticket: &session::Ticket) -> Option<HeaderValue> {
-    match sessions.cookie.set(&ticket.expose()) {
-        Ok(cookie) => Some(cookie),
-        Err(error) => {
-            tracing::error!(%error, "a session has no cookie");
-            None
-        }
-    }
 }

@@ -22,6 +22,7 @@ mod application;
 mod attend;
 mod awaited;
 mod body;
+mod carrier;
 mod connection;
 mod counters;
 mod exchange;

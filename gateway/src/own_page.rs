@@ -13,7 +13,7 @@ use storage::Unavailable;
 
 use crate::application::{Application, Sessions};
 use crate::body::{Inbound, Outbound};
-use crate::exchange::{Change, Passing, set};
+use crate::exchange::{Change, Passing};
 use crate::login::{Login, MAX_FORM, OwnPage, Refusal, Submission};
 use crate::pages::Fault;
 use crate::service::Service;
@@ -122,11 +122,11 @@ impl Service {
         return_to: &str,
     ) -> Response<Outbound> {
         match outcome {
-            Ok(Effect::Set(ticket)) => {
+            Ok(Effect::Set(credential)) => {
                 self.counters.login("logged_in");
                 let mut response = see_other(return_to);
-                if let Some(latest) = self.latest(&ticket, sessions).await.unwrap_or(Some(ticket))
-                    && let Some(cookie) = set(sessions, &latest)
+                if let Some(latest) = self.latest(&credential, sessions).await.unwrap_or(Some(credential))
+                    && let Some(cookie) = sessions.set(&latest)
                 {
                     Change::Set(cookie).apply(sessions, response.headers_mut());
                 }

@@ -62,6 +62,7 @@ impl Service {
         registry: &mut Registry,
     ) -> Result<Self, ApplicationError> {
         let counters = Arc::new(Counters::registered(registry));
+        reckon_with(&settings.applications, &cache);
         let applications = applications(settings.applications, &settings.secure, &counters, &[])?;
         Ok(Self {
             router: Router::new(applications.list.iter().cloned()),
@@ -85,6 +86,7 @@ impl Service {
 
     /// The one that follows this one. Connections to applications whose place has not changed are kept.
     pub(crate) fn next(&self, settings: GatewaySettings) -> Result<Self, ApplicationError> {
+        reckon_with(&settings.applications, &self.cache);
         let applications =
             applications(settings.applications, &settings.secure, &self.counters, &self.applications)?;
         Ok(Self {
@@ -120,6 +122,12 @@ impl Service {
                 self.counters.forget(&application.id);
             }
         }
+    }
+}
+
+fn reckon_with(applications: &[ApplicationSettings], cache: &Cache) {
+    for sessions in applications.iter().filter_map(|application| application.sessions.as_ref()) {
+        cache.reckon_with(&sessions.judge.realm);
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
+use seal::Keys;
 use session::OnConflict;
 
 use crate::cookies::CookieSettings;
@@ -127,12 +128,28 @@ impl ApplicationSettings {
     }
 }
 
+/// How sessions travel.
+#[derive(Debug, Clone)]
+pub enum Carrier {
+    /// The cookie holds a ticket; the session is on the server.
+    Ticket,
+    /// The cookie holds the session, sealed.
+    Sealed {
+        /// What seals and opens.
+        keys: Arc<Keys>,
+        /// Whether a session that is too large for a cookie moves to the server; else what makes it so is refused.
+        may_spill: bool,
+    },
+}
+
 /// How an application gets sessions.
 #[derive(Debug)]
 pub struct SessionSettings {
     /// Whose sessions it shares, and by which bounds it judges them.
     pub judge: cache::Application,
-    /// The cookie that carries the ticket.
+    /// How they travel.
+    pub carrier: Carrier,
+    /// The cookie that carries them.
     pub cookie: CookieSettings,
     /// Whether the application does not see that cookie.
     pub hide_from_upstream: bool,

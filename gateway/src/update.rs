@@ -1,14 +1,14 @@
 //! What an application's answer does to the session.
 
+mod login;
+mod opening;
+
 use std::sync::Arc;
 
-use cache::{Application as Judge, Cache, Ended, Found, Opening, Patched, Renew, Renewal};
+use cache::{Cache, Credential, Ended, Fit, Patched};
 use dialects::apache::form::Limits;
 use http::HeaderValue;
-use session::{
-    Authentication, Change, Ending, Entries, Handle, MAX_ENTRIES, Merge, Patch, Principal, Revision, Session,
-    Ticket, Value, Why,
-};
+use session::{Change, Ending, Handle, MAX_ENTRIES, Merge, Patch, Revision, Session, Value, Why};
 use storage::Unavailable;
 
 use crate::application::Application;
@@ -26,8 +26,8 @@ const LIMITS: Limits = Limits { bytes: 256 << 10, pairs: MAX_ENTRIES };
 pub(crate) enum Effect {
     /// It stays.
     None,
-    /// It holds this ticket from now on.
-    Set(Ticket),
+    /// It holds this from now on.
+    Set(Credential),
     /// It goes.
     Delete,
     /// It has no use any more, and goes where that harms nobody.
@@ -110,120 +110,16 @@ impl<'a> Updater<'a> {
                 // What the application keeps beyond the logout begins a session of nobody.
                 let fresh = Visit::default();
                 match (Updater { visit: &fresh, ..*self }).change(patch).await? {
-                    Effect::Set(ticket) => Ok(Effect::Set(ticket)),
+                    Effect::Set(credential) => Ok(Effect::Set(credential)),
                     Effect::None | Effect::Delete | Effect::Emptied => Ok(Effect::Delete),
                 }
             }
         }
     }
 
-    /// Makes the session that of `name`, with a new ticket: a known one is worthless after a login (session fixation).
-    /// What somebody else had in it is not handed on; what a visitor collected before is theirs.
-    ///
-    /// Of several sessions none is known to be theirs. They are ended, or the visitor would stay nobody.
-    pub(crate) async fn log_in(
-        &self,
-        name: &str,
-        authority: Authority,
-        mut patch: Patch,
-    ) -> Result<Effect, Unavailable> {
-        let judge = &self.sessions.judge;
-        let principal = Principal::named(&judge.realm.id, name);
-        let authentication = Authentication { at: self.cache.now(), level: authority.level().into() };
-        if self.visit.has_left
-            && !self.visit.principal().is_some_and(|owner| owner.is_same_person(&principal))
-        {
-            // The ticket would reach nobody, and the one that they have, with all that they collected, would be
-            // worthless.
-            self.counters.update("left_before_login");
-            tracing::info!(application = %self.application.id, "a visitor who had left was not logged in");
-            return Ok(Effect::None);
-        }
-        self.replace(&self.visit.ambiguous).await?;
-        if let Some((found, ticket)) = &self.visit.session {
-            let is_anothers =
-                found.session.principal.as_ref().is_some_and(|owner| !owner.is_same_person(&principal));
-            if is_anothers {
-                let ending = self.ending(Why::Replaced, &self.application.id);
-                let ended = self.cache.end(&found.session, ending, judge).await?;
-                if ended == Ended::Before && authority == Authority::Application {
-                    return Ok(self.too_late());
-                }
-            } else {
-                let login = Some((principal.clone(), authentication.clone()));
-                let secret = found.successor.as_ref().map_or(&ticket.secret, |successor| &successor.secret);
-                let on_conflict = self.sessions.on_conflict;
-                if !self.sessions.would_fit(&found.session.entries, &patch, Some(name)) {
-                    self.unfit();
-                    patch = Patch::new(patch.seen);
-                }
-                let renewal = Renewal { login, patch: patch.clone(), on_conflict };
-                match self.cache.renew(&ticket.handle, secret, &renewal, judge).await? {
-                    Renew::Renewed(_, ticket, merge) => {
-                        self.tell(&ticket.handle, &merge);
-                        return Ok(Effect::Set(ticket));
-                    }
-                    Renew::TooLarge(too_large) => {
-                        self.too_large(&too_large);
-                        return Ok(Effect::None);
-                    }
-                    // Another request has renewed it for the same person.
-                    Renew::Superseded(current)
-                        if current
-                            .principal
-                            .as_ref()
-                            .is_some_and(|owner| owner.is_same_person(&principal)) =>
-                    {
-                        if authority == Authority::Application {
-                            // That is renewed enough.
-                            self.change(patch).await?;
-                            return Ok(Effect::None);
-                        }
-                        // They sent the form twice. Which answer the browser keeps is not known, so each gets a ticket,
-                        // and what was collected before.
-                        for (name, value) in current.entries.iter() {
-                            patch.set(name, value.clone());
-                        }
-                    }
-                    // It ended, or somebody logged in with it, while they entered their password: they begin anew.
-                    Renew::Superseded(_) | Renew::Gone if authority == Authority::Password => {}
-                    // That wins over what an application says to a request from before it (law 1).
-                    Renew::Superseded(_) | Renew::Gone => return Ok(self.too_late()),
-                }
-            }
-        }
-        patch.seen = Revision::default();
-        self.open(Some((principal, authentication)), patch, judge).await
-    }
-
-    /// Ends sessions whose ticket the visitor will not have any more.
-    pub(crate) async fn replace(&self, sessions: &[Found]) -> Result<(), Unavailable> {
-        for found in sessions {
-            let ending = self.ending(Why::Replaced, &self.application.id);
-            self.cache.end(&found.session, ending, &self.sessions.judge).await?;
-        }
-        Ok(())
-    }
-
-    /// Ends the session, if there is one, or all that the visitor came with. Says whether one of them was live until
-    /// now.
-    pub(crate) async fn log_out(&self, by: &str) -> Result<Ended, Unavailable> {
-        let mut outcome = Ok(Ended::Before);
-        for found in self.visit.all() {
-            let ending = self.ending(Why::Logout, by);
-            // What fails for one is tried for the others all the same: each that was tried is refused from now on.
-            match (self.cache.end(&found.session, ending, &self.sessions.judge).await, &outcome) {
-                (Err(error), _) => outcome = Err(error),
-                (Ok(Ended::Now), Ok(_)) => outcome = Ok(Ended::Now),
-                (Ok(_), _) => {}
-            }
-        }
-        outcome
-    }
-
     async fn change(&self, patch: Patch) -> Result<Effect, Unavailable> {
         let judge = &self.sessions.judge;
-        let Some((found, _)) = &self.visit.session else {
+        let Some((found, credential)) = &self.visit.session else {
             // Nothing is kept for who has nothing.
             if !patch.sets_something() {
                 return Ok(Effect::None);
@@ -251,16 +147,31 @@ impl<'a> Updater<'a> {
         if patch.is_empty() {
             return Ok(Effect::None);
         }
-        let handle = &found.session.handle;
-        let fits = |session: &Session| {
-            let user = session.principal.as_ref().map(|principal| &*principal.name);
-            self.sessions.fits(&session.entries, user)
+        let (handle, on_conflict) = (&found.session.handle, self.sessions.on_conflict);
+        let fit = |session: &Session| self.sessions.fit(session);
+        let patched = match credential {
+            Credential::Carried(carried) if found.session.is_carried() => {
+                self.cache.patch_carried(carried, &patch, on_conflict, judge, fit).await?
+            }
+            _ => {
+                let fits = |session: &Session| fit(session) == Fit::Fits;
+                self.cache.patch_if(handle, &patch, on_conflict, judge, fits).await?
+            }
         };
-        match self.cache.patch_if(handle, &patch, self.sessions.on_conflict, judge, fits).await? {
-            Patched::Merged(_, merge) => {
+        match patched {
+            Patched::Merged(session, merge) => {
                 self.tell(handle, &merge);
                 self.counters.update("done");
-                Ok(Effect::None)
+                Ok(self.carry(credential, session))
+            }
+            Patched::Moved(_, ticket, merge) => {
+                self.tell(handle, &merge);
+                self.counters.update("moved");
+                tracing::info!(
+                    application = %self.application.id, %handle,
+                    "a session became too large for a cookie, and is on the server from now on"
+                );
+                Ok(Effect::Set(Credential::Ticket(ticket)))
             }
             Patched::Unfit => {
                 self.unfit();
@@ -278,31 +189,40 @@ impl<'a> Updater<'a> {
         }
     }
 
-    async fn open(
-        &self,
-        login: Option<(Principal, Authentication)>,
-        entries: Patch,
-        judge: &Judge,
-    ) -> Result<Effect, Unavailable> {
-        let (principal, authentication) = login.unzip();
-        let mut entries = entries;
-        let user = principal.as_ref().map(|principal: &Principal| &*principal.name);
-        if !self.sessions.would_fit(&Entries::default(), &entries, user) {
-            self.unfit();
-            if principal.is_none() {
-                return Ok(Effect::None);
+    /// Forgets the conflicts that the application was told of.
+    pub(crate) async fn settle(&self) -> Effect {
+        let Some((found, credential)) = &self.visit.session else { return Effect::None };
+        let Some(told) = found.session.conflicts.get(..self.visit.told).filter(|told| !told.is_empty())
+        else {
+            return Effect::None;
+        };
+        let judge = &self.sessions.judge;
+        let settled = match credential {
+            Credential::Carried(carried) if found.session.is_carried() => {
+                self.cache.settle_carried(carried, told, judge).await
             }
-            entries = Patch::new(entries.seen);
+            _ => self.cache.settle(&found.session.handle, told, judge).await.map(|()| None),
+        };
+        match settled {
+            Ok(Some(session)) => self.carry(credential, session),
+            Ok(None) => Effect::None,
+            Err(error) => {
+                // It is told once more; that is better than not at all.
+                tracing::debug!(%error, "a conflict that was told could not be settled");
+                Effect::None
+            }
         }
-        let names: Vec<Box<str>> = entries
-            .changes()
-            .filter(|(_, change)| matches!(change, Change::Set(_)))
-            .map(|(name, _)| name.into())
-            .collect();
-        let opened = self.cache.open(Opening { principal, authentication, entries }, judge).await?;
-        self.counters.update("opened");
-        self.no_room(names.iter().filter(|name| opened.session.entries.get(name).is_none()).count());
-        Ok(Effect::Set(opened.ticket))
+    }
+
+    /// What a visitor who came with `credential` holds now that their session is this one.
+    fn carry(&self, credential: &Credential, session: Arc<Session>) -> Effect {
+        match credential {
+            Credential::Carried(carried) => {
+                let next = self.cache.carry(carried, session);
+                next.map_or(Effect::None, |next| Effect::Set(Credential::Carried(next)))
+            }
+            Credential::Ticket(_) => Effect::None,
+        }
     }
 
     fn seen(&self) -> Revision {
@@ -350,7 +270,7 @@ impl<'a> Updater<'a> {
         self.counters.update("unfit");
         tracing::warn!(
             application = %self.application.id,
-            "an update was refused: the session would not fit into the headers of a request (`max_header_bytes`)"
+            "an update was refused: the session would not fit into the headers of a request (`max_header_bytes`), or into a cookie of 4096 bytes, where it is sealed and may not move to the server (`spill = true`)"
         );
     }
 

@@ -2,20 +2,21 @@
 
 use std::time::Duration;
 
-use cache::{Absence, Application as Judge, Cache, Find, Found};
+use cache::{Absence, Application as Judge, Cache, Credential, Find, Found};
 use http::HeaderMap;
-use session::{Principal, Ticket, Timeouts};
+use session::{Principal, Timeouts};
 use storage::Unavailable;
 
 use crate::application::Sessions;
+use crate::carrier;
 use crate::cookies;
 use crate::counters::Counters;
 
 /// A request, as far as sessions are concerned.
 #[derive(Debug, Default)]
 pub(crate) struct Visit {
-    /// The session that it comes with, and the ticket by which it was found.
-    pub(crate) session: Option<(Found, Ticket)>,
+    /// The session that it comes with, and what the visitor holds of it.
+    pub(crate) session: Option<(Found, Credential)>,
     /// It came with tickets of several live sessions, so that nobody can say which is meant. They are all ended by a
     /// logout, and otherwise count for nothing.
     pub(crate) ambiguous: Vec<Found>,
@@ -71,17 +72,18 @@ impl Visit {
         }
         let (mut visit, mut may_be_alive) = (Self::default(), false);
         for value in cookies.values() {
-            let Some(ticket) = std::str::from_utf8(value).ok().and_then(|text| text.parse::<Ticket>().ok())
-            else {
+            let Some(credential) = sessions.carrier.read(value).await else {
                 counters.refuse_cookie("malformed");
                 continue;
             };
-            match cache.find(&ticket, judge).await? {
+            match carrier::find(cache, &credential, judge).await? {
                 Find::Found(found) => match &visit.session {
                     Some((other, _)) if other.session.handle != found.session.handle => {
                         visit.ambiguous.push(found)
                     }
-                    _ => visit.session = Some((found, ticket)),
+                    // An older cookie of the same session.
+                    Some((other, _)) if other.session.revision > found.session.revision => {}
+                    _ => visit.session = Some((found, credential)),
                 },
                 Find::Absent(absence) => {
                     counters.refuse_cookie(absence.as_str());
@@ -118,6 +120,13 @@ impl Visit {
         let is_there =
             |found: &&Found| !other.all().any(|there| there.session.handle == found.session.handle);
         self.all().filter(is_there).cloned().collect()
+    }
+
+    /// What the visitor should hold instead of what they came with.
+    pub(crate) fn successor(&self) -> Option<Credential> {
+        let (found, _) = self.session.as_ref()?;
+        let successor = found.successor.clone().map(Credential::Ticket);
+        successor.or_else(|| found.refreshed.clone().map(Credential::Carried))
     }
 
     /// Who is logged in.

@@ -14,6 +14,9 @@ pub const MAX_PLAIN_LEN: usize = 16 << 20;
 /// The authentication tag that follows the ciphertext, in bytes.
 const TAG_LEN: usize = 16;
 
+/// How many bytes a nonce and a tag take, besides the ciphertext.
+pub(crate) const OVERHEAD: usize = NONCE_LEN + TAG_LEN;
+
 /// The value does not open: it was made with a key that is not here, for another purpose, or it was changed
 /// on the way. Which of these is not told, on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

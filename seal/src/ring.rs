@@ -20,6 +20,9 @@ pub struct KeyRing {
 }
 
 impl KeyRing {
+    /// How many bytes longer a sealed value is than what was sealed.
+    pub const OVERHEAD: usize = HEADER_LEN + crate::cipher::OVERHEAD;
+
     /// A ring of these keys; their order matters only among the active ones.
     ///
     /// # Errors

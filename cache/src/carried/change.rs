@@ -31,7 +31,7 @@ impl Cache {
         mut step: impl FnMut(&Session) -> Step<T>,
     ) -> Result<Changed<T>, Unavailable> {
         self.outbox.check(&carried.session.handle, self.storage.id())?;
-        self.know_revocations().await?;
+        self.know_revocations_of(&carried.session).await?;
         for _ in 0..MAX_ROUNDS {
             match self.round(carried, application, &mut step).await? {
                 Round::Done(changed) => return Ok(changed),

@@ -34,7 +34,7 @@ impl Cache {
     ) -> Result<Find, Unavailable> {
         let now = self.clock.now();
         let handle = &carried.session.handle;
-        self.know_revocations().await?;
+        self.know_revocations_of(&carried.session).await?;
         let head = match self.heads.read(handle).await? {
             Head::Found(session, version, _) if !session.is_carried() => {
                 self.finish_move(&session, version, application).await?;

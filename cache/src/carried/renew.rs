@@ -21,7 +21,9 @@ pub enum RenewCarried {
     Moved(Ticket),
     /// It belongs to another person by now; nothing was done.
     Superseded(Arc<Session>),
-    /// It is not there, or was ended.
+    /// Its visitor has logged in with it already, and carries another one.
+    Replaced,
+    /// It was ended.
     Gone,
     /// It would not fit into a cookie.
     Unfit,
@@ -39,7 +41,7 @@ impl Cache {
     ) -> Result<RenewCarried, Unavailable> {
         let handle = &carried.session.handle;
         self.outbox.check(handle, self.storage.id())?;
-        self.know_revocations().await?;
+        self.know_revocations_of(&carried.session).await?;
         let epoch = match &renewal.login {
             Some((principal, _)) => self.epoch_of(Some(principal)).await?,
             None => carried.session.epoch,
@@ -48,8 +50,12 @@ impl Cache {
             let went = self.revocations.gone(handle).map(|gone| gone.why);
             let (head, version) = match (went, self.heads.ask(handle).await?) {
                 (Some(Why::Moved), _) => return Ok(moved(carried)),
+                (Some(Why::Replaced), _) => return Ok(RenewCarried::Replaced),
                 (Some(_), _) => return Ok(RenewCarried::Gone),
                 (None, Head::Buried(ending)) if ending.why == Why::Moved => return Ok(moved(carried)),
+                (None, Head::Buried(ending)) if ending.why == Why::Replaced => {
+                    return Ok(RenewCarried::Replaced);
+                }
                 (None, Head::Buried(_)) => return Ok(RenewCarried::Gone),
                 (None, Head::Found(session, version, _)) if !session.is_carried() => {
                     self.finish_move(&session, version, application).await?;

@@ -86,6 +86,7 @@ impl Fixture {
         let cache = cache_over(Arc::clone(&probe) as _, &clock, SETTINGS);
         let timeouts = Timeouts { idle: IDLE, lifetime: LIFETIME };
         let application = application("shop", timeouts);
+        cache.reckon_with(&application.realm);
         let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
         Self { engine, clock, faults, probe, cache, application, tasks, _folder: folder }
     }
@@ -227,12 +228,8 @@ impl Fixture {
     }
 }
 
-pub(super) const SETTINGS: Settings = Settings {
-    inproc_timeout: Duration::from_secs(900),
-    inproc_bytes: 8 << 20,
-    renew_window: RENEW_WINDOW,
-    longest_session: LIFETIME,
-};
+pub(super) const SETTINGS: Settings =
+    Settings { inproc_timeout: Duration::from_secs(900), inproc_bytes: 8 << 20, renew_window: RENEW_WINDOW };
 
 /// The house of a cache, kept until this is dropped.
 pub(super) struct House(JoinHandle<()>);

@@ -95,10 +95,11 @@ fn describe(application: &Application) -> String {
     let way = format!("{} on {hosts} -> {}{tls}", application.path, application.upstream);
     match application.carrier {
         Carrier::None => format!("{way}, without sessions"),
-        Carrier::Ticket => {
+        carrier @ (Carrier::Ticket | Carrier::Sealed) => {
             let login = if application.login.is_some() { ", with login" } else { "" };
             let cookie = &application.cookie.name;
-            format!("{way}, ticket in the cookie `{cookie}`{}{login}", limits(application))
+            let what = if carrier == Carrier::Sealed { "sealed session" } else { "ticket" };
+            format!("{way}, {what} in the cookie `{cookie}`{}{login}", limits(application))
         }
     }
 }

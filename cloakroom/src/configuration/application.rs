@@ -36,6 +36,8 @@ pub struct Application {
     pub upstream: Origin,
     /// How its sessions travel.
     pub carrier: Carrier,
+    /// Whether a sealed session that is too large for a cookie moves to the server.
+    pub spill: bool,
     /// The id of the storage service that holds its sessions.
     pub storage: String,
     /// A session that was not used for so long is over; zero: never.
@@ -69,6 +71,8 @@ pub struct Application {
 pub enum Carrier {
     /// A cookie holds a ticket, the session stays here.
     Ticket,
+    /// A cookie holds the session, sealed.
+    Sealed,
     /// There is no session: plain proxying.
     None,
 }
@@ -84,8 +88,10 @@ pub enum OnConflict {
     Refuse,
 }
 
-const CARRIER: Choice<Carrier> =
-    Choice { words: &[("ticket", Carrier::Ticket), ("none", Carrier::None)], later: &["sealed", "apache"] };
+const CARRIER: Choice<Carrier> = Choice {
+    words: &[("ticket", Carrier::Ticket), ("sealed", Carrier::Sealed), ("none", Carrier::None)],
+    later: &["apache"],
+};
 
 const ON_CONFLICT: Choice<OnConflict> = Choice {
     words: &[
@@ -159,7 +165,16 @@ impl Application {
             "carrier",
             &CARRIER,
             Carrier::Ticket,
-            "How sessions travel. `ticket`: a cookie holds a ticket, and the session stays here; `none`: there are no sessions.",
+            "How sessions travel. `ticket`: a cookie holds a ticket, and the session stays here; `sealed`: a cookie holds the \
+             session, encrypted with `[[keys]]`, and only what was ended or changed a moment ago is kept here; `none`: there \
+             are no sessions.",
+        );
+        let spill = section.value(
+            "spill",
+            &Switch,
+            false,
+            "With `carrier = \"sealed\"`: a session that is too large for a cookie (4096 bytes with its name) moves to the \
+             server. Else the update that makes it so is refused.",
         );
         let storage = section.following(
             "storage",
@@ -239,7 +254,6 @@ impl Application {
             MINUTE,
             "How long `upstream` may take to begin its response. Then 504.",
         );
-        section.later(&["spill"], "the carrier `sealed`");
         section.later(
             &["check_address", "consistent_address", "on_address_change", "unreliable_networks"],
             "sessions that are tied to an address",
@@ -248,11 +262,12 @@ impl Application {
         section.later(&["recovery"], "recovery cookies");
         section.later(&["apache"], "the carrier `apache`");
 
-        let (cookie, cookie_name) = section.table("cookie", "The cookie that holds the ticket.", |section| {
-            let (cookie, name) = Cookie::read(section);
-            cookie.check_exposure(section, &hosts);
-            (cookie, name)
-        });
+        let (cookie, cookie_name) =
+            section.table("cookie", "The cookie that holds the ticket, or the session.", |section| {
+                let (cookie, name) = Cookie::read(section);
+                cookie.check_exposure(section, &hosts);
+                (cookie, name)
+            });
         let handoff =
             section.table("handoff", "How the application reads and changes the session.", |section| {
                 let handoff = Handoff::read(section);
@@ -273,6 +288,7 @@ impl Application {
             path,
             upstream,
             carrier,
+            spill,
             storage,
             idle_timeout,
             lifetime,
@@ -297,11 +313,32 @@ impl Application {
             if section.given("trusted_proxies") { &self.trusted_proxies } else { &[] },
         );
         match self.carrier {
-            Carrier::Ticket => {
+            Carrier::Ticket | Carrier::Sealed => {
                 self.cookie.check_reach(section, &places.cookie_name, &self.hosts, &self.path);
                 self.check_times(section);
+                self.check_carrier(section);
             }
             Carrier::None => self.check_without_sessions(section),
+        }
+    }
+
+    fn check_carrier(&self, section: &mut Section<'_>) {
+        match self.carrier {
+            Carrier::Sealed => {
+                // Every engine of this build.
+                let message = format!(
+                    "`{}` is storage of this node alone: the end of a sealed session holds on this node only, and another \
+                     node with the same keys would go on with it",
+                    self.storage
+                );
+                section.warn("carrier", message, "this is right as long as there is one node");
+            }
+            Carrier::Ticket | Carrier::None if section.given("spill") => {
+                section.without_effect(&["spill"]);
+                let message = "`spill` has no effect without `carrier = \"sealed\"`";
+                section.warn("spill", message, "remove it");
+            }
+            Carrier::Ticket | Carrier::None => {}
         }
     }
 

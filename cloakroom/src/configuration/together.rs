@@ -52,14 +52,25 @@ pub(crate) fn check_applications(document: &Document<'_>, applications: &[(Appli
     check_routes(document, applications);
     check_user_entries(document, applications);
     for (index, (later, places)) in applications.iter().enumerate() {
-        let earlier =
-            applications.iter().take(index).filter(|(earlier, _)| earlier.carrier == Carrier::Ticket);
-        if later.carrier != Carrier::Ticket {
+        let earlier = applications.iter().take(index).filter(|(earlier, _)| earlier.carrier != Carrier::None);
+        if later.carrier == Carrier::None {
             continue;
         }
         for (earlier, _) in earlier {
             if earlier.realm != later.realm {
                 check_cookies(document, earlier, (later, places));
+            } else if earlier.carrier != later.carrier {
+                let message = format!(
+                    "`{}` and `{}` are of the realm `{}`, and their sessions travel differently: neither could read the \
+                     other's",
+                    earlier.id, later.id, later.realm
+                );
+                document.wrong(
+                    &places.id,
+                    message,
+                    "give both the same `carrier`, or take one out of the realm",
+                );
+                break;
             } else if earlier.cookie != later.cookie {
                 let message = format!(
                     "`{}` and `{}` are of the realm `{}`, and their cookies differ",

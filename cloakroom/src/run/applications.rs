@@ -78,7 +78,7 @@ fn one(application: &Application, common: &Common<'_>) -> miette::Result<Applica
     };
     let sessions = match application.carrier {
         Carrier::None => None,
-        Carrier::Ticket => Some(sessions(application, common)?),
+        Carrier::Ticket | Carrier::Sealed => Some(sessions(application, common)?),
     };
     Ok(ApplicationSettings {
         id: application.id.as_str().into(),
@@ -115,6 +115,12 @@ fn sessions(application: &Application, common: &Common<'_>) -> miette::Result<Se
             realm: Arc::clone(realm),
             timeouts: timeouts(application),
             touch_interval: application.touch_interval,
+        },
+        carrier: match application.carrier {
+            Carrier::Sealed => {
+                gateway::settings::Carrier::Sealed { keys: Arc::clone(keys), may_spill: application.spill }
+            }
+            Carrier::Ticket | Carrier::None => gateway::settings::Carrier::Ticket,
         },
         cookie: application.cookie.settings(),
         hide_from_upstream: application.cookie.hide_from_upstream,
@@ -183,7 +189,7 @@ fn a_minute(attempts: u32) -> Allowance {
 fn user_entry<'a>(application: &'a Application, all: &'a [Application]) -> Option<&'a str> {
     let own = application.login.as_ref();
     let mut realm =
-        all.iter().filter(|other| other.realm == application.realm && other.carrier == Carrier::Ticket);
+        all.iter().filter(|other| other.realm == application.realm && other.carrier != Carrier::None);
     own.or_else(|| realm.clone().find_map(|other| other.login.as_ref()))
         .map(|login| login.user_entry.as_str())
         .or_else(|| realm.any(|other| other.may_login).then_some(USER_ENTRY))
@@ -191,7 +197,7 @@ fn user_entry<'a>(application: &'a Application, all: &'a [Application]) -> Optio
 
 fn realms(applications: &[Application]) -> Vec<Arc<Realm>> {
     let mut realms: Vec<Realm> = Vec::new();
-    for application in applications.iter().filter(|application| application.carrier == Carrier::Ticket) {
+    for application in applications.iter().filter(|application| application.carrier != Carrier::None) {
         match realms.iter_mut().find(|realm| *realm.id == *application.realm) {
             Some(realm) => {
                 realm.timeouts.push(timeouts(application));

@@ -174,6 +174,7 @@ fn sessions() -> SessionSettings {
     let touch_interval = Duration::from_secs(60);
     let realm = Realm { id: "realm".into(), timeouts: vec![timeouts], touch_interval };
     SessionSettings {
+        carrier: gateway::settings::Carrier::Ticket,
         judge: cache::Application { realm: Arc::new(realm), timeouts, touch_interval },
         cookie: CookieSettings { name: "session".into(), secure: false, ..CookieSettings::default() },
         hide_from_upstream: true,

@@ -11,7 +11,7 @@ use gateway::login::{Login, LoginSettings};
 use gateway::pages::Pages;
 use gateway::path::{Prefix, Prefixes};
 use gateway::rules::Rule;
-use gateway::settings::{ApplicationSettings, ServerAddress, SessionSettings, UpstreamSettings};
+use gateway::settings::{ApplicationSettings, Carrier, ServerAddress, SessionSettings, UpstreamSettings};
 use http::HeaderName;
 use seal::{Key, KeyRing, KeyState, Keys};
 use session::{OnConflict, Timeouts};
@@ -34,6 +34,8 @@ pub(crate) struct Plan {
     pub(crate) realm: &'static str,
     /// `carrier = "none"`
     pub(crate) is_plain: bool,
+    /// `carrier = "sealed"`, and the value of `spill`.
+    pub(crate) sealed: Option<bool>,
     pub(crate) idle: Duration,
     pub(crate) lifetime: Duration,
     pub(crate) cookie: CookieSettings,
@@ -59,6 +61,7 @@ pub(crate) fn plan() -> Plan {
         path: "/",
         realm: "shop",
         is_plain: false,
+        sealed: None,
         idle: Duration::from_secs(30 * 60),
         lifetime: Duration::from_secs(8 * 3600),
         cookie: CookieSettings { name: "session".into(), secure: false, ..CookieSettings::default() },
@@ -114,6 +117,10 @@ pub(crate) async fn settings_of(
     let logs_in = |plan: &Plan| plan.may_login || plan.login.is_some();
     let has_user = plans.iter().any(|other| other.realm == plan.realm && logs_in(other));
     let sessions = SessionSettings {
+        carrier: match plan.sealed {
+            None => Carrier::Ticket,
+            Some(may_spill) => Carrier::Sealed { keys: keys(), may_spill },
+        },
         judge: cache::Application {
             realm: Arc::clone(realm),
             timeouts: plan.timeouts(),
@@ -163,19 +170,21 @@ fn login(plan: &Plan, demanded: &[&'static str], folder: &TempDir, pages: &Arc<P
         format!("{user}:{}\n", bcrypt::hash(password, 4).unwrap())
     };
     std::fs::write(&users, line(ADA) + &line(BOB)).unwrap();
-    let mut bytes = [7; 32];
-    bytes[0] = 1;
-    let key = Key::new("test".parse().unwrap(), KeyState::Active, zeroize::Zeroizing::new(bytes));
     let settings = LoginSettings {
         realm: plan.realm.into(),
         require: prefixes(demanded),
         secure: plan.cookie.secure,
         ..LoginSettings::new(plan.id, users)
     };
-    Arc::new(
-        Login::new(settings, Arc::new(Keys::new(KeyRing::new(vec![key]).unwrap())), Arc::clone(pages))
-            .unwrap(),
-    )
+    Arc::new(Login::new(settings, keys(), Arc::clone(pages)).unwrap())
+}
+
+/// The keys of all gateways of the tests.
+pub(crate) fn keys() -> Arc<Keys> {
+    let mut bytes = [7; 32];
+    bytes[0] = 1;
+    let key = Key::new("test".parse().unwrap(), KeyState::Active, zeroize::Zeroizing::new(bytes));
+    Arc::new(Keys::new(KeyRing::new(vec![key]).unwrap()))
 }
 
 fn prefixes(paths: &[&str]) -> Vec<Prefix> {

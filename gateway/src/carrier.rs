@@ -1,0 +1,177 @@
+//! How a session travels between a visitor and us.
+//!
+//! As a *ticket*: the cookie names a session on the server. Or *sealed*: the cookie is the session, encrypted, and opens
+//! only for the realm and the cookie name that it was made for. The rest of the gateway handles a [`Credential`] and does
+//! not care which.
+//!
+//! A sealed session is not compressed: how long a compressed text is tells what is in it to whoever can have some text of
+//! their own put beside it and watch the length of the cookie.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use cache::{Application as Judge, Cache, Credential, Find, Fit};
+use http::HeaderValue;
+use seal::Keys;
+use session::{Carried, Session, Ticket};
+use storage::Unavailable;
+
+use crate::cookies::{Cookie, MAX_COOKIE};
+use crate::settings;
+
+/// What is before the realm and the name in the data that a sealed session is bound to. Another form gets another number.
+const FORMAT: &[u8] = b"cloakroom sealed session 1";
+
+/// How the sessions of an application travel.
+#[derive(Debug)]
+pub(crate) enum Carrier {
+    Ticket,
+    Sealed(Sealed),
+}
+
+/// How sessions are sealed into the cookie of an application.
+#[derive(Debug)]
+pub(crate) struct Sealed {
+    keys: Arc<Keys>,
+    /// Format, realm and cookie name, each behind its length.
+    associated_data: Box<[u8]>,
+    /// Whether a session that is too large for a cookie moves to the server.
+    may_spill: bool,
+}
+
+impl Carrier {
+    pub(crate) fn new(settings: settings::Carrier, realm: &str, cookie: &Cookie) -> Self {
+        match settings {
+            settings::Carrier::Ticket => Self::Ticket,
+            settings::Carrier::Sealed { keys, may_spill } => {
+                Self::Sealed(Sealed { keys, associated_data: bound_to(realm, cookie.name()), may_spill })
+            }
+        }
+    }
+
+    /// What the value of a cookie of our name is, if it is anything.
+    pub(crate) async fn read(&self, value: &[u8]) -> Option<Credential> {
+        if let Some(ticket) = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok()) {
+            return Some(Credential::Ticket(ticket));
+        }
+        match self {
+            Self::Ticket => None,
+            Self::Sealed(sealed) => {
+                sealed.open(value).await.map(|carried| Credential::Carried(Arc::new(carried)))
+            }
+        }
+    }
+
+    /// The cookie that gives `credential` to the visitor.
+    pub(crate) fn set(&self, cookie: &Cookie, credential: &Credential) -> Option<HeaderValue> {
+        let value = match (credential, self) {
+            (Credential::Ticket(ticket), _) => Some(ticket.expose()),
+            (Credential::Carried(carried), Self::Sealed(sealed)) => sealed.seal(cookie, carried),
+            // Only a carrier that is sealed makes such sessions.
+            (Credential::Carried(_), Self::Ticket) => None,
+        };
+        let set =
+            value.and_then(|value| cookie.set(&value).inspect_err(|error| tracing::error!(%error)).ok());
+        if set.is_none() {
+            tracing::error!("a session could not be put into a cookie; its visitor keeps the one before");
+        }
+        set
+    }
+
+    /// Whether a session fits where this carrier has it.
+    pub(crate) fn fit(&self, cookie: &Cookie, session: &Session) -> Fit {
+        match self {
+            Self::Sealed(sealed) if session.is_carried() && !fits(cookie, session) => {
+                if sealed.may_spill {
+                    Fit::Moves
+                } else {
+                    Fit::Unfit
+                }
+            }
+            Self::Ticket | Self::Sealed(_) => Fit::Fits,
+        }
+    }
+
+    /// Whether visitors carry the sessions that are opened.
+    pub(crate) const fn is_sealed(&self) -> bool {
+        matches!(self, Self::Sealed(_))
+    }
+}
+
+impl Sealed {
+    async fn open(&self, value: &[u8]) -> Option<Carried> {
+        if value.len() > MAX_COOKIE {
+            return None;
+        }
+        let sealed = URL_SAFE_NO_PAD.decode(value).ok()?;
+        let plain = self.keys.open_or_look(&self.associated_data, &sealed).await.ok()?;
+        match session::record::decode_carried(&plain) {
+            Ok(carried) => Some(carried),
+            Err(error) => {
+                // We have sealed it ourselves.
+                tracing::error!(%error, "a sealed session cannot be read; its visitor has none here");
+                None
+            }
+        }
+    }
+
+    fn seal(&self, cookie: &Cookie, carried: &Carried) -> Option<String> {
+        let encoded = session::record::encode_carried(carried);
+        let plain = if is_short_enough(cookie, encoded.len()) {
+            encoded
+        } else {
+            // The notes about changes that were not made are told from the head record as well.
+            let session = Session { conflicts: Vec::new(), ..Session::clone(&carried.session) };
+            session::record::encode_carried(&Carried { session: Arc::new(session), ..carried.clone() })
+        };
+        match self.keys.seal(&self.associated_data, &plain) {
+            Ok(sealed) => Some(URL_SAFE_NO_PAD.encode(sealed)),
+            Err(error) => {
+                tracing::error!(%error, "a session cannot be sealed");
+                None
+            }
+        }
+    }
+}
+
+/// What `credential` is worth to an application.
+pub(crate) async fn find(cache: &Cache, credential: &Credential, judge: &Judge) -> Result<Find, Unavailable> {
+    match credential {
+        Credential::Ticket(ticket) => cache.find(ticket, judge).await,
+        Credential::Carried(carried) => cache.find_carried(carried, judge).await,
+    }
+}
+
+/// The ticket that opens a session that is on the server: of one that has moved there the cookie holds the secret.
+pub(crate) fn ticket(credential: &Credential) -> Ticket {
+    match credential {
+        Credential::Ticket(ticket) => ticket.clone(),
+        Credential::Carried(carried) => {
+            Ticket { handle: carried.session.handle, secret: carried.secret.clone() }
+        }
+    }
+}
+
+fn bound_to(realm: &str, cookie: &str) -> Box<[u8]> {
+    let mut data = Vec::new();
+    for part in [FORMAT, realm.as_bytes(), cookie.as_bytes()] {
+        data.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        data.extend_from_slice(part);
+    }
+    data.into()
+}
+
+fn fits(cookie: &Cookie, session: &Session) -> bool {
+    // The secret and the last use, the latter as long as it gets.
+    const PROOF: usize = 48;
+    is_short_enough(cookie, session::record::encode(session).len() + PROOF)
+}
+
+fn is_short_enough(cookie: &Cookie, plain: usize) -> bool {
+    let sealed = plain + seal::KeyRing::OVERHEAD;
+    cookie.name().len() + (sealed * 4).div_ceil(3) <= MAX_COOKIE
+}
+
+#[cfg(test)]
+mod tests;

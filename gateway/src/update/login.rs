@@ -1,0 +1,190 @@
+//! Who a session belongs to: logging in and out.
+
+use cache::{Credential, Ended, Find, Found, Renew, RenewCarried, Renewal};
+use session::{Authentication, Carried, Patch, Principal, Revision, Session, Why};
+use storage::Unavailable;
+
+use super::{Authority, Effect, Updater};
+use crate::carrier;
+
+impl Updater<'_> {
+    /// Makes the session that of `name`, with a new ticket: a known one is worthless after a login (session fixation).
+    /// What somebody else had in it is not handed on; what a visitor collected before is theirs.
+    ///
+    /// Of several sessions none is known to be theirs. They are ended, or the visitor would stay nobody.
+    pub(crate) async fn log_in(
+        &self,
+        name: &str,
+        authority: Authority,
+        mut patch: Patch,
+    ) -> Result<Effect, Unavailable> {
+        let judge = &self.sessions.judge;
+        let principal = Principal::named(&judge.realm.id, name);
+        let authentication = Authentication { at: self.cache.now(), level: authority.level().into() };
+        if self.visit.has_left
+            && !self.visit.principal().is_some_and(|owner| owner.is_same_person(&principal))
+        {
+            // The ticket would reach nobody, and the one that they have, with all that they collected, would be
+            // worthless.
+            self.counters.update("left_before_login");
+            tracing::info!(application = %self.application.id, "a visitor who had left was not logged in");
+            return Ok(Effect::None);
+        }
+        self.replace(&self.visit.ambiguous).await?;
+        if let Some((found, credential)) = &self.visit.session {
+            let is_anothers =
+                found.session.principal.as_ref().is_some_and(|owner| !owner.is_same_person(&principal));
+            if is_anothers {
+                let ending = self.ending(Why::Replaced, &self.application.id);
+                let ended = self.cache.end(&found.session, ending, judge).await?;
+                if ended == Ended::Before && authority == Authority::Application {
+                    return Ok(self.too_late());
+                }
+            } else {
+                let login = (principal.clone(), authentication.clone());
+                let renewed = match credential {
+                    Credential::Carried(carried) if found.session.is_carried() => {
+                        self.renew_carried(found, carried, login, authority, &mut patch).await?
+                    }
+                    _ => self.renew(found, credential, login, authority, &mut patch).await?,
+                };
+                if let Some(effect) = renewed {
+                    return Ok(effect);
+                }
+            }
+        }
+        patch.seen = Revision::default();
+        self.open(Some((principal, authentication)), patch, judge).await
+    }
+
+    /// A new ticket for the session of who has logged in. `None` if they begin anew, with what is in `patch`.
+    async fn renew(
+        &self,
+        found: &Found,
+        credential: &Credential,
+        (principal, authentication): (Principal, Authentication),
+        authority: Authority,
+        patch: &mut Patch,
+    ) -> Result<Option<Effect>, Unavailable> {
+        let mut ticket = carrier::ticket(credential);
+        if let Some(successor) = &found.successor {
+            ticket = successor.clone();
+        }
+        if !self.sessions.would_fit(&found.session.entries, patch, Some(&principal.name)) {
+            self.unfit();
+            *patch = Patch::new(patch.seen);
+        }
+        let login = Some((principal.clone(), authentication));
+        let renewal = Renewal { login, patch: patch.clone(), on_conflict: self.sessions.on_conflict };
+        match self.cache.renew(&ticket.handle, &ticket.secret, &renewal, &self.sessions.judge).await? {
+            Renew::Renewed(_, ticket, merge) => {
+                self.tell(&ticket.handle, &merge);
+                Ok(Some(Effect::Set(Credential::Ticket(ticket))))
+            }
+            Renew::TooLarge(too_large) => {
+                self.too_large(&too_large);
+                Ok(Some(Effect::None))
+            }
+            // Another request has renewed it for the same person.
+            Renew::Superseded(current)
+                if current.principal.as_ref().is_some_and(|owner| owner.is_same_person(&principal)) =>
+            {
+                if authority == Authority::Application {
+                    // That is renewed enough.
+                    self.change(patch.clone()).await?;
+                    return Ok(Some(Effect::None));
+                }
+                // They sent the form twice. Which answer the browser keeps is not known, so each gets a ticket, and
+                // what was collected before.
+                collect(&current, patch);
+                Ok(None)
+            }
+            // It ended, or somebody logged in with it, while they entered their password: they begin anew.
+            Renew::Superseded(_) | Renew::Gone if authority == Authority::Password => Ok(None),
+            // That wins over what an application says to a request from before it (law 1).
+            Renew::Superseded(_) | Renew::Gone => Ok(Some(self.too_late())),
+        }
+    }
+
+    /// The same for a session that its visitor carries.
+    async fn renew_carried(
+        &self,
+        found: &Found,
+        carried: &Carried,
+        login: (Principal, Authentication),
+        authority: Authority,
+        patch: &mut Patch,
+    ) -> Result<Option<Effect>, Unavailable> {
+        let fits = |session: &Session| self.sessions.fit(session);
+        loop {
+            let renewal = Renewal {
+                login: Some(login.clone()),
+                patch: patch.clone(),
+                on_conflict: self.sessions.on_conflict,
+            };
+            match self.cache.renew_carried(carried, &renewal, &self.sessions.judge, fits).await? {
+                RenewCarried::Renewed(credential, merge) => {
+                    self.tell(&found.session.handle, &merge);
+                    return Ok(Some(Effect::Set(credential)));
+                }
+                RenewCarried::Moved(ticket) => {
+                    let Find::Found(moved) = self.cache.find(&ticket, &self.sessions.judge).await? else {
+                        return Ok((authority == Authority::Application).then(|| self.too_late()));
+                    };
+                    return self.renew(&moved, &Credential::Ticket(ticket), login, authority, patch).await;
+                }
+                RenewCarried::Unfit if patch.is_empty() => {
+                    self.unfit();
+                    return Ok(Some(Effect::None));
+                }
+                RenewCarried::Unfit => {
+                    self.unfit();
+                    *patch = Patch::new(patch.seen);
+                }
+                RenewCarried::Replaced if authority == Authority::Password => {
+                    // They sent the form twice; see above.
+                    collect(&found.session, patch);
+                    return Ok(None);
+                }
+                RenewCarried::Superseded(_) | RenewCarried::Gone if authority == Authority::Password => {
+                    return Ok(None);
+                }
+                RenewCarried::Superseded(_) | RenewCarried::Replaced | RenewCarried::Gone => {
+                    return Ok(Some(self.too_late()));
+                }
+            }
+        }
+    }
+
+    /// Ends sessions whose ticket the visitor will not have any more.
+    pub(crate) async fn replace(&self, sessions: &[Found]) -> Result<(), Unavailable> {
+        for found in sessions {
+            let ending = self.ending(Why::Replaced, &self.application.id);
+            self.cache.end(&found.session, ending, &self.sessions.judge).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the session, if there is one, or all that the visitor came with. Says whether one of them was live until
+    /// now.
+    pub(crate) async fn log_out(&self, by: &str) -> Result<Ended, Unavailable> {
+        let mut outcome = Ok(Ended::Before);
+        for found in self.visit.all() {
+            let ending = self.ending(Why::Logout, by);
+            // What fails for one is tried for the others all the same: each that was tried is refused from now on.
+            match (self.cache.end(&found.session, ending, &self.sessions.judge).await, &outcome) {
+                (Err(error), _) => outcome = Err(error),
+                (Ok(Ended::Now), Ok(_)) => outcome = Ok(Ended::Now),
+                (Ok(_), _) => {}
+            }
+        }
+        outcome
+    }
+}
+
+/// What was collected in a session goes along, but for what is set all the same.
+fn collect(session: &Session, patch: &mut Patch) {
+    for (name, value) in session.entries.iter() {
+        patch.set(name, value.clone());
+    }
+}
