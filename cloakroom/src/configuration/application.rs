@@ -333,8 +333,7 @@ impl Application {
                 );
                 section.warn("carrier", message, "this is right as long as there is one node");
             }
-            Carrier::Ticket | Carrier::None if section.given("spill") => {
-                section.without_effect(&["spill"]);
+            Carrier::Ticket | Carrier::None if self.spill => {
                 let message = "`spill` has no effect without `carrier = \"sealed\"`";
                 section.warn("spill", message, "remove it");
             }

@@ -95,8 +95,8 @@ fn a_word_that_is_no_choice_is_compared_with_those_that_are() {
 #[test]
 fn what_is_not_built_yet_is_not_called_unknown() {
     assert_told_of_shop(
-        "carrier = \"sealed\"\nspill = false",
-        "cloakroom.toml:4:12: `carrier = \"sealed\"` is not built yet -> say `ticket` or `none` for now",
+        "carrier = \"apache\"",
+        "cloakroom.toml:4:12: `carrier = \"apache\"` is not built yet -> say `ticket`, `sealed` or `none` for now",
     );
     assert_told(
         "[[storage]]\nid = \"db\"\nengine = \"redis\"\nurl = \"redis://127.0.0.1\"",
