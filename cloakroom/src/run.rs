@@ -14,6 +14,7 @@ mod passing;
 mod reload;
 mod sockets;
 mod stop;
+mod upstream;
 
 use std::fs::File;
 use std::path::PathBuf;

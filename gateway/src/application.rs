@@ -14,6 +14,7 @@ use crate::handoff::{Fact, Presentation};
 use crate::hygiene::Update;
 use crate::login::Login;
 use crate::ours::OurCookies;
+use crate::rewriting::Rewriting;
 use crate::rules::{Decision, RuleError, Site, Sited};
 use crate::settings::{ApplicationSettings, SessionSettings, UpstreamSettings};
 use crate::upstream::{TlsError, Upstream};
@@ -27,6 +28,7 @@ pub(crate) struct Application {
     /// Those of rules that name one, by the index of the rule.
     upstreams: Box<[(usize, Arc<Upstream>)]>,
     pub(crate) preserve_host: bool,
+    pub(crate) rewriting: Rewriting,
     pub(crate) trust: Trust,
     /// The cookies that are ours on its hosts.
     pub(crate) cookies: OurCookies,
@@ -97,6 +99,7 @@ impl Application {
             upstream,
             upstreams,
             preserve_host: settings.preserve_host,
+            rewriting: settings.rewriting,
             trust: settings.trust,
             sessions,
         })

@@ -11,10 +11,12 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
 
+use crate::hygiene::Presented;
 use crate::patience::Patience;
 use crate::phase::{Phase, Receiving, Serving};
 use crate::settings::Limits;
 use crate::stream::Taking;
+use crate::trailers;
 use crate::upstream::Download;
 
 /// Why the body of a request did not arrive.
@@ -231,7 +233,7 @@ impl Drop for Inbound {
 /// time takes too little.
 const PIECE: usize = 16 << 10;
 
-/// The body of an answer: our own, or an application's, which passes as it comes, without trailers.
+/// The body of an answer: our own, or an application's, which passes as it comes.
 #[derive(Debug)]
 pub(crate) struct Outbound {
     source: Source,
@@ -246,12 +248,17 @@ pub(crate) struct Outbound {
 #[derive(Debug)]
 enum Source {
     Own(Full<Bytes>),
-    Application(Download),
+    Application {
+        body: Download,
+        /// What must not be among the trailers; without it there are none.
+        trailers: Option<Arc<Presented>>,
+    },
 }
 
 impl Outbound {
-    pub(crate) const fn application(body: Download) -> Self {
-        Self::of(Source::Application(body))
+    /// An application's, with trailers only if names are given that must not be among them.
+    pub(crate) const fn application(body: Download, trailers: Option<Arc<Presented>>) -> Self {
+        Self::of(Source::Application { body, trailers })
     }
 
     const fn of(source: Source) -> Self {
@@ -294,12 +301,19 @@ impl Source {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         match self {
             Self::Own(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
-            Self::Application(body) => loop {
-                match ready!(Pin::new(&mut *body).poll_frame(cx)) {
-                    // Trailers are dropped: the update header might be among them.
-                    Some(Ok(frame)) if frame.is_trailers() => {}
-                    frame => return Poll::Ready(frame),
+            Self::Application { body, trailers } => loop {
+                let mut frame = match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+                    Some(Ok(frame)) => frame,
+                    other => return Poll::Ready(other),
+                };
+                if let Some(fields) = frame.trailers_mut() {
+                    let Some(ours) = trailers else { continue };
+                    trailers::clean(fields, ours);
+                    if fields.is_empty() {
+                        continue;
+                    }
                 }
+                return Poll::Ready(Some(Ok(frame)));
             },
         }
     }
@@ -329,14 +343,14 @@ impl HttpBody for Outbound {
         self.rest.is_empty()
             && match &self.source {
                 Source::Own(body) => body.is_end_stream(),
-                Source::Application(body) => body.is_end_stream(),
+                Source::Application { body, .. } => body.is_end_stream(),
             }
     }
 
     fn size_hint(&self) -> SizeHint {
         let mut hint = match &self.source {
             Source::Own(body) => body.size_hint(),
-            Source::Application(body) => body.size_hint(),
+            Source::Application { body, .. } => body.size_hint(),
         };
         let rest = self.rest.len() as u64;
         if rest > 0 {

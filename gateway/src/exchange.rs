@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use cache::{Credential, Find};
-use http::header::{HOST, SET_COOKIE};
+use http::header::{CONNECTION, HOST, SET_COOKIE, TE, TRAILER};
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::upgrade::OnUpgrade;
@@ -29,6 +29,7 @@ use crate::refusal::{Asked, Refusal};
 use crate::router;
 use crate::service::Service;
 use crate::traces::Followed;
+use crate::trailers;
 use crate::update::{Effect, Updater};
 use crate::upstream::{Answer, Download};
 use crate::visit::Visit;
@@ -111,6 +112,7 @@ impl Service {
         let client = application.trust.client(&parts.headers, link.peer, link.is_secure);
         exchange.client = Some(client.address);
         let on_upgrade = parts.extensions.remove::<OnUpgrade>();
+        let takes_trailers = trailers::are_taken(parts.version, &parts.headers);
         let upgrade = hygiene::strip_request(&mut parts).zip(on_upgrade);
         let stripped = self.ours.strip_request(&mut parts.headers);
         if stripped > 0 {
@@ -121,6 +123,10 @@ impl Service {
         if let Err(refused) = hygiene::expectation(&mut parts.headers) {
             exchange.response = self.refusal(&parts, &Refusal::Head(refused));
             return exchange;
+        }
+        if takes_trailers {
+            // From here on it is our own word.
+            parts.headers.insert(TE, HeaderValue::from_static("trailers"));
         }
         let passing = Passing { parts, body, client, upgrade };
         exchange.response = match &application.sessions {
@@ -342,6 +348,9 @@ impl Service {
             hygiene::pass_upgrade(&mut parts.headers, protocol);
             on_upgrade
         });
+        if parts.headers.contains_key(TE) {
+            parts.headers.append(CONNECTION, HeaderValue::from_static("te"));
+        }
         let target = match parts.uri.path_and_query() {
             Some(target) if path.is_unchanged() => target.clone(),
             _ => path.with_query(parts.uri.query()).map_err(|_| Fault::new(StatusCode::BAD_REQUEST))?,
@@ -382,11 +391,17 @@ impl Service {
             }
         }
         let (mut parts, body) = answer.into_parts();
+        let ours = asked.takes_trailers.then(|| self.ours.names());
+        let announced = ours.and_then(|ours| trailers::announced(&parts.headers, ours));
         hygiene::strip_response(&mut parts);
+        if let Some(announced) = announced {
+            parts.headers.insert(TRAILER, announced);
+        }
+        application.rewriting.apply(&mut parts.headers);
         course.decision.change_response(&mut parts.headers);
         parts.version = Version::HTTP_11;
         parts.extensions = Extensions::new();
-        Response::from_parts(parts, Outbound::application(body))
+        Response::from_parts(parts, Outbound::application(body, ours.cloned()))
     }
 }
 

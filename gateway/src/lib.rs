@@ -15,6 +15,7 @@ pub mod hygiene;
 pub mod login;
 pub mod pages;
 pub mod path;
+pub mod rewriting;
 pub mod rules;
 pub mod settings;
 
@@ -41,6 +42,7 @@ mod router;
 mod service;
 mod stream;
 pub mod traces;
+mod trailers;
 mod tunnel;
 mod update;
 mod upstream;

@@ -4,6 +4,8 @@
 //! tickets go out there. So what one application presents is stripped from the requests to all of them, plain proxying
 //! included, and cookies that a browser sends to several are hidden from all but their own (law 7).
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName};
 
 use crate::cookies;
@@ -14,7 +16,7 @@ use crate::settings::{ApplicationSettings, SecureSettings, SessionSettings};
 /// The names that are ours for the whole gateway.
 #[derive(Debug)]
 pub(crate) struct Ours {
-    presented: Presented,
+    presented: Arc<Presented>,
     updates: Presented,
 }
 
@@ -36,7 +38,7 @@ impl Ours {
             .flat_map(|rule| rule.request_headers.asserted());
         let client = secure.subject_header.iter().chain(&secure.fingerprint_header);
         let presented = Presented::new(names(applications).chain(asserted).chain(client));
-        Self { presented, updates: Presented::new(updates(applications)) }
+        Self { presented: Arc::new(presented), updates: Presented::new(updates(applications)) }
     }
 
     /// What sessions travel in, whatever rules say.
@@ -47,6 +49,11 @@ impl Ours {
     /// Removes what a client could pass for ours with; how many names that were.
     pub(crate) fn strip_request(&self, headers: &mut HeaderMap) -> usize {
         self.presented.remove(headers)
+    }
+
+    /// Every name that is ours.
+    pub(crate) const fn names(&self) -> &Arc<Presented> {
+        &self.presented
     }
 
     /// Removes every update header, once the one that counts was taken.

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use http::header::ACCEPT;
+use http::header::{ACCEPT, TE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use storage::Unavailable;
@@ -33,13 +33,21 @@ pub(crate) struct Asked {
     accept: Option<HeaderValue>,
     mode: Option<HeaderValue>,
     is_ahead: bool,
+    /// The client takes what follows the body of an answer.
+    pub(crate) takes_trailers: bool,
 }
 
 impl Asked {
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let is_ahead =
             headers.get(PURPOSE).is_some_and(|purpose| purpose.as_bytes().starts_with(b"prefetch"));
-        Self { accept: headers.get(ACCEPT).cloned(), mode: headers.get(FETCH_MODE).cloned(), is_ahead }
+        let takes_trailers = headers.contains_key(TE);
+        Self {
+            accept: headers.get(ACCEPT).cloned(),
+            mode: headers.get(FETCH_MODE).cloned(),
+            is_ahead,
+            takes_trailers,
+        }
     }
 
     /// Whether the cookie of a session that is over may be deleted with the answer. Not by what a page fetches in the

@@ -13,6 +13,7 @@ use crate::handoff::Presentation;
 use crate::login::Login;
 use crate::pages::Pages;
 use crate::path::{Prefix, Prefixes};
+use crate::rewriting::Rewriting;
 use crate::rules::{LoginPaths, Rule, SiteSettings};
 use crate::traces::Traces;
 pub use crate::upstream::settings::{
@@ -102,6 +103,8 @@ pub struct ApplicationSettings {
     pub upstream: UpstreamSettings,
     /// Whether it sees the `Host` that the client sent; else that of the upstream.
     pub preserve_host: bool,
+    /// How it is said in the visitors' terms what it says of its own address.
+    pub rewriting: Rewriting,
     /// Whom to believe about the client's address.
     pub trust: Trust,
     /// How it gets sessions; `None` is plain proxying.

@@ -6,9 +6,7 @@ use session::{Clock as _, SystemClock};
 use storage::Plain;
 
 use super::ConfigOption;
-use crate::configuration::{
-    Application, Carrier, Configuration, Engine, KeyRotation, Scheme, shown_duration,
-};
+use crate::configuration::{Application, Carrier, Configuration, Engine, KeyRotation, shown_duration};
 use crate::key_files;
 use crate::rotation::{Event, Rotation};
 
@@ -91,7 +89,7 @@ fn summary(configuration: &Configuration) -> String {
 fn describe(application: &Application) -> String {
     let hosts =
         if application.hosts.is_empty() { "any host".to_owned() } else { application.hosts.join(", ") };
-    let tls = if application.upstream.scheme == Scheme::Https { " over TLS" } else { "" };
+    let tls = if application.upstream.has_tls() { " over TLS" } else { "" };
     let way = format!("{} on {hosts} -> {}{tls}", application.path, application.upstream);
     match application.carrier {
         Carrier::None => format!("{way}, without sessions"),

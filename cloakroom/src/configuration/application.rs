@@ -12,9 +12,11 @@ use super::handoff::Handoff;
 use super::login::Login;
 use super::names::Identifier;
 use super::node::{Gateway, warn_of_everybody};
+use super::rewrite::Rewrite;
 use super::section::Section;
 use super::storage::{Cache, Storage, TOUCH_INTERVAL, check_storage};
-use super::web::{Host, Network, Origin, OriginText, Scheme, UrlPath};
+use super::upstream::Upstream;
+use super::web::{Host, Network, UrlPath};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -33,7 +35,7 @@ pub struct Application {
     /// It has this path and what is below.
     pub path: String,
     /// Where it runs.
-    pub upstream: Origin,
+    pub upstream: Upstream,
     /// How its sessions travel.
     pub carrier: Carrier,
     /// Whether a sealed session that is too large for a cookie moves to the server.
@@ -52,12 +54,10 @@ pub struct Application {
     pub may_login: bool,
     /// What happens to a change of what another request changed meanwhile.
     pub on_conflict: OnConflict,
+    /// What it says of its own address, in the visitors' terms.
+    pub rewrite: Rewrite,
     /// Proxies in front whose word on the visitor's address and scheme is taken.
     pub trusted_proxies: Vec<IpNet>,
-    /// How long a connection to the upstream may take.
-    pub connect_timeout: Duration,
-    /// How long the upstream may take to begin its response; zero: any time.
-    pub response_timeout: Duration,
     /// The cookie of the ticket. Without sessions it has no effect, nor has what follows.
     pub cookie: Cookie,
     /// How the application reads and changes the session.
@@ -155,12 +155,7 @@ impl Application {
             "/".to_owned(),
             "It has this path and everything below. Of several applications the longest path decides.",
         );
-        let upstream = section.required(
-            "upstream",
-            &Text(OriginText),
-            Origin { scheme: Scheme::Http, host: "127.0.0.1".to_owned(), port: 9000 },
-            "Where it runs. Paths reach it as the visitor sent them.",
-        );
+        let upstream = Upstream::read(section);
         let carrier = section.value(
             "carrier",
             &CARRIER,
@@ -242,18 +237,9 @@ impl Application {
             "those of `[gateway]`",
             "Proxies in front of the gateway whose word on the visitor's address is taken.",
         );
-        let connect_timeout = section.value(
-            "connect_timeout",
-            &Span::between(Duration::from_millis(10), MINUTE * 5),
-            SECOND * 5,
-            "How long a connection to `upstream` may take. Then 502.",
-        );
-        let response_timeout = section.value(
-            "response_timeout",
-            &Span::between(Duration::from_millis(10), HOUR * 24).or_zero("any time"),
-            MINUTE,
-            "How long `upstream` may take to begin its response. Then 504.",
-        );
+        let rewrite_text = "What the application says of its own address is said in the visitors' terms. The longest beginning \
+                            that fits is replaced, by whole segments; everything else stays as it is.";
+        let rewrite = section.table("rewrite", rewrite_text, Rewrite::read);
         section.later(
             &["check_address", "consistent_address", "on_address_change", "unreliable_networks"],
             "sessions that are tied to an address",
@@ -296,9 +282,8 @@ impl Application {
             preserve_host,
             may_login,
             on_conflict,
+            rewrite,
             trusted_proxies,
-            connect_timeout,
-            response_timeout,
             cookie,
             handoff,
             login,

@@ -63,7 +63,7 @@ impl Wrong {
     }
 
     /// The same for a part of a value.
-    fn within(self, place: Range<usize>) -> Self {
+    pub(crate) fn within(self, place: Range<usize>) -> Self {
         Self { place: Some(self.place.unwrap_or(place)), ..self }
     }
 }

@@ -19,6 +19,7 @@ mod names;
 mod node;
 mod problem;
 mod reference;
+mod rewrite;
 mod schema;
 mod section;
 mod shape;
@@ -26,6 +27,7 @@ mod storage;
 mod together;
 #[cfg(feature = "otel")]
 mod traces;
+mod upstream;
 mod web;
 
 #[cfg(test)]
@@ -50,9 +52,11 @@ pub use key_rotation::KeyRotation;
 pub use login::{Login, LoginProvider};
 pub use node::{Gateway, Listen, Log, LogFormat};
 pub use problem::{Problem, Problems};
+pub use rewrite::Rewrite;
 pub use storage::{Cache, Engine, KeyFile, Storage};
 #[cfg(feature = "otel")]
 pub use traces::{Sampling, Traces};
+pub use upstream::{Server, ServerUrl, Upstream, UpstreamTls};
 pub use web::{Origin, Scheme};
 
 /// A larger file is not a configuration, in bytes.

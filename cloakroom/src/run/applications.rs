@@ -1,7 +1,6 @@
 //! Applications of the configuration, as the gateway wants to know them.
 
 use std::num::NonZeroU32;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,21 +10,17 @@ use gateway::handoff::{Format, Presentation};
 use gateway::login::{Allowance, LimitSettings, Login, LoginSettings, Verifiers};
 use gateway::pages::{Pages, TemplateFiles};
 use gateway::path::{Prefix, Prefixes};
-use gateway::settings::{ApplicationSettings, ServerAddress, SessionSettings, UpstreamSettings};
-use http::uri::Authority;
+use gateway::settings::{ApplicationSettings, SessionSettings};
 use miette::{IntoDiagnostic, WrapErr};
 use seal::Keys;
 use session::Timeouts;
 
 use crate::configuration::{
-    self as configured, Application, Carrier, Configuration, HandoffFormat, OnConflict, Scheme,
+    self as configured, Application, Carrier, Configuration, HandoffFormat, OnConflict,
 };
 
 /// What applications are told by who is logged in, where none of their realm says another name.
 const USER_ENTRY: &str = "user";
-
-/// A time that no request takes.
-const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// The login form that an application has until now.
 pub(super) type Before<'a> = &'a dyn Fn(&str) -> Option<Arc<Login>>;
@@ -60,22 +55,7 @@ struct Common<'a> {
 }
 
 fn one(application: &Application, common: &Common<'_>) -> miette::Result<ApplicationSettings> {
-    let origin = &application.upstream;
-    let authority = Authority::from_str(&format!("{}:{}", origin.host, origin.port)).into_diagnostic()?;
-    let upstream = UpstreamSettings {
-        connect_timeout: application.connect_timeout,
-        response_timeout: match application.response_timeout {
-            Duration::ZERO => FOREVER,
-            bound => bound,
-        },
-        ..UpstreamSettings::new(vec![
-            match origin.scheme {
-                Scheme::Http => ServerAddress::Http(authority),
-                Scheme::Https => ServerAddress::Https(authority),
-            }
-            .into(),
-        ])
-    };
+    let upstream = super::upstream::settings(&application.upstream)?;
     let sessions = match application.carrier {
         Carrier::None => None,
         Carrier::Ticket | Carrier::Sealed => Some(sessions(application, common)?),
@@ -86,6 +66,7 @@ fn one(application: &Application, common: &Common<'_>) -> miette::Result<Applica
         path: prefix(&application.path)?,
         upstream,
         preserve_host: application.preserve_host,
+        rewriting: application.rewrite.settings(),
         trust: Trust::new(application.trusted_proxies.iter().copied(), Writes::XForwarded),
         sessions,
         rules: Vec::new(),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::HOST;
+use http::header::{CONNECTION, HOST};
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Request, Response, Uri, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -107,6 +107,7 @@ fn address_http1(request: &mut Request<Inbound>, host: Option<&HeaderValue>, ser
 fn address_http2(request: &mut Request<Inbound>, host: Option<&HeaderValue>, server: &Server) {
     *request.version_mut() = Version::HTTP_2;
     request.headers_mut().remove(HOST);
+    request.headers_mut().remove(CONNECTION);
     let read = |value: &HeaderValue| Authority::try_from(value.as_bytes()).ok();
     let authority = host.and_then(read).or_else(|| read(&server.host));
     let mut parts = std::mem::take(request.uri_mut()).into_parts();

@@ -162,29 +162,51 @@ fn a_large_download_takes_no_memory() {
 }
 
 #[test]
-fn trailers_end_at_the_gateway() {
+fn trailers_of_a_request_end_at_the_gateway() {
     let application = Application::start();
     let gateway = gateway(&application);
     let mut client = gateway.sent(
-        "POST / HTTP/1.1\r\nHOST\r\nTE: trailers\r\nTrailer: X-After\r\nTransfer-Encoding: chunked\r\n\r\n\
+        "POST / HTTP/1.1\r\nHOST\r\nTrailer: X-After\r\nTransfer-Encoding: chunked\r\n\r\n\
          2\r\nhi\r\n0\r\nX-After: evil\r\n\r\n",
     );
     let mut served = application.accept();
     let head = served.head();
     assert!(!head.contains("trailer") && !head.contains("te:"), "{head}");
     assert_eq!(served.read(12), b"2\r\nhi\r\n0\r\n\r\n");
+    // Those of the answer too, for who does not take them.
     served.send(
-        "HTTP/1.1 200 OK\r\nTrailer: X-Replace-Session\r\nTransfer-Encoding: chunked\r\n\r\n\
-         2\r\nhi\r\n0\r\nX-Replace-Session: a=1\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTrailer: X-After\r\nTransfer-Encoding: chunked\r\n\r\n\
+         2\r\nhi\r\n0\r\nX-After: 1\r\n\r\n",
     );
     let answer = client.read_until(|bytes| bytes.ends_with(b"\r\n0\r\n\r\n")).unwrap();
-    assert!(!String::from_utf8(answer).unwrap().to_lowercase().contains("replace"));
+    assert!(!String::from_utf8(answer).unwrap().to_lowercase().contains("after"));
     // And both connections go on, once the gateway has put its own back.
     thread::sleep(Duration::from_millis(100));
     client.send(gateway.request("GET / HTTP/1.1\r\nHOST\r\n\r\n")).unwrap();
     served.head();
     served.send(ok("next"));
     assert_eq!(client.response().unwrap().text(), "next");
+}
+
+#[test]
+fn trailers_of_an_answer_reach_who_takes_them_without_what_is_ours() {
+    let application = Application::start();
+    let gateway = Plan { has_sessions: true, ..plan(&application) }.start();
+    let mut client = gateway.sent("GET / HTTP/1.1\r\nHOST\r\nTE: gzip, trailers\r\nConnection: te\r\n\r\n");
+    let mut served = application.accept();
+    let head = served.head();
+    assert!(head.contains("te: trailers\r\n") && head.contains("connection: te\r\n"), "{head}");
+    served.send(
+        "HTTP/1.1 200 OK\r\nTrailer: X-Checksum, X-Replace-Session, Set-Cookie\r\nTransfer-Encoding: chunked\r\n\r\n\
+         2\r\nhi\r\n0\r\nX-Checksum: 42\r\nX-Replace-Session: a=1\r\nX_Replace_Session: a=1\r\nSet-Cookie: a=1\r\n\
+         X-Session: a=1\r\n\r\n",
+    );
+    let answer = client
+        .read_until(|bytes| bytes.ends_with(b"\r\n\r\n") && bytes.windows(5).any(|w| w == b"\r\n0\r\n"));
+    let answer = String::from_utf8(answer.unwrap()).unwrap().to_lowercase();
+    assert!(answer.ends_with("\r\n0\r\nx-checksum: 42\r\n\r\n"), "{answer}");
+    assert!(answer.contains("trailer: x-checksum\r\n"), "{answer}");
+    assert!(!answer.contains("session") && !answer.contains("set-cookie"), "{answer}");
 }
 
 #[test]

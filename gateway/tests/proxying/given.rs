@@ -12,6 +12,7 @@ use gateway::forwarded::{Trust, Writes};
 use gateway::handoff::{Format, Presentation};
 use gateway::pages::Pages;
 use gateway::path::{Prefix, Prefixes};
+use gateway::rewriting::Rewriting;
 use gateway::rules::Rule;
 use gateway::settings::{
     ApplicationSettings, GatewaySettings, Http2Limits, Limits, SecureSettings, ServerAddress,
@@ -162,6 +163,7 @@ impl Plan {
                 ..self.upstream
             },
             preserve_host: self.preserve_host,
+            rewriting: Rewriting::default(),
             trust: Trust::new(self.trusted.iter().map(|network| network.parse().unwrap()), self.writes),
             sessions: self.has_sessions.then(sessions),
             rules: self.rules,

@@ -28,6 +28,7 @@ mod hygiene;
 mod interim;
 mod limits;
 mod reloading;
+mod servers;
 mod slowness;
 mod stopping;
 mod tunnels;

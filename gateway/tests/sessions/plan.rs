@@ -10,6 +10,7 @@ use gateway::handoff::{Format, Presentation};
 use gateway::login::{Login, LoginSettings};
 use gateway::pages::Pages;
 use gateway::path::{Prefix, Prefixes};
+use gateway::rewriting::Rewriting;
 use gateway::rules::Rule;
 use gateway::settings::{ApplicationSettings, Carrier, ServerAddress, SessionSettings, UpstreamSettings};
 use http::HeaderName;
@@ -157,6 +158,7 @@ pub(crate) async fn settings_of(
             ..UpstreamSettings::new(vec![ServerAddress::Http(authority).into()])
         },
         preserve_host: true,
+        rewriting: Rewriting::default(),
         trust: Trust::new([], Writes::XForwarded),
         sessions: (!plan.is_plain).then_some(sessions),
         rules: plan.rules.clone(),
