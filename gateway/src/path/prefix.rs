@@ -74,11 +74,14 @@ impl Prefix {
 
     fn stands_to(&self, path: &NormalPath<'_>, cut: Cut) -> Standing {
         let (mut read, mut last) = (WideReading::new(path.as_str(), cut), 0);
-        for byte in WideReading::new(&self.0, cut) {
-            if read.next() != Some(byte) {
-                return Standing::Outside;
+        let mut ours = WideReading::new(&self.0, cut);
+        while let Some(byte) = ours.next() {
+            match read.next() {
+                Some(read) if read == byte => last = byte,
+                // A slash at its end makes no difference, escaped or not.
+                None if byte == b'/' && ours.next().is_none() => return Standing::Same,
+                _ => return Standing::Outside,
             }
-            last = byte;
         }
         // Where its last segment is parameters only, the slash behind it has been read already.
         let next = if last == b'/' { Some(last) } else { read.next() };
@@ -224,6 +227,8 @@ mod tests {
             ("/x/y/api", "/x;%2Fy/api", Standing::Outside, Standing::Same),
             ("/x/api", "/x%3B/api", Standing::Outside, Standing::Same),
             ("/x", "/x;%2Fy", Standing::Outside, Standing::Same),
+            ("/a%2F", "/a", Standing::Outside, Standing::Same),
+            ("/a%2Fb", "/a", Standing::Outside, Standing::Outside),
             // A last segment of parameters only.
             ("/a/%3Bb", "/a/;b/c", Standing::Outside, Standing::Below),
             ("/a/%3Bb", "/a/;b", Standing::Outside, Standing::Same),
