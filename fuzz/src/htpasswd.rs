@@ -53,14 +53,8 @@ pub fn check(bytes: &[u8]) {
     match Users::parse(text) {
         Err(faults) => {
             assert!((1..=MAX_FAULTS).contains(&faults.len()));
-            for fault in faults {
-                assert!((1..=text.lines().count()).contains(&fault.line));
-                let (shown, debug) = (fault.to_string(), format!("{fault:?}"));
-                let line = text.lines().nth(fault.line - 1).unwrap_or_default();
-                let hash = line.split_once(':').map_or(line, |(_, hash)| hash).trim();
-                // Shorter ones are in any sentence.
-                assert!(hash.len() < 12 || (!shown.contains(hash) && !debug.contains(hash)), "{shown}");
-            }
+            assert!(faults.iter().all(|fault| (1..=text.lines().count()).contains(&fault.line)));
+            no_fault_repeats_a_hash(text);
         }
         Ok(users) => {
             assert!(users.count() <= lines.len() && users.weak() <= users.count());
@@ -72,6 +66,21 @@ pub fn check(bytes: &[u8]) {
                 }
                 assert!(!users.verify("\n", "nobody can be called so"));
             }
+        }
+    }
+}
+
+/// What stands behind a colon in a file may be a password, and does not show.
+fn no_fault_repeats_a_hash(text: &str) {
+    for mark in ["hunter2~", "~hunter2"] {
+        let marked = |line: &str| match line.split_once(':') {
+            Some((name, hash)) if mark.starts_with('~') => format!("{name}:{hash}{mark}\n"),
+            Some((name, hash)) => format!("{name}:{mark}{hash}\n"),
+            None => format!("{line}\n"),
+        };
+        let marked: String = text.lines().map(marked).collect();
+        for fault in Users::parse(&marked).err().into_iter().flatten() {
+            assert!(!format!("{fault} {fault:?}").contains(mark), "{fault}");
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use seal::{Key, KeyId, KeyRing, KeyState, open_under, seal_under};
+use seal::{Key, KeyId, KeyRing, KeyState, TextError, open_under, seal_under};
 use zeroize::Zeroizing;
 
 /// Inputs to begin with. The first was sealed with the first key for `purpose` by 0.1.0, and opens for ever.
@@ -45,6 +45,17 @@ static RING: LazyLock<KeyRing> = LazyLock::new(|| {
         key("next", KeyState::Announced, 3),
     ];
     KeyRing::new(keys).expect("one is active")
+});
+
+static MESSAGES: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let all = [
+        TextError::Empty,
+        TextError::NotBase64 { position: 0 },
+        TextError::Hexadecimal,
+        TextError::Length { length: 0 },
+        TextError::Weak,
+    ];
+    all.iter().map(|error| without_digits(&error.to_string())).collect()
 });
 
 /// Checks the laws.
@@ -105,9 +116,11 @@ fn a_key_is_32_bytes(text: &[u8]) {
             assert!((43..=44).contains(&text.trim_ascii().len()));
             assert_eq!(format!("{key:?}"), "Key { id: KeyId(\"key\"), state: Active, .. }");
         }
-        Err(error) => {
-            let text = text.trim_ascii();
-            assert!(text.len() < 12 || !error.to_string().contains(text), "{error}");
-        }
+        // Numbers are all that it says of the text.
+        Err(error) => assert!(MESSAGES.contains(&without_digits(&error.to_string())), "{error}"),
     }
+}
+
+fn without_digits(text: &str) -> String {
+    text.chars().filter(|character| !character.is_ascii_digit()).collect()
 }

@@ -93,7 +93,7 @@ fn build() -> Result<PathBuf, Failed> {
         cargo(&["install", "cargo-fuzz", "--locked"]).run()?;
     }
     let seeds = format!("{WORK}/seeds");
-    cargo(&["run", "--quiet", "--package", "cloakroom-fuzz", "--bin", "seeds", "--", &seeds]).run()?;
+    cargo(&["run", "--quiet", "--package", "cloakroom-fuzz", "--example", "seeds", "--", &seeds]).run()?;
     // Nothing of ours is unsafe, so that the sanitizer of addresses would only halve the speed. Without link-time
     // optimisation the programs are there in a quarter of the time.
     program(
@@ -101,7 +101,10 @@ fn build() -> Result<PathBuf, Failed> {
         &["run", "nightly", "cargo", "fuzz", "build", "--fuzz-dir", "fuzz", "--sanitizer", "none"],
     )
     .and(&["--features", "libfuzzer", "--target-dir", WORK])
+    // This very cargo, a stable one, which would be taken in place of that of nightly.
+    .without("CARGO")
     .with("CARGO_PROFILE_RELEASE_LTO", "off")
+    .with("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
     .run()?;
     let triples = files(Path::new(WORK));
     let built = triples.iter().map(|triple| triple.join("release")).find(|built| !fuzzers(built).is_empty());

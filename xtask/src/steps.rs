@@ -50,6 +50,12 @@ impl Step {
         self
     }
 
+    /// Removes a variable from its environment.
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.command.env_remove(name);
+        self
+    }
+
     /// Adds arguments.
     pub(crate) fn and(mut self, arguments: &[&str]) -> Self {
         self.command.args(arguments);
