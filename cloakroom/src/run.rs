@@ -7,6 +7,7 @@
 mod applications;
 mod control;
 mod demonstration;
+mod entrance;
 mod hand_over;
 mod keys;
 mod notify;
@@ -22,12 +23,15 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use cache::Settings;
 use engines::embedded::HandOver;
 use gateway::Gateway;
 use gateway::login::Verifiers;
 use gateway::pages::Pages;
-use gateway::settings::{GatewaySettings, Http2Limits, Limits, SecureSettings};
+use gateway::settings::{GatewaySettings, Limits};
+use listener::Listener;
+use listener::tls::Tls;
 use miette::{IntoDiagnostic, WrapErr, miette};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
@@ -42,6 +46,7 @@ use tokio::time::timeout;
 
 use self::applications::Before;
 use self::control::Control;
+pub use self::entrance::entrance;
 use self::hand_over::{HandingOver, Predecessor};
 use self::keys::KeptKeys;
 use self::reload::Reloading;
@@ -90,6 +95,7 @@ pub fn run(plan: Option<Plan>) -> miette::Result<()> {
 async fn start(plan: Plan, stop: Stop, mut sockets: Sockets) -> miette::Result<()> {
     let configuration = plan.loaded.configuration.clone();
     let hangup = signal(SignalKind::hangup()).into_diagnostic().wrap_err("SIGHUP cannot be received")?;
+    let entrance = entrance(&configuration)?;
     let predecessor =
         if plan.takes_over { Predecessor::ask(&configuration.data_dir, &mut sockets)? } else { None };
     let (claim, predecessor) = predecessor.map(Predecessor::into_parts).unzip();
@@ -123,7 +129,9 @@ async fn start(plan: Plan, stop: Stop, mut sockets: Sockets) -> miette::Result<(
         let gateway = Gateway::new(settings, Arc::clone(&cache), registry).into_diagnostic()?;
         let socket = sockets.take("gateway", configuration.listen.gateway)?;
         listening.add("gateway", &socket)?;
-        Some((Arc::new(gateway), TcpListener::from_std(socket).into_diagnostic()?))
+        let socket = TcpListener::from_std(socket).into_diagnostic()?;
+        let entrance = Arc::new(ArcSwap::from_pointee(entrance.clone()));
+        Some((Arc::new(gateway), Listener::new(socket, entrance)))
     };
     let version = env!("CARGO_PKG_VERSION");
     let server = Server { registry: whole, storages: vec![Arc::clone(&storage)], version };
@@ -144,10 +152,12 @@ async fn start(plan: Plan, stop: Stop, mut sockets: Sockets) -> miette::Result<(
         file: plan.file,
         gateway: gateway.as_ref().map(|(gateway, _)| Arc::clone(gateway)),
         keys: kept,
+        tls: entrance.tls.clone(),
         verifiers,
         level: plan.level,
         now: Mutex::new(plan.loaded),
     });
+    let watching = entrance.tls.map(|tls| tokio::spawn(Tls::watch(tls)));
     // The session server outlives the gateway, so that the last requests can be watched.
     let drained = Stop::new();
     let handing_over = Arc::new(HandingOver {
@@ -186,6 +196,9 @@ async fn start(plan: Plan, stop: Stop, mut sockets: Sockets) -> miette::Result<(
         tracing::warn!("storage takes too long; the last uses of some sessions are not written");
     }
     attending.abort();
+    if let Some(watching) = watching {
+        watching.abort();
+    }
     housekeeping.abort();
     drained.now();
     server.await.into_diagnostic()?.into_diagnostic().wrap_err("the session server failed")?;
@@ -208,7 +221,7 @@ fn gateway_settings(
 ) -> miette::Result<GatewaySettings> {
     let applications = applications::settings(configuration, keys, &pages, verifiers, before)?;
     let limits = limits(configuration);
-    let secure = SecureSettings::default();
+    let secure = entrance::secure(configuration);
     let traces = traces::of_requests(configuration);
     Ok(GatewaySettings {
         applications,
@@ -266,6 +279,6 @@ fn limits(configuration: &Configuration) -> Limits {
         max_body_bytes: (gateway.max_body_bytes > 0).then_some(gateway.max_body_bytes),
         drain_timeout: gateway.drain_timeout,
         max_connections: gateway.max_connections as usize,
-        http2: Http2Limits::default(),
+        http2: entrance::http2(configuration),
     }
 }

@@ -5,15 +5,17 @@
 //! directory. Nothing outside that directory is read or written, and no service of the machine is touched.
 //! A program that is not installed is told apart from one that fails: see [`available`].
 //!
-//! [`raw`] talks to servers by the byte, and [`Capture`] is an upstream that keeps every byte it was sent.
+//! [`raw`] talks to servers by the byte, [`http2`] by the frame, [`Authority`] issues certificates, and [`Capture`] is an upstream that keeps every byte it was sent.
 
 mod apache;
+mod authority;
 mod capture;
 mod chromium;
 mod cloakroom;
 mod django;
 mod error;
 mod haproxy;
+pub mod http2;
 mod nginx;
 mod port;
 mod process;
@@ -22,6 +24,7 @@ pub mod raw;
 mod scratch;
 
 pub use apache::Apache;
+pub use authority::{Authority, Issued};
 pub use capture::{Answer, Capture, Request};
 pub use chromium::{Chromium, Habits, Screen};
 pub use cloakroom::Cloakroom;

@@ -18,3 +18,4 @@ mod sealing;
 mod service_manager;
 mod shutdown;
 mod smuggling;
+mod tls;

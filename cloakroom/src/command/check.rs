@@ -9,6 +9,7 @@ use super::ConfigOption;
 use crate::configuration::{Application, Carrier, Configuration, Engine, KeyRotation, shown_duration};
 use crate::key_files;
 use crate::rotation::{Event, Rotation};
+use crate::run::entrance;
 
 pub(super) fn check(option: &ConfigOption) -> miette::Result<()> {
     let loaded = option.load()?;
@@ -27,6 +28,7 @@ pub(super) fn check(option: &ConfigOption) -> miette::Result<()> {
         }
         _ => {}
     }
+    entrance(&loaded.configuration)?;
     let warnings = loaded.warnings.len();
     for warning in loaded.warnings {
         eprintln!("{:?}", miette::Report::new(warning));
@@ -48,7 +50,12 @@ fn summary(configuration: &Configuration) -> String {
     if configuration.applications.is_empty() {
         lines.push_str("  gateway         none, as there is no [[application]]\n");
     } else {
-        let _ = writeln!(lines, "  gateway         http://{}", listen.gateway);
+        let _ = writeln!(
+            lines,
+            "  gateway         {}://{}",
+            if listen.tls.is_some() { "https" } else { "http" },
+            listen.gateway
+        );
     }
     for application in &configuration.applications {
         let _ = writeln!(lines, "    {:<13} {}", application.id, describe(application));

@@ -14,6 +14,7 @@ mod example;
 mod form;
 mod handoff;
 mod key_rotation;
+mod listen;
 mod login;
 mod names;
 mod node;
@@ -42,15 +43,16 @@ use form::Text;
 use names::FileName;
 use section::Section;
 use shape::Table;
-use together::{check_applications, check_keys, check_storage};
+use together::{check_applications, check_client_headers, check_keys, check_storage};
 
 pub use application::{Application, Carrier, OnConflict};
 pub use cookie::{Cookie, SameSite};
 pub use form::shown_duration;
 pub use handoff::{Handoff, HandoffFormat};
 pub use key_rotation::KeyRotation;
+pub use listen::{CertificateFiles, ClientCertificate, Listen, ListenHttp2, ListenTls, TlsVersion};
 pub use login::{Login, LoginProvider};
-pub use node::{Gateway, Listen, Log, LogFormat};
+pub use node::{Gateway, Log, LogFormat};
 pub use problem::{Problem, Problems};
 pub use rewrite::Rewrite;
 pub use storage::{Cache, Engine, KeyFile, Storage};
@@ -163,7 +165,7 @@ impl Configuration {
             PathBuf::from("./cloakroom-data"),
             "Where data is kept. Relative to the working directory; all other files are relative to the folder of this file.",
         );
-        let listen = section.table("listen", "Where Cloakroom listens.", Listen::read);
+        let (listen, client_headers) = section.table("listen", "Where Cloakroom listens.", Listen::read);
         let storage_text = "A storage service: where sessions are kept. Without any there is one, `local`, of the engine `embedded`.";
         let found = section.tables("storage", storage_text, Storage::read);
         check_storage(document, &found);
@@ -194,6 +196,7 @@ impl Configuration {
         let applications =
             section.tables("application", application_text, |section| Application::read(section, around));
         check_applications(document, &applications);
+        check_client_headers(document, listen.tls.as_ref().zip(client_headers.as_ref()), &applications);
         let applications: Vec<Application> =
             applications.into_iter().map(|(application, _)| application).collect();
         let is_sealed = |storage: &Storage| storage.id == cache.storage && storage.seal.is_some();

@@ -1,6 +1,5 @@
-//! What concerns this process as a whole: where it listens, what it logs, and the limits of its gateway.
+//! What concerns this process as a whole: what it logs, and the limits of its gateway.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -8,50 +7,13 @@ use ipnet::IpNet;
 use super::form::{Choice, Count, List, Size, Span, Switch, Text};
 use super::names::Levels;
 use super::section::Section;
-use super::web::{Address, Network};
+use super::web::Network;
 
 const SHORTEST: Duration = Duration::from_millis(100);
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
-
-/// `[listen]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listen {
-    /// Where visitors come in. Used when there is an application.
-    pub gateway: SocketAddr,
-    /// Where the session server answers.
-    pub server: SocketAddr,
-}
-
-impl Listen {
-    pub(crate) fn read(section: &mut Section<'_>) -> Self {
-        let listen = Self {
-            gateway: section.value(
-                "gateway",
-                &Text(Address),
-                SocketAddr::from(([127, 0, 0, 1], 8080)),
-                "Where visitors come in. Used when there is an application.",
-            ),
-            server: section.value(
-                "server",
-                &Text(Address),
-                SocketAddr::from(([127, 0, 0, 1], 8081)),
-                "Where the session server answers: health, metrics and the interfaces for other programs. Keep it away from \
-                 visitors.",
-            ),
-        };
-        // Port zero lets the system choose, so two of them are two ports.
-        if listen.gateway == listen.server && listen.gateway.port() != 0 {
-            let (name, other) =
-                if section.given("server") { ("server", "gateway") } else { ("gateway", "server") };
-            let message = format!("`gateway` and `server` both listen on {}", listen.server);
-            section.wrong(name, message, format!("take another port than that of `{other}`"));
-        }
-        listen
-    }
-}
 
 /// `[log]`.
 #[derive(Debug, Clone, PartialEq, Eq)]

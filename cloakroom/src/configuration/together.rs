@@ -3,10 +3,12 @@
 
 use std::collections::HashMap;
 
+use http::HeaderName;
 use seal::KeyState;
 
 use super::application::{Application, Carrier, Places};
 use super::document::{Document, Place};
+use super::listen::ListenTls;
 use super::storage::{KeyFile, Storage};
 
 /// Ids are unique among their kind.
@@ -133,6 +135,40 @@ fn check_user_entries(document: &Document<'_>, applications: &[(Application, Pla
             );
             let cure = "give both the same `user_entry`, or take one out of the realm";
             document.wrong(place, message, cure);
+        }
+    }
+}
+
+/// What tells who a client is must not be what something else is told in. Cookies that come over TLS stay there.
+pub(crate) fn check_client_headers(
+    document: &Document<'_>,
+    tls: Option<(&ListenTls, &Place)>,
+    applications: &[(Application, Places)],
+) {
+    let Some((tls, place)) = tls else { return };
+    for header in tls.client_subject_header.iter().chain(&tls.client_fingerprint_header) {
+        let folded = |name: &HeaderName| name.as_str().replace('_', "-");
+        let is_same = |other: &HeaderName| folded(other) == folded(header);
+        for (application, _) in
+            applications.iter().filter(|(application, _)| application.carrier == Carrier::Ticket)
+        {
+            let handoff = &application.handoff;
+            let mut own = [&handoff.request_header, &handoff.update_header, &handoff.conflict_header]
+                .into_iter()
+                .chain(handoff.entry_headers.iter().map(|(header, _)| header));
+            if own.any(is_same) {
+                let message = format!("`{header}` tells `{}` about its sessions already", application.id);
+                document.wrong(place, message, "tell it about certificates of clients in another header");
+            }
+        }
+    }
+    for (application, places) in applications {
+        if application.carrier == Carrier::Ticket && !application.cookie.secure {
+            let message = format!(
+                "the cookie of `{}` is also sent without TLS, and visitors come by TLS only",
+                application.id
+            );
+            document.warn(&places.cookie_name, message, "remove `secure = false`");
         }
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use gateway::Gateway;
 use gateway::login::Verifiers;
 use gateway::pages::Pages;
+use listener::tls::Tls;
 use miette::{IntoDiagnostic, miette};
 use parking_lot::Mutex;
 use tokio::signal::unix::Signal;
@@ -29,6 +30,8 @@ pub(super) struct Reloading {
     pub(super) file: Option<PathBuf>,
     pub(super) gateway: Option<Arc<Gateway>>,
     pub(super) keys: KeptKeys,
+    /// Its files are read again.
+    pub(super) tls: Option<Arc<Tls>>,
     pub(super) verifiers: Verifiers,
     pub(super) level: Option<Level>,
     /// What holds. Locked by the one reload that goes on.
@@ -95,6 +98,9 @@ impl Reloading {
         check(now, &loaded)?;
         let configuration = &loaded.configuration;
         let keys = self.keys.read(configuration)?;
+        if let Some(tls) = &self.tls {
+            tls.reload().into_diagnostic()?;
+        }
         if let Some(gateway) = &self.gateway {
             let pages = Pages::built_in().into_diagnostic()?;
             let before = |application: &str| gateway.login(application);

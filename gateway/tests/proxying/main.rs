@@ -24,6 +24,7 @@ mod departures;
 mod failures;
 mod forwarding;
 mod framing;
+mod http2;
 mod hygiene;
 mod interim;
 mod limits;
