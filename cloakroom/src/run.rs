@@ -4,7 +4,7 @@
 //! the first visitor comes; the gateway last. They stop the other way round: no request is cut off by the end of what
 //! it needs.
 
-mod applications;
+pub(crate) mod applications;
 mod control;
 mod demonstration;
 mod entrance;

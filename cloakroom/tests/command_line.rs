@@ -64,6 +64,54 @@ fn check_sums_up_what_would_run() {
 }
 
 #[test]
+fn check_explains_what_becomes_of_a_request() {
+    let text = format!(
+        "{SHOP}may_login = true\n[[application.rule]]\npaths = [\"/reports\"]\nresponse_timeout = \"5m\"\n"
+    );
+    let place = Place::new().with("c.toml", text);
+    let explain = |arguments: &[&str]| {
+        let line = [&["check", "--config", "c.toml"], arguments].concat();
+        place.run(&line)
+    };
+    let explained = explain(&["--explain", "https://a.example/x/..//reports/1?q"]);
+    assert_eq!(explained.status.code(), Some(0), "{}", err(&explained));
+    let said = out(&explained);
+    for line in [
+        "GET https://a.example/x/..//reports/1?q\n",
+        "  path              /reports/1\n",
+        "  goes              to application `shop`\n",
+        "  response_timeout  5m, by rule.response_timeout (c.toml:7)\n",
+        "* rule.response_timeout /reports (c.toml:7): the longest path that matches\n",
+        "  upstream          http://127.0.0.1:9000, by application.upstream (c.toml:3)\n",
+    ] {
+        assert!(said.contains(line), "{line}\n{said}");
+    }
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1, "nothing is written");
+
+    let refused = out(&explain(&["--explain", "http://a.example/reports%2F1", "--method", "POST"]));
+    assert!(refused.starts_with("POST http://a.example/reports%2F1\n"), "{refused}");
+    assert!(
+        refused.contains("refused with 400: the path can be read as one for which other rules hold"),
+        "{refused}"
+    );
+
+    let json: serde_json::Value =
+        serde_json::from_str(&out(&explain(&["--json", "--explain", "http://a.example/reports"]))).unwrap();
+    assert_eq!((json["outcome"].as_str(), json["application"].as_str()), (Some("application"), Some("shop")));
+    let questions = json["questions"].as_array().unwrap();
+    let timeout = questions.iter().find(|question| question["question"] == "response_timeout").unwrap();
+    assert_eq!((timeout["answer"].as_str(), timeout["place"].as_str()), (Some("5m"), Some("c.toml:7")));
+
+    let no_url = explain(&["--explain", "/reports"]);
+    assert_eq!(no_url.status.code(), Some(1));
+    assert!(err(&no_url).contains("`/reports` is no URL with a host"), "{}", err(&no_url));
+    assert!(err(&no_url).contains("--explain https://shop.example.org/reports"), "{}", err(&no_url));
+    assert_eq!(explain(&["--json"]).status.code(), Some(2), "there is nothing to explain");
+    let wrong = Place::new().with("c.toml", "[lsten]\n");
+    assert_eq!(wrong.run(&["check", "--config", "c.toml", "--explain", "http://h/"]).status.code(), Some(1));
+}
+
+#[test]
 fn check_shows_every_mistake_with_its_line_underlined() {
     let text = format!("[cache]\ninproc_timeout = \"30\"\n[lsten]\n{SHOP}");
     let place = Place::new().with("cloakroom.toml", text);

@@ -2,17 +2,41 @@
 
 use std::fmt::Write;
 
+use clap::Args;
 use session::{Clock as _, SystemClock};
 use storage::Plain;
 
 use super::ConfigOption;
+use super::explain::{Asked, explain};
 use crate::configuration::{Application, Carrier, Configuration, Engine, KeyRotation, shown_duration};
 use crate::key_files;
 use crate::rotation::{Event, Rotation};
 use crate::run::entrance;
 
-pub(super) fn check(option: &ConfigOption) -> miette::Result<()> {
+/// What is to be said.
+#[derive(Debug, Args)]
+pub(super) struct CheckOptions {
+    #[command(flatten)]
+    configuration: ConfigOption,
+    /// Say what would become of a request for this URL, and which line decides
+    #[arg(long, value_name = "URL")]
+    explain: Option<String>,
+    /// The method of that request
+    #[arg(long, value_name = "METHOD", default_value = "GET", requires = "explain")]
+    method: String,
+    /// Say it as JSON
+    #[arg(long, requires = "explain")]
+    json: bool,
+}
+
+pub(super) fn check(options: &CheckOptions) -> miette::Result<()> {
+    let option = &options.configuration;
     let loaded = option.load()?;
+    if let Some(url) = &options.explain {
+        let file = option.config.display().to_string();
+        let asked = Asked { file, loaded: &loaded, url, method: &options.method };
+        return explain(&asked, options.json);
+    }
     match Rotation::configured(&loaded.configuration)? {
         Some(mut rotation) if rotation.folder().path().exists() => {
             let looked = rotation.look(SystemClock::default().now())?;

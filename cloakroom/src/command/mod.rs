@@ -2,6 +2,7 @@
 
 mod check;
 mod config;
+mod explain;
 mod keys;
 mod reload;
 
@@ -20,6 +21,7 @@ Examples:
   cloakroom                                    start the demonstration, on loopback
   cloakroom config example > cloakroom.toml    a configuration to begin with, explained
   cloakroom check --config cloakroom.toml      what is wrong in it, or what would run
+  cloakroom check --explain https://host/path  which rule would decide what, and why
   cloakroom keys new keys/2026-11.key          a new key
   cloakroom run --config cloakroom.toml        start
   cloakroom reload --config cloakroom.toml     go on by a changed configuration
@@ -51,7 +53,10 @@ enum Command {
     /// Prints all mistakes at once, each with file, line, column, and what would be right, and exits with 1. A
     /// configuration without mistakes is summed up, with warnings of what is unwise, and the exit code is 0. Nothing is
     /// started, and nothing is written.
-    Check(ConfigOption),
+    ///
+    /// With `--explain URL` it says where a request for that URL would go, what would hold for it, and which line of the file
+    /// says so; what lost, and why; or why the request would be refused.
+    Check(check::CheckOptions),
     /// Have the running Cloakroom go on by the changed configuration
     ///
     /// Checks the file first, as `check` does, then tells the process that runs with its `data_dir` and prints what came of
@@ -112,7 +117,7 @@ fn execute(line: Line) -> miette::Result<()> {
     }))?;
     match line.command.unwrap_or(Command::Run(line.run)) {
         Command::Run(options) => start(options),
-        Command::Check(option) => check::check(&option),
+        Command::Check(options) => check::check(&options),
         Command::Reload(option) => reload::reload(&option),
         Command::Keys(keys) => keys.execute(),
         Command::Config(config) => config.execute(),

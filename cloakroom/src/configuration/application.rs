@@ -13,6 +13,7 @@ use super::login::Login;
 use super::names::Identifier;
 use super::node::{Gateway, warn_of_everybody};
 use super::rewrite::Rewrite;
+use super::rule::{Require, Rule, RulePlaces, check_rules};
 use super::section::Section;
 use super::storage::{Cache, Storage, TOUCH_INTERVAL, check_storage};
 use super::upstream::Upstream;
@@ -64,6 +65,8 @@ pub struct Application {
     pub handoff: Handoff,
     /// A login in front of the application.
     pub login: Option<Login>,
+    /// What holds on single paths.
+    pub rules: Vec<Rule>,
 }
 
 /// How a session travels between the visitor and us.
@@ -122,6 +125,7 @@ pub(crate) struct Places {
     pub(crate) cookie_name: Place,
     /// Of its login, if it has one.
     pub(crate) user_entry: Option<Place>,
+    pub(crate) rules: Vec<RulePlaces>,
 }
 
 /// What an application takes from the rest of the file.
@@ -266,7 +270,17 @@ impl Application {
                 (Login::read(section, &path), section.place("user_entry"))
             })
             .unzip();
-        let places = Places { id: section.place("id"), path: section.place("path"), cookie_name, user_entry };
+        let rule_text = "What holds on single paths of the application.";
+        let rules = section.tables("rule", rule_text, |section| Rule::read(section, &path));
+        check_rules(section.document(), &rules);
+        let (rules, rule_places): (Vec<Rule>, Vec<RulePlaces>) = rules.into_iter().unzip();
+        let places = Places {
+            id: section.place("id"),
+            path: section.place("path"),
+            cookie_name,
+            user_entry,
+            rules: rule_places,
+        };
         let application = Self {
             id,
             realm,
@@ -287,6 +301,7 @@ impl Application {
             cookie,
             handoff,
             login,
+            rules,
         };
         application.check(section, &places);
         (application, places)
@@ -303,7 +318,7 @@ impl Application {
                 self.check_times(section);
                 self.check_carrier(section);
             }
-            Carrier::None => self.check_without_sessions(section),
+            Carrier::None => self.check_without_sessions(section, places),
         }
     }
 
@@ -340,7 +355,21 @@ impl Application {
     }
 
     /// What has no effect is a warning; a login that protects nothing is not to be overlooked.
-    fn check_without_sessions(&self, section: &mut Section<'_>) {
+    fn check_without_sessions(&self, section: &mut Section<'_>, places: &Places) {
+        for (rule, places) in self.rules.iter().zip(&places.rules) {
+            if matches!(rule.require, Some(Require::User | Require::Session)) {
+                let message = "there are no sessions with `carrier = \"none\"`, so nobody can be there";
+                section.document().wrong(
+                    &places.require,
+                    message,
+                    "say `carrier = \"ticket\"`, or remove this line",
+                );
+            }
+            if rule.handoff.is_some() {
+                let message = "`handoff` has no effect with `carrier = \"none\"`";
+                section.document().warn(&places.handoff, message, "remove it, or say `carrier = \"ticket\"`");
+            }
+        }
         if self.login.is_some() {
             let message = "there are no sessions with `carrier = \"none\"`, so nobody can log in";
             section.wrong("login", message, "say `carrier = \"ticket\"`, or remove this section");

@@ -18,6 +18,7 @@ pub use duration::shown as shown_duration;
 pub(crate) use list::{List, Pairs};
 pub(crate) use number::Count;
 pub(crate) use size::Size;
+pub use size::shown as shown_size;
 pub(crate) use text::{Text, Wording};
 
 use super::shape::Kind;

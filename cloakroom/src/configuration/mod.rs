@@ -21,6 +21,7 @@ mod node;
 mod problem;
 mod reference;
 mod rewrite;
+mod rule;
 mod schema;
 mod section;
 mod shape;
@@ -47,7 +48,7 @@ use together::{check_applications, check_client_headers, check_keys, check_stora
 
 pub use application::{Application, Carrier, OnConflict};
 pub use cookie::{Cookie, SameSite};
-pub use form::shown_duration;
+pub use form::{shown_duration, shown_size};
 pub use handoff::{Handoff, HandoffFormat};
 pub use key_rotation::KeyRotation;
 pub use listen::{CertificateFiles, ClientCertificate, Listen, ListenHttp2, ListenTls, TlsVersion};
@@ -55,6 +56,7 @@ pub use login::{Login, LoginProvider};
 pub use node::{Gateway, Log, LogFormat};
 pub use problem::{Problem, Problems};
 pub use rewrite::Rewrite;
+pub use rule::{HeaderChanges, Require, Rule};
 pub use storage::{Cache, Engine, KeyFile, Storage};
 #[cfg(feature = "otel")]
 pub use traces::{Sampling, Traces};
@@ -98,9 +100,17 @@ pub struct Loaded {
     /// What is possible and unwise.
     pub warnings: Vec<Problem>,
     table: Table,
+    /// Where lines begin, in bytes.
+    lines: Vec<usize>,
 }
 
 impl Loaded {
+    /// The line of a key, counted from one, if the file has it: by the tables around it and which of their name each is.
+    pub fn line(&self, tables: &[(&str, usize)], key: &str) -> Option<usize> {
+        let place = self.table.place(tables, key)?;
+        Some(self.lines.partition_point(|start| *start <= place))
+    }
+
     /// Every key with the value that holds, in TOML. Reading it gives the same configuration.
     pub fn effective(&self) -> String {
         example::effective(&self.table)
@@ -262,7 +272,8 @@ fn parse(text: &str, document: Document<'_>) -> Result<Loaded, Problems> {
     let (warnings, mistakes): (Vec<Problem>, Vec<Problem>) =
         document.into_problems().into_iter().partition(|problem| problem.warning);
     if mistakes.is_empty() {
-        Ok(Loaded { configuration, warnings, table })
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Ok(Loaded { configuration, warnings, table, lines })
     } else {
         Err(Problems::new(&name, mistakes))
     }

@@ -68,6 +68,42 @@ impl Wording for EntryName {
     }
 }
 
+/// The name of somebody who logs in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct UserName;
+
+impl Wording for UserName {
+    type Value = String;
+    const NAME: &'static str = "name";
+    const RULES: &'static str = "as the login says it";
+
+    fn parse(text: &str) -> Result<String, Wrong> {
+        Ok(text.to_owned())
+    }
+
+    fn text(value: &String) -> String {
+        value.clone()
+    }
+}
+
+/// What an entry of a session holds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EntryText;
+
+impl Wording for EntryText {
+    type Value = String;
+    const NAME: &'static str = "text";
+    const RULES: &'static str = "";
+
+    fn parse(text: &str) -> Result<String, Wrong> {
+        Ok(text.to_owned())
+    }
+
+    fn text(value: &String) -> String {
+        value.clone()
+    }
+}
+
 /// What stands between the values of a list when they are presented as one text.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Separator;

@@ -262,7 +262,8 @@ impl<'d> Section<'d> {
             }
             (None, Default::Required(_) | Default::Nothing(_)) => None,
         };
-        self.shape.keys.push(Key { name, kind: form.kind(), default, text, effective });
+        let place = self.find(name).map(|(key, _)| key.span().start);
+        self.shape.keys.push(Key { name, kind: form.kind(), default, text, effective, place });
         value
     }
 

@@ -26,6 +26,16 @@ impl Table {
     pub(crate) fn name(&self) -> &str {
         self.path.rsplit('.').next().unwrap_or("")
     }
+
+    /// Where a key stands in the file, in bytes: by the tables around it, and which of their name each is.
+    pub(crate) fn place(&self, tables: &[(&str, usize)], key: &str) -> Option<usize> {
+        match tables {
+            [] => self.keys.iter().find(|known| known.name == key)?.place,
+            [(name, index), rest @ ..] => {
+                self.tables.iter().filter(|table| table.name() == *name).nth(*index)?.place(rest, key)
+            }
+        }
+    }
 }
 
 /// How often a table may stand in the file.
@@ -48,6 +58,8 @@ pub(crate) struct Key {
     pub(crate) text: &'static str,
     /// What holds now, in TOML; nothing where the key is left out and has no default.
     pub(crate) effective: Option<String>,
+    /// Where the file has it, in bytes.
+    pub(crate) place: Option<usize>,
 }
 
 /// What holds when the key is left out. All values are written in TOML.

@@ -3,12 +3,14 @@
 
 use std::collections::HashMap;
 
+use gateway::hygiene::Presented;
 use http::HeaderName;
 use seal::KeyState;
 
 use super::application::{Application, Carrier, Places};
 use super::document::{Document, Place};
 use super::listen::ListenTls;
+use super::rule::Require;
 use super::storage::{KeyFile, Storage};
 
 /// Ids are unique among their kind.
@@ -53,6 +55,7 @@ pub(crate) fn check_applications(document: &Document<'_>, applications: &[(Appli
     );
     check_routes(document, applications);
     check_user_entries(document, applications);
+    check_rules(document, applications);
     for (index, (later, places)) in applications.iter().enumerate() {
         let earlier = applications.iter().take(index).filter(|(earlier, _)| earlier.carrier != Carrier::None);
         if later.carrier == Carrier::None {
@@ -150,7 +153,7 @@ pub(crate) fn check_client_headers(
         let folded = |name: &HeaderName| name.as_str().replace('_', "-");
         let is_same = |other: &HeaderName| folded(other) == folded(header);
         for (application, _) in
-            applications.iter().filter(|(application, _)| application.carrier == Carrier::Ticket)
+            applications.iter().filter(|(application, _)| application.carrier != Carrier::None)
         {
             let handoff = &application.handoff;
             let mut own = [&handoff.request_header, &handoff.update_header, &handoff.conflict_header]
@@ -163,12 +166,67 @@ pub(crate) fn check_client_headers(
         }
     }
     for (application, places) in applications {
-        if application.carrier == Carrier::Ticket && !application.cookie.secure {
+        if application.carrier != Carrier::None && !application.cookie.secure {
             let message = format!(
                 "the cookie of `{}` is also sent without TLS, and visitors come by TLS only",
                 application.id
             );
             document.warn(&places.cookie_name, message, "remove `secure = false`");
+        }
+    }
+}
+
+/// Rules demand nobody who cannot come, and say nothing in our name.
+fn check_rules(document: &Document<'_>, applications: &[(Application, Places)]) {
+    let ours = Presented::new(
+        applications.iter().filter(|(application, _)| application.carrier != Carrier::None).flat_map(
+            |(application, _)| {
+                let handoff = &application.handoff;
+                let single = handoff.entry_headers.iter().map(|(header, _)| header);
+                [&handoff.request_header, &handoff.update_header, &handoff.conflict_header]
+                    .into_iter()
+                    .chain(single)
+            },
+        ),
+    );
+    for (application, places) in applications {
+        let somebody_comes = applications
+            .iter()
+            .any(|(other, _)| other.realm == application.realm && (other.login.is_some() || other.may_login));
+        let is_user = |name: &str| {
+            let logins = applications.iter().filter(|(other, _)| other.realm == application.realm);
+            logins.filter_map(|(other, _)| other.login.as_ref()).any(|login| login.user_entry == name)
+        };
+        for (rule, places) in application.rules.iter().zip(&places.rules) {
+            if rule.require == Some(Require::User) && !somebody_comes && application.carrier != Carrier::None
+            {
+                let message = format!(
+                    "nobody can be logged in: nothing in the realm `{}` logs anybody in",
+                    application.realm
+                );
+                let cure =
+                    "add `[application.login]`, or `may_login = true` where an application does it itself";
+                document.wrong(&places.require, message, cure);
+            }
+            if let Some((name, _)) = rule.require_entries.iter().find(|(name, _)| is_user(name)) {
+                let message = format!("`{name}` is who is logged in, and no entry");
+                document.wrong(
+                    &places.require,
+                    message,
+                    "say `require_users` in the place of `require_entries`",
+                );
+            }
+            let changes = [
+                (&rule.request_headers, &places.request_headers, "request_headers"),
+                (&rule.response_headers, &places.response_headers, "response_headers"),
+            ];
+            for (changes, place, key) in changes {
+                if let Some(name) = changes.names().find(|name| ours.covers(name)) {
+                    let message =
+                        format!("`{key}` changes `{name}`, in which the gateway speaks of sessions");
+                    document.wrong(place, message, "take another header: applications believe this one");
+                }
+            }
         }
     }
 }

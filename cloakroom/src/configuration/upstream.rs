@@ -63,6 +63,14 @@ pub enum ServerUrl {
     Unix(PathBuf),
 }
 
+impl Server {
+    /// A server without TLS.
+    pub(crate) fn at(host: &str, port: u16) -> Self {
+        let origin = Origin { scheme: Scheme::Http, host: host.to_owned(), port };
+        Self { url: ServerUrl::Network(origin), weight: 1 }
+    }
+}
+
 impl fmt::Display for ServerUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -89,11 +97,10 @@ impl Upstream {
     }
 
     pub(crate) fn read(section: &mut Section<'_>) -> Self {
-        let example = Origin { scheme: Scheme::Http, host: "127.0.0.1".to_owned(), port: 9000 };
         let servers = section.required(
             "upstream",
             &Servers,
-            vec![Server { url: ServerUrl::Network(example), weight: 1 }],
+            vec![Server::at("127.0.0.1", 9000)],
             "Where it runs: `http://`, `https://` or `unix:/path/to.sock`. Several that do the same are a list, of texts or of \
              `{ url = \"http://...\", weight = 2 }`. Paths reach it as the visitor sent them.",
         );
@@ -220,7 +227,7 @@ impl UpstreamTls {
 
 /// One URL, or a list of URLs and tables.
 #[derive(Debug, Clone, Copy)]
-struct Servers;
+pub(crate) struct Servers;
 
 impl Form for Servers {
     type Value = Vec<Server>;

@@ -8,8 +8,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use gateway::hygiene::may_be_presented;
 use gateway::path::{PathError, Prefix};
-use http::HeaderName;
+use gateway::rules::may_change;
 use http::uri::Authority;
+use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 
 use super::form::{Wording, Wrong};
@@ -292,6 +293,83 @@ impl Wording for Header {
     fn text(value: &HeaderName) -> String {
         let words: Vec<String> = value.as_str().split('-').map(capitalised).collect();
         words.join("-")
+    }
+}
+
+/// A header that a rule changes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ChangedHeader;
+
+impl Wording for ChangedHeader {
+    type Value = HeaderName;
+    const NAME: &'static str = "header";
+    const RULES: &'static str = "none that frames the message, belongs to a connection, or carries a session";
+
+    fn parse(text: &str) -> Result<HeaderName, Wrong> {
+        let Ok(name) = HeaderName::try_from(text) else {
+            return Err(Wrong::new("is no header name", "say letters, digits and `-`, such as \"X-Tier\""));
+        };
+        if may_change(&name) {
+            Ok(name)
+        } else {
+            let cure = "leave it out: to change it would break the message, or who it is from";
+            Err(Wrong::new("is a header that HTTP or the gateway needs itself", cure))
+        }
+    }
+
+    fn text(value: &HeaderName) -> String {
+        Header::text(value)
+    }
+}
+
+/// What a header says, to the letter.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HeaderText;
+
+impl Wording for HeaderText {
+    type Value = HeaderValue;
+    const NAME: &'static str = "text";
+    const RULES: &'static str = "printable ASCII";
+
+    fn parse(text: &str) -> Result<HeaderValue, Wrong> {
+        let wrong = || Wrong {
+            // It may be what the application knows us by.
+            secret: true,
+            ..Wrong::new("holds what no header can", "say it in printable ASCII")
+        };
+        let mut value = HeaderValue::from_str(text).map_err(|_| wrong())?;
+        value.set_sensitive(true);
+        if value.to_str().is_ok() { Ok(value) } else { Err(wrong()) }
+    }
+
+    fn text(value: &HeaderValue) -> String {
+        value.to_str().unwrap_or_default().to_owned()
+    }
+}
+
+/// A method of HTTP.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MethodName;
+
+impl Wording for MethodName {
+    type Value = Method;
+    const NAME: &'static str = "method";
+    const RULES: &'static str = "in upper case; not CONNECT or TRACE";
+
+    fn parse(text: &str) -> Result<Method, Wrong> {
+        let upper = text.to_ascii_uppercase();
+        match Method::from_bytes(text.as_bytes()) {
+            Ok(Method::CONNECT | Method::TRACE) => {
+                Err(Wrong::new("is a method that no application gets to see", "leave it out"))
+            }
+            Ok(method) if upper == text => Ok(method),
+            Ok(_) => Err(Wrong::new("is not in upper case", format!("methods have a case: say \"{upper}\""))),
+            Err(_) => Err(Wrong::new("is no method", "say \"GET\" or \"POST\"")),
+        }
+    }
+
+    fn text(value: &Method) -> String {
+        value.to_string()
     }
 }
 

@@ -7,16 +7,18 @@ use std::time::Duration;
 use cache::Realm;
 use gateway::forwarded::{Trust, Writes};
 use gateway::handoff::{Format, Presentation};
-use gateway::login::{Allowance, LimitSettings, Login, LoginSettings, Verifiers};
+use gateway::login::{Allowance, LimitSettings, Login, LoginSettings, OwnPages, Verifiers};
 use gateway::pages::{Pages, TemplateFiles};
 use gateway::path::{Prefix, Prefixes};
-use gateway::settings::{ApplicationSettings, SessionSettings};
+use gateway::rules::{Demand, HeaderChanges, LoginPaths, Rule, SiteSettings, Who};
+use gateway::settings::{ApplicationSettings, SessionSettings, UpstreamSettings};
 use miette::{IntoDiagnostic, WrapErr};
 use seal::Keys;
 use session::Timeouts;
 
 use crate::configuration::{
-    self as configured, Application, Carrier, Configuration, HandoffFormat, OnConflict,
+    self as configured, Application, Carrier, Configuration, HandoffFormat, OnConflict, Require, Server,
+    Upstream,
 };
 
 /// What applications are told by who is logged in, where none of their realm says another name.
@@ -55,33 +57,114 @@ struct Common<'a> {
 }
 
 fn one(application: &Application, common: &Common<'_>) -> miette::Result<ApplicationSettings> {
-    let upstream = super::upstream::settings(&application.upstream)?;
+    let SiteSettings { id, hosts, path, handoff, login, rules } = site(application)?;
     let sessions = match application.carrier {
         Carrier::None => None,
-        Carrier::Ticket | Carrier::Sealed => Some(sessions(application, common)?),
+        Carrier::Ticket | Carrier::Sealed => Some(sessions(application, common, handoff, login)?),
     };
     Ok(ApplicationSettings {
-        id: application.id.as_str().into(),
-        hosts: application.hosts.iter().map(|host| host.as_str().into()).collect(),
-        path: prefix(&application.path)?,
-        upstream,
+        id,
+        hosts,
+        path,
+        upstream: super::upstream::settings(&application.upstream)?,
         preserve_host: application.preserve_host,
         rewriting: application.rewrite.settings(),
         trust: Trust::new(application.trusted_proxies.iter().copied(), Writes::XForwarded),
         sessions,
-        rules: Vec::new(),
+        rules,
     })
 }
 
-fn sessions(application: &Application, common: &Common<'_>) -> miette::Result<SessionSettings> {
+/// An application as far as the head of a request decides. Reads no file.
+pub(crate) fn site(application: &Application) -> miette::Result<SiteSettings> {
+    let has_sessions = application.carrier != Carrier::None;
+    let handoff = &application.handoff;
+    let login = application.login.as_ref().filter(|_| has_sessions);
+    Ok(SiteSettings {
+        id: application.id.as_str().into(),
+        hosts: application.hosts.iter().map(|host| host.as_str().into()).collect(),
+        path: prefix(&application.path)?,
+        handoff: if has_sessions {
+            Prefixes::new(prefixes(&handoff.include)?, prefixes(&handoff.exclude)?)
+        } else {
+            Prefixes::default()
+        },
+        login: login
+            .map(|login| {
+                miette::Result::<_>::Ok(LoginPaths {
+                    demanded: Prefixes::new(prefixes(&login.require)?, prefixes(&login.exempt)?),
+                    own_pages: OwnPages {
+                        login: login.login_path.as_str().into(),
+                        logout: login.logout_path.as_str().into(),
+                    },
+                })
+            })
+            .transpose()?,
+        rules: application
+            .rules
+            .iter()
+            .map(|rule| self::rule(rule, application))
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+fn rule(rule: &configured::Rule, application: &Application) -> miette::Result<Rule> {
+    let has_sessions = application.carrier != Carrier::None;
+    let somebody = |who| {
+        let users = rule.require_users.iter().map(|user| user.as_str().into()).collect();
+        let entries = rule.require_entries.iter();
+        let entries = entries.map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect();
+        gateway::rules::Require::Somebody(Demand { who, users, entries })
+    };
+    Ok(Rule {
+        paths: prefixes(&rule.paths)?,
+        exact: prefixes(&rule.exact)?,
+        methods: rule.methods.clone(),
+        handoff: rule.handoff.filter(|_| has_sessions),
+        require: rule.require.map(|require| match require {
+            Require::Nobody => gateway::rules::Require::Nobody,
+            Require::Session => somebody(Who::Session),
+            Require::User => somebody(Who::User),
+        }),
+        response_timeout: rule.response_timeout.map(unbounded_if_zero),
+        body_timeout: rule.body_timeout,
+        max_body_bytes: rule.max_body_bytes.map(|bytes| (bytes > 0).then_some(bytes)),
+        upstream: rule.upstream.as_ref().map(|servers| upstream(servers, application)).transpose()?,
+        request_headers: changes(&rule.request_headers)?,
+        response_headers: changes(&rule.response_headers)?,
+    })
+}
+
+fn changes(changes: &configured::HeaderChanges) -> miette::Result<HeaderChanges> {
+    let configured::HeaderChanges { set, add, remove } = changes.clone();
+    HeaderChanges::new(set, add, remove)
+        .map_err(|name| miette::miette!("the header `{name}` is not to be changed"))
+}
+
+/// The servers that a rule names are spoken to as those of its application.
+fn upstream(servers: &[Server], application: &Application) -> miette::Result<UpstreamSettings> {
+    super::upstream::settings(&Upstream { servers: servers.to_vec(), ..application.upstream.clone() })
+}
+
+const fn unbounded_if_zero(bound: Duration) -> Duration {
+    if bound.is_zero() { super::upstream::FOREVER } else { bound }
+}
+
+fn sessions(
+    application: &Application,
+    common: &Common<'_>,
+    paths: Prefixes,
+    login_paths: Option<LoginPaths>,
+) -> miette::Result<SessionSettings> {
     let Common { configuration, realms, keys, pages, verifiers, before } = common;
     let all = &configuration.applications;
     let handoff = &application.handoff;
     let login = application
         .login
         .as_ref()
-        .map(|login| {
-            let settings = login_settings(application, login, verifiers)?;
+        .zip(login_paths)
+        .map(|(login, paths)| {
+            let settings = login_settings(application, login, paths, verifiers);
             let login = Login::new(settings, Arc::clone(keys), Arc::clone(pages)).into_diagnostic()?;
             miette::Result::<_>::Ok(Arc::new(match before(&application.id) {
                 Some(before) => login.after(&before),
@@ -122,7 +205,7 @@ fn sessions(application: &Application, common: &Common<'_>) -> miette::Result<Se
         },
         update_header: handoff.update_header.clone(),
         conflict_header: handoff.conflict_header.clone(),
-        paths: Prefixes::new(prefixes(&handoff.include)?, prefixes(&handoff.exclude)?),
+        paths,
         on_conflict: match application.on_conflict {
             OnConflict::KeepFirst => session::OnConflict::KeepFirst,
             OnConflict::Overwrite => session::OnConflict::Overwrite,
@@ -137,17 +220,18 @@ fn sessions(application: &Application, common: &Common<'_>) -> miette::Result<Se
 fn login_settings(
     application: &Application,
     login: &configured::Login,
+    paths: LoginPaths,
     verifiers: &Verifiers,
-) -> miette::Result<LoginSettings> {
-    Ok(LoginSettings {
+) -> LoginSettings {
+    LoginSettings {
         application: application.id.as_str().into(),
         realm: application.realm.as_str().into(),
         title: None,
         users: login.file.clone(),
-        require: prefixes(&login.require)?,
-        exempt: prefixes(&login.exempt)?,
-        login_path: login.login_path.as_str().into(),
-        logout_path: login.logout_path.as_str().into(),
+        require: paths.demanded.include,
+        exempt: paths.demanded.exclude,
+        login_path: paths.own_pages.login,
+        logout_path: paths.own_pages.logout,
         home: application.path.as_str().into(),
         secure: application.cookie.secure,
         limits: LimitSettings {
@@ -156,7 +240,7 @@ fn login_settings(
         },
         verifiers: verifiers.clone(),
         templates: TemplateFiles { login: login.template.clone(), ..TemplateFiles::default() },
-    })
+    }
 }
 
 /// So many attempts at once, and as many again over a minute.

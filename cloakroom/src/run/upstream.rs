@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use crate::configuration::{Scheme, ServerUrl, Upstream, UpstreamTls};
 
 /// A time that no request takes.
-const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+pub(super) const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// The settings; certificates are only read where they are needed.
 pub(super) fn settings(upstream: &Upstream) -> miette::Result<UpstreamSettings> {

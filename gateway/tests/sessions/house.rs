@@ -8,7 +8,7 @@ use std::time::Duration;
 use cache::{Cache, Settings};
 use gateway::Gateway;
 use gateway::pages::Pages;
-use gateway::settings::{GatewaySettings, Http2Limits, Limits, SecureSettings};
+use gateway::settings::{GatewaySettings, Http2Limits, Limits, SecureSettings, UpstreamSettings};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use session::{Clock, ManualClock, Millis};
@@ -63,6 +63,7 @@ struct Inner {
     cache: Arc<Cache>,
     scripts: Arc<Scripts>,
     registry: Registry,
+    upstreams: Vec<UpstreamSettings>,
     _folder: TempDir,
 }
 
@@ -99,11 +100,12 @@ impl House {
         let scripts = Arc::new(Scripts::default());
         let pages = Pages::built_in().unwrap();
         let realms = realms(&plans);
-        let mut applications = Vec::new();
+        let (mut applications, mut upstreams) = (Vec::new(), Vec::new());
         for plan in &plans {
             let realm = realms.iter().find(|realm| *realm.id == *plan.realm).unwrap();
             applications.push(settings_of(plan, &plans, realm, &folder, &pages, &scripts).await);
         }
+        upstreams.extend(applications.iter().map(|application| application.upstream.clone()));
         let limits = Limits {
             header_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),
@@ -123,7 +125,16 @@ impl House {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(Arc::new(gateway).serve(listener, std::future::pending()));
-        Self(Arc::new(Inner { address, clock, storage, cache, scripts, registry, _folder: folder }))
+        Self(Arc::new(Inner {
+            address,
+            clock,
+            storage,
+            cache,
+            scripts,
+            registry,
+            upstreams,
+            _folder: folder,
+        }))
     }
 
     /// Somebody who comes for the first time.
@@ -133,6 +144,11 @@ impl House {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.0.address
+    }
+
+    /// Where an application is.
+    pub(crate) fn upstream(&self, index: usize) -> UpstreamSettings {
+        self.0.upstreams[index].clone()
     }
 
     pub(crate) fn scripts(&self) -> &Scripts {

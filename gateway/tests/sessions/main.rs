@@ -32,5 +32,6 @@ mod no_update_is_lost;
 mod opening;
 mod outages;
 mod realms;
+mod rules;
 mod secrets;
 mod sizes;

@@ -95,7 +95,7 @@ fn parse(text: &str) -> Result<u64, Wrong> {
 }
 
 /// A size in the largest unit that divides it: `64KiB`.
-pub(crate) fn shown(size: u64) -> String {
+pub fn shown(size: u64) -> String {
     if size == 0 {
         return "0".to_owned();
     }
