@@ -16,7 +16,7 @@ pub(crate) enum Error {
     #[error(transparent)]
     Server(#[from] interop::Error),
     /// The load did not run, or not every answer was a good one.
-    #[error("the load (wrk): {0}")]
+    #[error("the load: {0}")]
     Load(String),
     /// A server does not do what is to be measured.
     #[error("{row}: {what}")]
@@ -33,6 +33,14 @@ pub(crate) enum Error {
         asked: String,
         /// All that there are.
         known: String,
+    },
+    /// A step of a request could not be done or counted.
+    #[error("{step}: {what}")]
+    Step {
+        /// Which one.
+        step: String,
+        /// What went wrong.
+        what: String,
     },
     /// The user has ended the run.
     #[error("ended before all was measured")]

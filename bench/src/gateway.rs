@@ -4,6 +4,8 @@
 //! spreads over all of them, and a ratio is taken between two measurements of the same round. A server is
 //! started for its measurement and stopped after it, so that no two of them share the machine.
 
+mod bodies;
+mod idle;
 mod ours;
 mod peers;
 mod ratios;
@@ -22,6 +24,8 @@ use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::machine::{self, Machine};
 use crate::usage::{self, CpuTime, Memory};
+use bodies::Bodies;
+use idle::Idle;
 use rows::{ROWS, Row};
 use subject::Subject;
 use upstream::Upstream;
@@ -39,6 +43,17 @@ pub(crate) struct Plan {
     pub(crate) connections: u32,
     /// Only these rows; all of them when there are none.
     pub(crate) only: Vec<String>,
+}
+
+impl Plan {
+    fn includes(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == name)
+    }
+
+    /// How often that is measured which takes long and varies little.
+    fn few_rounds(&self) -> u32 {
+        self.rounds.min(3)
+    }
 }
 
 /// What one measurement of one row found.
@@ -103,7 +118,10 @@ pub(crate) fn measure(plan: &Plan, interrupt: &Interrupt) -> Result<Report> {
         }
     }
     measured.sort_by_key(|measured| ROWS.iter().position(|row| row.id == measured.row.id));
-    Ok(Report::new(plan, Machine::this(), &measured, skipped))
+    let idle =
+        if plan.includes(idle::NAME) { idle::measure(plan, &upstream, interrupt)? } else { Vec::new() };
+    let bodies = if plan.includes(bodies::NAME) { bodies::measure(plan, interrupt)? } else { Vec::new() };
+    Ok(Report::new(plan, Machine::this(), &measured, skipped).with(idle, bodies))
 }
 
 fn chosen(only: &[String]) -> Result<Vec<&'static Row>> {
@@ -111,10 +129,16 @@ fn chosen(only: &[String]) -> Result<Vec<&'static Row>> {
         return Ok(ROWS.iter().collect());
     }
     only.iter()
+        .filter(|asked| ![idle::NAME, bodies::NAME].contains(&asked.as_str()))
         .map(|asked| {
             ROWS.iter().find(|row| row.id == asked).ok_or_else(|| Error::NoSuchRow {
                 asked: asked.clone(),
-                known: ROWS.map(|row| row.id).join(", "),
+                known: ROWS
+                    .map(|row| row.id)
+                    .into_iter()
+                    .chain([idle::NAME, bodies::NAME])
+                    .collect::<Vec<_>>()
+                    .join(", "),
             })
         })
         .collect()
@@ -123,13 +147,13 @@ fn chosen(only: &[String]) -> Result<Vec<&'static Row>> {
 fn measure_row(row: &'static Row, upstream: &Upstream, plan: &Plan) -> Result<Measurement> {
     let subject = (row.start)(upstream)?;
     subject.check(row.id)?;
-    let Subject { server, requests, .. } = subject;
+    let Subject { server, load, .. } = subject;
     let at_start = Memory::of(&server.process().group())?;
-    requests.send(server.address(), plan.connections, plan.warm_up)?;
+    load.send(server.address(), plan.connections, plan.warm_up)?;
 
     let before = Usage::now(&*server, upstream)?;
     let began = Instant::now();
-    let seen = requests.send(server.address(), plan.connections, plan.length)?;
+    let seen = load.send(server.address(), plan.connections, plan.length)?;
     let elapsed = began.elapsed();
     let after = Usage::now(&*server, upstream)?;
     let memory = Memory::of(&server.process().group())?;
@@ -164,7 +188,7 @@ impl Usage {
         Ok(Self {
             server: CpuTime::of(&server.process().group())?,
             upstream: CpuTime::of(&upstream.process().group())?,
-            load: CpuTime::of_ended_children()?,
+            load: CpuTime::of(&[std::process::id()])?,
             machine: usage::cpu_time_of_machine()?,
         })
     }

@@ -22,11 +22,12 @@ pub(crate) struct Machine {
 }
 
 /// A program, how it is asked for its version, and the word before that in the answer.
-const PROGRAMS: [(&str, &str, &str); 6] = [
+const PROGRAMS: [(&str, &str, &str); 7] = [
     ("nginx", "-v", "nginx/"),
     ("apache2", "-v", "Apache/"),
     ("haproxy", "-v", "version "),
     ("wrk", "-v", "wrk "),
+    ("h2load", "--version", "nghttp2/"),
     ("sqlite3", "-version", ""),
     ("rustc", "--version", "rustc "),
 ];

@@ -6,6 +6,7 @@
 
 mod error;
 mod gateway;
+mod instructions;
 mod interrupt;
 mod load;
 mod machine;
@@ -34,6 +35,18 @@ struct Arguments {
 enum Command {
     /// The gateway beside nginx, HAProxy and Apache with its session modules.
     Gateway(GatewayArguments),
+    /// The steps of a request with a session, in instructions and nanoseconds.
+    Instructions(InstructionsArguments),
+}
+
+#[derive(Debug, clap::Args)]
+struct InstructionsArguments {
+    /// Do one step that often and nothing else: what is run under valgrind.
+    #[arg(long, value_name = "STEP=TIMES", hide = true)]
+    repeat: Option<String>,
+    /// Where instructions.md is written.
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/benchmarks"))]
+    output: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]
@@ -79,8 +92,14 @@ impl From<&GatewayArguments> for Plan {
 }
 
 fn main() -> ExitCode {
-    let Arguments { command: Command::Gateway(arguments) } = Arguments::parse();
-    match measure_gateway(&arguments) {
+    let measured = match Arguments::parse().command {
+        Command::Gateway(arguments) => measure_gateway(&arguments),
+        Command::Instructions(InstructionsArguments { repeat: Some(step), .. }) => {
+            instructions::repeat(&step)
+        }
+        Command::Instructions(arguments) => instructions::measure(&arguments.output),
+    };
+    match measured {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");

@@ -34,14 +34,6 @@ impl CpuTime {
         Ok(all)
     }
 
-    /// Of this program's children that have ended.
-    pub(crate) fn of_ended_children() -> Result<Self> {
-        let path = "/proc/self/stat";
-        let line = fs::read_to_string(path).map_err(Error::file(path))?;
-        let [_, _, user, system] = ticks_of(&line).ok_or_else(|| Error::unreadable(path))?;
-        Ok(Self { user: duration(user), system: duration(system) })
-    }
-
     /// Both.
     pub(crate) fn total(self) -> Duration {
         self.user + self.system
@@ -88,13 +80,26 @@ impl Memory {
     }
 
     fn read(text: &str) -> Option<Self> {
-        let bytes_of = |name: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-            let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-            Some(kibibytes << 10)
-        };
-        Some(Self { resident: bytes_of("Rss:")?, proportional: bytes_of("Pss:")? })
+        Some(Self { resident: bytes_of(text, "Rss:")?, proportional: bytes_of(text, "Pss:")? })
     }
+
+    /// The most that was ever resident of these processes, in bytes.
+    pub(crate) fn peak_of(processes: &[u32]) -> Result<u64> {
+        let peak = |id: &u32| {
+            let path = format!("/proc/{id}/status");
+            // Who has ended has none.
+            let Ok(text) = fs::read_to_string(&path) else { return Ok(0) };
+            bytes_of(&text, "VmHWM:").ok_or_else(|| Error::unreadable(path))
+        };
+        processes.iter().map(peak).sum()
+    }
+}
+
+/// The number on the line that begins so, which counts kibibytes.
+fn bytes_of(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes << 10)
 }
 
 /// User and system time of a process, then those of its children who have ended, from its `stat` line. The
@@ -153,14 +158,16 @@ mod tests {
             std::hint::black_box(0);
         }
         assert!(cpu_time_of_machine().unwrap() > machine_before);
-        assert!(Memory::of(&own).unwrap().resident > 0);
+        let resident = Memory::of(&own).unwrap().resident;
+        assert!(resident > 0 && Memory::peak_of(&own).unwrap() >= resident);
     }
 
     #[test]
     fn the_work_of_a_child_is_counted_when_it_has_ended() {
-        let before = CpuTime::of_ended_children().unwrap();
+        let own = [std::process::id()];
+        let before = CpuTime::of(&own).unwrap();
         let script = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done";
         assert!(Command::new("/bin/sh").args(["-c", script]).status().unwrap().success());
-        assert!(CpuTime::of_ended_children().unwrap().since(before).total() > Duration::ZERO);
+        assert!(CpuTime::of(&own).unwrap().since(before).total() > Duration::ZERO);
     }
 }

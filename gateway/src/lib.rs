@@ -13,6 +13,8 @@ pub mod fuzzing;
 pub mod handoff;
 pub mod hygiene;
 pub mod login;
+#[cfg(feature = "measuring")]
+pub mod measuring;
 pub mod pages;
 pub mod path;
 pub mod rewriting;

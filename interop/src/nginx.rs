@@ -22,6 +22,11 @@ impl Nginx {
     /// Starts nginx with that many workers and `http` as the text of its `http` block, in which `{address}`
     /// stands for where to listen and `{directory}` for a directory of its own.
     pub fn start(workers: usize, http: &str) -> Result<Self> {
+        Self::start_for(4096, workers, http)
+    }
+
+    /// The same for that many connections a worker, those to upstreams included.
+    pub fn start_for(connections: u32, workers: usize, http: &str) -> Result<Self> {
         let program = find("nginx", "nginx-light")?;
         let port = Port::claim()?;
         let directory = scratch::directory()?;
@@ -32,7 +37,7 @@ impl Nginx {
              worker_processes {workers};\n\
              pid {{directory}}/nginx.pid;\n\
              error_log stderr warn;\n\
-             events {{ worker_connections 4096; }}\n\
+             events {{ worker_connections {connections}; }}\n\
              http {{\n\
              access_log off;\n\
              client_body_temp_path {{directory}}/body;\n\

@@ -18,6 +18,8 @@ What developers of Cloakroom run.
   cargo xtask test           install what the tests need, if it may (Debian packages, as root),
                              build the program, run every test and every example in the documentation
   cargo xtask bench gateway  measure the gateway beside nginx, HAProxy and Apache on this machine
+  cargo xtask bench instructions
+                             count the instructions of the steps of a request with a session
   cargo xtask fuzz [--seconds N] [TARGET ...]
                              feed each target (fuzz/src) with what libFuzzer makes of its corpus, for N seconds
                              together; keep what adds to the corpus, and what breaks a law
@@ -62,7 +64,7 @@ fn main() -> ExitCode {
 }
 
 fn bench(rest: &[&str]) -> Result<(), Failed> {
-    packages::install()?;
+    packages::install_to_measure()?;
     let bench = ["run", "--release", "--package", "cloakroom-bench", "--"];
     cargo(&[&bench, rest].concat()).run()
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::steps::{Failed, program};
 
-/// What the tests and the benchmark start, by a file that tells that it is there.
+/// What the tests and the benchmarks start, by a file that tells that it is there.
 const NEEDED: [(&str, &str); 13] = [
     ("nginx-light", "nginx"),
     ("apache2", "apache2"),
@@ -27,12 +27,23 @@ const NEEDED: [(&str, &str); 13] = [
     ("libaprutil1-dbd-sqlite3", "/usr/lib/x86_64-linux-gnu/apr-util-1/apr_dbd_sqlite3.so"),
 ];
 
+/// What the benchmarks start besides.
+const NEEDED_TO_MEASURE: [(&str, &str); 2] = [("nghttp2-client", "h2load"), ("valgrind", "valgrind")];
+
 /// Whoever installs a service asks this program first; 101 means no.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Installs what is missing, where that is allowed; says what is missing, where it is not.
 pub(crate) fn install() -> Result<(), Failed> {
-    let missing = missing();
+    install_all(missing())
+}
+
+/// The same, with what only the benchmarks need.
+pub(crate) fn install_to_measure() -> Result<(), Failed> {
+    install_all([missing(), not_there(&NEEDED_TO_MEASURE)].concat())
+}
+
+fn install_all(missing: Vec<&'static str>) -> Result<(), Failed> {
     if missing.is_empty() {
         return Ok(());
     }
@@ -40,7 +51,7 @@ pub(crate) fn install() -> Result<(), Failed> {
     if !Path::new("/usr/bin/apt-get").is_file() || !is_root() {
         eprintln!(
             "not installed: {names}\n\
-             Tests that need them are skipped. On Debian: apt-get install --no-install-recommends {names}"
+             What needs them is skipped. On Debian: apt-get install --no-install-recommends {names}"
         );
         return Ok(());
     }
@@ -54,7 +65,11 @@ pub(crate) fn install() -> Result<(), Failed> {
 
 /// The packages whose program is not there.
 pub(crate) fn missing() -> Vec<&'static str> {
-    NEEDED.into_iter().filter(|(_, program)| !is_there(program)).map(|(package, _)| package).collect()
+    not_there(&NEEDED)
+}
+
+fn not_there(needed: &[(&'static str, &'static str)]) -> Vec<&'static str> {
+    needed.iter().filter(|(_, program)| !is_there(program)).map(|(package, _)| *package).collect()
 }
 
 fn is_there(program: &str) -> bool {

@@ -6,12 +6,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use interop::{Apache, Haproxy, Nginx, Process, find};
+use interop::{Apache, Haproxy, Nginx, find, raw};
 use tempfile::TempDir;
 
-use super::subject::{Server, Subject};
-use super::upstream::{KEEP_ALIVE, SESSION, Upstream};
+use super::subject::{Session, Subject, With};
+use super::upstream::{KEEP_ALIVE, OPEN, PLAIN, SESSION, UPDATE, Upstream};
 use crate::error::{Error, Result};
+use crate::load::{Certificate, Echo, Load, Protocol, Requests};
 use crate::machine::cores;
 
 /// The upstream itself, another one than stands behind the others: what no proxy can be better than.
@@ -21,7 +22,7 @@ pub(crate) fn upstream_alone(_: &Upstream) -> Result<Subject> {
 
 /// nginx, which passes requests on over kept connections and changes nothing.
 pub(crate) fn nginx(upstream: &Upstream) -> Result<Subject> {
-    Ok(Subject::plain(start_nginx(upstream, "")?))
+    Ok(Subject::plain(start_nginx(upstream.address(), "", "")?))
 }
 
 /// nginx, which tells the upstream who asked, as Cloakroom and Apache do unasked.
@@ -32,25 +33,79 @@ pub(crate) fn nginx_forwarding(upstream: &Upstream) -> Result<Subject> {
         proxy_set_header X-Forwarded-Proto $scheme;\n\
         proxy_set_header X-Forwarded-Host $http_host;\n\
         proxy_set_header Forwarded \"for=$remote_addr;host=\\\"$http_host\\\";proto=$scheme\";\n";
-    Ok(Subject::plain(start_nginx(upstream, headers)?))
+    Ok(Subject::plain(start_nginx(upstream.address(), "", headers)?))
 }
 
-fn start_nginx(upstream: &Upstream, headers: &str) -> Result<Nginx> {
+/// nginx over TLS.
+pub(crate) fn nginx_tls(upstream: &Upstream) -> Result<Subject> {
+    let nginx = start_nginx_tls(upstream)?;
+    Ok(Subject::under(nginx, Load::Tls(Protocol::Http1, PLAIN), Session::None))
+}
+
+/// The same with HTTP/2.
+pub(crate) fn nginx_http2(upstream: &Upstream) -> Result<Subject> {
+    let nginx = start_nginx_tls(upstream)?;
+    Ok(Subject::under(nginx, Load::Tls(Protocol::Http2, PLAIN), Session::None))
+}
+
+/// nginx, and visitors who come over TLS for one request.
+pub(crate) fn nginx_handshakes(upstream: &Upstream) -> Result<Subject> {
+    Ok(Subject::under(start_nginx_tls(upstream)?, Load::Handshakes(PLAIN), Session::None))
+}
+
+/// nginx between an application and its visitors, who talk over WebSocket.
+pub(crate) fn nginx_messages(_: &Upstream) -> Result<Subject> {
+    let echo = Echo::start()?;
+    let upgrade = "\
+        proxy_set_header Upgrade $http_upgrade;\n\
+        proxy_set_header Connection \"upgrade\";\n";
+    let server = start_nginx(echo.address(), "", upgrade)?;
+    Ok(Subject::under(server, Load::Messages, Session::None))
+}
+
+/// What is about the side of the visitors is `listen`, what is about that of the upstream is `headers`.
+pub(crate) fn start_nginx(upstream: SocketAddr, listen: &str, headers: &str) -> Result<Nginx> {
+    // A second one would be sent beside the first.
+    let connection = if headers.contains("Connection") { "" } else { "proxy_set_header Connection \"\";\n" };
+    let listen = if listen.is_empty() { "listen {address};\n" } else { listen };
     let http = format!(
         "{KEEP_ALIVE}\n\
-         upstream application {{ server {}; keepalive 256; {KEEP_ALIVE} }}\n\
+         upstream application {{ server {upstream}; keepalive 256; {KEEP_ALIVE} }}\n\
          server {{\n\
-         listen {{address}};\n\
+         {listen}\
          location / {{\n\
          proxy_pass http://application;\n\
          proxy_http_version 1.1;\n\
-         proxy_set_header Connection \"\";\n\
+         {connection}\
          {headers}\
          }}\n\
-         }}\n",
-        upstream.address()
+         }}\n"
     );
-    Ok(Nginx::start(cores(), &http)?)
+    // One worker may get most of the connections.
+    Ok(Nginx::start_for(16_384, cores(), &http)?)
+}
+
+/// The text that has nginx speak TLS, and the files that it names.
+pub(crate) fn listen_tls() -> Result<(String, TempDir)> {
+    let directory = tempfile::tempdir().map_err(Error::file("the directory of a certificate"))?;
+    let issued = &Certificate::of_this_run()?.issued;
+    for (name, text) in [("shop.pem", &issued.certificate), ("shop.key", &issued.key)] {
+        let path = directory.path().join(name);
+        fs::write(&path, text).map_err(Error::file(&path))?;
+    }
+    let place = directory.path().display();
+    let listen = format!(
+        "listen {{address}} ssl http2;\n\
+         ssl_certificate {place}/shop.pem;\n\
+         ssl_certificate_key {place}/shop.key;\n\
+         ssl_protocols TLSv1.2 TLSv1.3;\n"
+    );
+    Ok((listen, directory))
+}
+
+fn start_nginx_tls(upstream: &Upstream) -> Result<With<Nginx, TempDir>> {
+    let (listen, files) = listen_tls()?;
+    Ok(With { server: start_nginx(upstream.address(), &listen, "")?, _beside: files })
 }
 
 /// HAProxy, which passes requests on over kept connections.
@@ -78,6 +133,38 @@ pub(crate) fn apache_cookie(upstream: &Upstream) -> Result<Subject> {
     Ok(Subject::reading(server, format!("session={SESSION}")))
 }
 
+/// Apache with the session in a cookie that is encrypted.
+pub(crate) fn apache_crypto(upstream: &Upstream) -> Result<Subject> {
+    let server = start_apache_crypto(upstream)?;
+    let cookie = open_session(&server)?;
+    Ok(Subject::reading(server, cookie))
+}
+
+/// The same; every answer changes the session.
+pub(crate) fn apache_crypto_update(upstream: &Upstream) -> Result<Subject> {
+    let server = start_apache_crypto(upstream)?;
+    let requests = Requests::with(UPDATE, vec![open_session(&server)?]);
+    Ok(Subject::under(server, Load::Clear(requests), Session::Carried))
+}
+
+fn start_apache_crypto(upstream: &Upstream) -> Result<Apache> {
+    let sessions = format!(
+        "SessionCookieName session path=/\n\
+         SessionCryptoDriver openssl\n\
+         SessionCryptoPassphrase \"a passphrase that nobody guesses within a week\"\n\
+         SessionCryptoCipher aes256\n{HAND_OFF}"
+    );
+    start_apache(upstream, &["session", "session_cookie", "session_crypto", "headers"], &sessions)
+}
+
+fn open_session(server: &Apache) -> Result<String> {
+    let answer = raw::get(server.address(), OPEN, "")?;
+    answer.cookie("session").map(str::to_owned).ok_or_else(|| Error::Wrong {
+        row: "apache-crypto",
+        what: format!("no session was opened: {} `{}`", answer.status, answer.text()),
+    })
+}
+
 /// Apache with the session in a table of SQLite.
 pub(crate) fn apache_sqlite(upstream: &Upstream) -> Result<Subject> {
     driver_of_sqlite()?;
@@ -95,7 +182,7 @@ pub(crate) fn apache_sqlite(upstream: &Upstream) -> Result<Subject> {
     );
     let modules = ["session", "session_dbd", "dbd", "headers"];
     let apache = start_apache(upstream, &modules, &sessions)?;
-    Ok(Subject::reading(WithTable { apache, _table: table }, format!("session={}", Table::KEY)))
+    Ok(Subject::reading(With { server: apache, _beside: table }, format!("session={}", Table::KEY)))
 }
 
 /// mod_session never presents a session to a proxied application by itself; this is how people make it.
@@ -174,20 +261,4 @@ impl Table {
 
 fn open_to_all(path: &Path, mode: u32) -> Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(Error::file(path))
-}
-
-/// Apache, and the table that has to be there as long as it runs. Fields are dropped from the first to the last.
-struct WithTable {
-    apache: Apache,
-    _table: Table,
-}
-
-impl Server for WithTable {
-    fn address(&self) -> SocketAddr {
-        self.apache.address()
-    }
-
-    fn process(&self) -> &Process {
-        self.apache.process()
-    }
 }

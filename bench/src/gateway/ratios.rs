@@ -24,7 +24,7 @@ pub(crate) enum Target {
     AtLeast(f64),
 }
 
-const PROMISES: [Promise; 6] = [
+const PROMISES: [Promise; 12] = [
     Promise {
         what: "a session read, to the same gateway without sessions",
         row: "cloakroom-ticket",
@@ -50,6 +50,18 @@ const PROMISES: [Promise; 6] = [
         target: None,
     },
     Promise {
+        what: "Apache with an encrypted cookie (mod_session_crypto), to a sealed session, reading",
+        row: "apache-crypto",
+        to: "cloakroom-sealed",
+        target: Some(Target::AtLeast(70.0)),
+    },
+    Promise {
+        what: "the same, where every response changes the session",
+        row: "apache-crypto-update",
+        to: "cloakroom-sealed-update",
+        target: None,
+    },
+    Promise {
         what: "plain proxying, to nginx's plain proxy",
         row: "cloakroom-none",
         to: "nginx",
@@ -59,6 +71,30 @@ const PROMISES: [Promise; 6] = [
         what: "plain proxying, to nginx that sets the forwarding headers as well",
         row: "cloakroom-none",
         to: "nginx-forwarding",
+        target: None,
+    },
+    Promise {
+        what: "plain proxying over TLS, HTTP/1.1, to nginx",
+        row: "cloakroom-tls",
+        to: "nginx-tls",
+        target: None,
+    },
+    Promise {
+        what: "plain proxying over TLS, HTTP/2, to nginx",
+        row: "cloakroom-http2",
+        to: "nginx-http2",
+        target: None,
+    },
+    Promise {
+        what: "a new connection over TLS, to nginx",
+        row: "cloakroom-handshake",
+        to: "nginx-handshake",
+        target: None,
+    },
+    Promise {
+        what: "a message over WebSocket and its echo, to nginx",
+        row: "cloakroom-message",
+        to: "nginx-message",
         target: None,
     },
 ];
@@ -92,9 +128,9 @@ pub(crate) fn all(measured: &[Measured]) -> Vec<Ratio> {
         .collect()
 }
 
-/// The ratio of a row to nginx's plain proxy.
-pub(crate) fn to_nginx(rounds: &[Measurement], measured: &[Measured]) -> Option<Spread> {
-    between(rounds, rounds_of(measured, "nginx")?)
+/// The ratio of a row to nginx in its place.
+pub(crate) fn to_nginx(of: &Measured, measured: &[Measured]) -> Option<Spread> {
+    between(&of.rounds, rounds_of(measured, of.row.peer)?)
 }
 
 fn rounds_of<'a>(measured: &'a [Measured], id: &str) -> Option<&'a [Measurement]> {

@@ -7,7 +7,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::ratios::{self, Ratio};
-use super::{Measured, Measurement, Plan};
+use super::{Bodies, Idle, Measured, Measurement, Plan};
+use super::{bodies, idle};
 use crate::error::{Error, Result};
 use crate::machine::Machine;
 use crate::spread::Spread;
@@ -29,6 +30,8 @@ pub(crate) struct Report {
     rows: Vec<Figures>,
     ratios: Vec<Ratio>,
     skipped: Vec<Skipped>,
+    idle: Vec<Idle>,
+    bodies: Vec<Bodies>,
 }
 
 /// A row of the table.
@@ -83,7 +86,13 @@ impl Report {
             rows: measured.iter().filter_map(|row| Figures::of(row, measured)).collect(),
             ratios: ratios::all(measured),
             skipped: skipped.into_iter().map(|(id, because)| Skipped { id, because }).collect(),
+            idle: Vec::new(),
+            bodies: Vec::new(),
         }
+    }
+
+    pub(super) fn with(self, idle: Vec<Idle>, bodies: Vec<Bodies>) -> Self {
+        Self { idle, bodies, ..self }
     }
 
     /// The page.
@@ -124,6 +133,8 @@ impl Report {
                 megabytes(row.resident_bytes_at_start).shown(1)
             );
         }
+        page.push_str(&idle::section(&self.idle));
+        page.push_str(&bodies::section(&self.bodies));
         page
     }
 
@@ -142,7 +153,7 @@ impl Report {
             "# The gateway beside its peers\n\n\
              Measured on {date} with `{command}`, on {cores} cores of {processor}, {kernel}.\n\
              {versions}.\n\n\
-             wrk, one thread, {connections} kept connections, {seconds} s after a warm-up of {warm_up_seconds} s; \
+             wrk (over TLS h2load), one thread, {connections} kept connections, {seconds} s after a warm-up of {warm_up_seconds} s; \
              {rotation}. Figures are medians, with the least and the greatest in brackets; a ratio \
              is taken within each round.\n\
              The machine is shared and noisy, and server, upstream and load all run on it: requests per second and \
@@ -173,7 +184,8 @@ impl Report {
 
 impl Figures {
     /// `None` when the row was never measured.
-    fn of(Measured { row, rounds }: &Measured, all: &[Measured]) -> Option<Self> {
+    fn of(measured: &Measured, all: &[Measured]) -> Option<Self> {
+        let Measured { row, rounds } = measured;
         let spread = |what: fn(&Measurement) -> f64| Spread::of(rounds.iter().map(what));
         Some(Self {
             id: row.id,
@@ -181,7 +193,7 @@ impl Figures {
             requests_per_second: spread(|one| one.requests_per_second)?,
             cpu_microseconds_per_request: spread(|one| one.cpu_microseconds_per_request)?,
             user_microseconds_per_request: spread(|one| one.user_microseconds_per_request)?,
-            ratio_to_nginx: ratios::to_nginx(rounds, all),
+            ratio_to_nginx: ratios::to_nginx(measured, all),
             p50_microseconds: spread(|one| one.p50_microseconds)?,
             p99_microseconds: spread(|one| one.p99_microseconds)?,
             resident_bytes_at_start: spread(|one| one.resident_bytes_at_start)?,
@@ -209,7 +221,7 @@ impl Figures {
 }
 
 /// Millions of bytes, as everywhere in the design.
-fn megabytes(bytes: Spread) -> Spread {
+pub(super) fn megabytes(bytes: Spread) -> Spread {
     let Spread { median, min, max } = bytes;
     Spread { median: median / 1e6, min: min / 1e6, max: max / 1e6 }
 }

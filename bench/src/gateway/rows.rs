@@ -12,6 +12,8 @@ pub(crate) struct Row {
     pub(crate) id: &'static str,
     /// What the table says.
     pub(crate) what: &'static str,
+    /// nginx in the same place.
+    pub(crate) peer: &'static str,
     /// Starts the server before that upstream and checks that it does what the row says.
     pub(crate) start: fn(&Upstream) -> Result<Subject>,
 }
@@ -24,37 +26,114 @@ impl Row {
 }
 
 /// All rows.
-pub(crate) const ROWS: [Row; 11] = [
-    Row { id: "upstream", what: "the upstream alone (nginx)", start: peers::upstream_alone },
-    Row { id: "nginx", what: "nginx, plain proxy", start: peers::nginx },
+pub(crate) const ROWS: [Row; 23] = [
+    Row { id: "upstream", what: "the upstream alone (nginx)", peer: "nginx", start: peers::upstream_alone },
+    Row { id: "nginx", what: "nginx, plain proxy", peer: "nginx", start: peers::nginx },
     Row {
         id: "nginx-forwarding",
         what: "nginx, proxy that sets the forwarding headers",
+        peer: "nginx",
         start: peers::nginx_forwarding,
     },
-    Row { id: "haproxy", what: "HAProxy, plain proxy", start: peers::haproxy },
+    Row { id: "haproxy", what: "HAProxy, plain proxy", peer: "nginx", start: peers::haproxy },
     Row {
         id: "cloakroom-none",
         what: "**Cloakroom**, plain proxy (`carrier = \"none\"`)",
+        peer: "nginx",
         start: ours::without_sessions,
     },
     Row {
         id: "cloakroom-no-cookie",
         what: "**Cloakroom**, `ticket`, visitor without a session",
+        peer: "nginx",
         start: ours::without_cookie,
     },
-    Row { id: "cloakroom-ticket", what: "**Cloakroom**, `ticket`, session read", start: ours::reading },
+    Row {
+        id: "cloakroom-ticket",
+        what: "**Cloakroom**, `ticket`, session read",
+        peer: "nginx",
+        start: ours::reading,
+    },
     Row {
         id: "cloakroom-update",
         what: "**Cloakroom**, `ticket`, session changed by every response",
+        peer: "nginx",
         start: ours::updating,
     },
-    Row { id: "apache", what: "Apache, plain proxy", start: peers::apache },
-    Row { id: "apache-cookie", what: "Apache, session in a plain cookie, read", start: peers::apache_cookie },
+    Row {
+        id: "cloakroom-sealed",
+        what: "**Cloakroom**, `sealed`, session read",
+        peer: "nginx",
+        start: ours::reading_sealed,
+    },
+    Row {
+        id: "cloakroom-sealed-update",
+        what: "**Cloakroom**, `sealed`, session changed by every response",
+        peer: "nginx",
+        start: ours::updating_sealed,
+    },
+    Row { id: "apache", what: "Apache, plain proxy", peer: "nginx", start: peers::apache },
+    Row {
+        id: "apache-cookie",
+        what: "Apache, session in a plain cookie, read",
+        peer: "nginx",
+        start: peers::apache_cookie,
+    },
     Row {
         id: "apache-sqlite",
         what: "Apache, session in SQLite (mod_session_dbd), read",
+        peer: "nginx",
         start: peers::apache_sqlite,
+    },
+    Row {
+        id: "apache-crypto",
+        what: "Apache, session in an encrypted cookie (mod_session_crypto), read",
+        peer: "nginx",
+        start: peers::apache_crypto,
+    },
+    Row {
+        id: "apache-crypto-update",
+        what: "Apache, session in an encrypted cookie, changed by every response",
+        peer: "nginx",
+        start: peers::apache_crypto_update,
+    },
+    Row { id: "nginx-tls", what: "nginx over TLS, HTTP/1.1", peer: "nginx-tls", start: peers::nginx_tls },
+    Row {
+        id: "cloakroom-tls",
+        what: "**Cloakroom** over TLS, HTTP/1.1",
+        peer: "nginx-tls",
+        start: ours::tls,
+    },
+    Row { id: "nginx-http2", what: "nginx over TLS, HTTP/2", peer: "nginx-http2", start: peers::nginx_http2 },
+    Row {
+        id: "cloakroom-http2",
+        what: "**Cloakroom** over TLS, HTTP/2",
+        peer: "nginx-http2",
+        start: ours::http2,
+    },
+    Row {
+        id: "nginx-handshake",
+        what: "nginx, a new connection over TLS for each request",
+        peer: "nginx-handshake",
+        start: peers::nginx_handshakes,
+    },
+    Row {
+        id: "cloakroom-handshake",
+        what: "**Cloakroom**, a new connection over TLS for each request",
+        peer: "nginx-handshake",
+        start: ours::handshakes,
+    },
+    Row {
+        id: "nginx-message",
+        what: "nginx, a message over WebSocket and its echo",
+        peer: "nginx-message",
+        start: peers::nginx_messages,
+    },
+    Row {
+        id: "cloakroom-message",
+        what: "**Cloakroom**, a message over WebSocket and its echo",
+        peer: "nginx-message",
+        start: ours::messages,
     },
 ];
 
@@ -67,7 +146,7 @@ mod tests {
     fn no_two_rows_have_one_name() {
         let names: HashSet<_> = ROWS.iter().map(|row| row.id).collect();
         assert_eq!(names.len(), ROWS.len());
-        assert_eq!(ROWS.iter().filter(|row| row.is_ours()).count(), 4);
+        assert!(ROWS.iter().all(|row| names.contains(row.peer)));
     }
 
     #[test]
