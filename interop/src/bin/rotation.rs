@@ -4,6 +4,10 @@
 //! keys. Each form of a login carries a sealed token: it is sent to all three nodes at once, and again when it is
 //! older, up to the whole time. Each node also reads a session of its sealed storage every second. A token that opens
 //! is answered with 400, since the form was sent without a password; one that does not with 403.
+//!
+//! Beside them visitors carry sessions in sealed cookies: each is brought to all three nodes at once, and again when it is
+//! older. One that is older than `touch_interval` must be answered with a cookie that is sealed anew, and that one opens
+//! on the next node.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -48,7 +52,20 @@ secure = false
 [application.login]
 file = "users"
 require = ["/account"]
+[[application]]
+id = "carried"
+hosts = ["127.0.0.1"]
+path = "/carried"
+upstream = "{upstream}"
+carrier = "sealed"
+lifetime = "30m"
+[application.cookie]
+name = "carried"
+secure = false
 "#;
+
+/// The `touch_interval` of these applications, which is the default.
+const TOUCH_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A token, with the cookie that belongs to it.
 #[derive(Clone)]
@@ -58,6 +75,16 @@ struct Token {
     issued: Instant,
 }
 
+/// A session that its visitor carries.
+#[derive(Clone)]
+struct Carried {
+    /// Name and value.
+    cookie: String,
+    /// What is in it.
+    basket: String,
+    sealed: Instant,
+}
+
 #[derive(Default)]
 struct Counts {
     issued: AtomicU64,
@@ -65,6 +92,11 @@ struct Counts {
     opened_after_a_minute: AtomicU64,
     opened_after_five: AtomicU64,
     sessions_read: AtomicU64,
+    carried: AtomicU64,
+    carried_at_once: AtomicU64,
+    carried_after_a_minute: AtomicU64,
+    carried_after_five: AtomicU64,
+    sealed_anew: AtomicU64,
     failed: AtomicU64,
 }
 
@@ -73,6 +105,7 @@ struct World {
     sessions: Vec<String>,
     counts: Counts,
     old: Mutex<Vec<Token>>,
+    old_carried: Mutex<Vec<Carried>>,
     is_over: AtomicBool,
 }
 
@@ -93,6 +126,10 @@ fn run(time: Duration, report: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
     let ring = tempfile::tempdir()?;
     let upstream = Capture::answering(|request| match request.line().split(' ').nth(1) {
         Some("/put") => Answer::with("X-Replace-Session: basket=apples\r\n", "put"),
+        Some(path) if path.starts_with("/carried/put/") => {
+            let basket = path.trim_start_matches("/carried/put/");
+            Answer::with(&format!("X-Replace-Session: basket={basket}\r\n"), "put")
+        }
         _ => Answer::ok(&request.header("x-session").unwrap_or_default()),
     })?;
     let configuration = CONFIGURATION
@@ -116,6 +153,7 @@ fn run(time: Duration, report: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
         sessions,
         counts: Counts::default(),
         old: Mutex::default(),
+        old_carried: Mutex::default(),
         is_over: AtomicBool::new(false),
     };
     let began = Instant::now();
@@ -124,6 +162,7 @@ fn run(time: Duration, report: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
             let world = &world;
             scope.spawn(move || world.forms(node));
             scope.spawn(move || world.session(node));
+            scope.spawn(move || world.carried(node));
         }
         while began.elapsed() < time {
             thread::sleep(Duration::from_secs(1));
@@ -226,6 +265,76 @@ impl World {
         }
     }
 
+    /// Has a node make sessions that are carried, and brings each to all nodes, and one that is older.
+    fn carried(&self, node: usize) {
+        let mut number = node;
+        while !self.is_over.load(Ordering::Relaxed) {
+            match self.seal(node, &format!("{node}-{number}")) {
+                Some(carried) => {
+                    (0..NODES).for_each(|to| self.bring(&carried, to));
+                    let mut old = self.old_carried.lock().unwrap_or_else(PoisonError::into_inner);
+                    if number.is_multiple_of(10) {
+                        old.push(carried);
+                    }
+                    let again = old.get(number.wrapping_mul(7919) % old.len().max(1)).cloned();
+                    drop(old);
+                    if let Some(again) = again {
+                        self.bring(&again, number % NODES);
+                    }
+                }
+                None => self.fail(node, "sealed no session"),
+            }
+            number += 1;
+            thread::sleep(PAUSE * 2);
+        }
+    }
+
+    fn seal(&self, node: usize, basket: &str) -> Option<Carried> {
+        let sealed = Instant::now();
+        let path = format!("/carried/put/{basket}");
+        let put = raw::get(self.nodes.get(node)?.gateway(), &path, "").ok()?;
+        let cookie = put.cookie("carried")?.to_owned();
+        self.counts.carried.fetch_add(1, Ordering::Relaxed);
+        Some(Carried { cookie, basket: basket.to_owned(), sealed })
+    }
+
+    fn bring(&self, carried: &Carried, node: usize) {
+        let age = carried.sealed.elapsed();
+        let Some(answer) = self.visit(&carried.cookie, &carried.basket, age, node) else { return };
+        let counts = &self.counts;
+        let counter = match age.as_secs() {
+            0..60 => &counts.carried_at_once,
+            60..300 => &counts.carried_after_a_minute,
+            300.. => &counts.carried_after_five,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        if let Some(cookie) = answer.cookie("carried") {
+            // Not at the node that has just sealed it.
+            if self.visit(cookie, &carried.basket, Duration::ZERO, (node + 1) % NODES).is_some() {
+                counts.sealed_anew.fetch_add(1, Ordering::Relaxed);
+            }
+        } else if age > TOUCH_INTERVAL + Duration::from_secs(1) {
+            // A second for the way there.
+            self.fail(node, &format!("left a cookie of {} s ago as it was", age.as_secs()));
+        }
+    }
+
+    fn visit(&self, cookie: &str, basket: &str, age: Duration, node: usize) -> Option<raw::Response> {
+        let address = self.nodes.get(node).map(Cloakroom::gateway)?;
+        match raw::get(address, "/carried/", &format!("Cookie: {cookie}\r\n")) {
+            Ok(answer) if answer.text() == format!("basket={basket}") => return Some(answer),
+            Ok(answer) => {
+                let (status, age) = (answer.status, age.as_secs());
+                self.fail(
+                    node,
+                    &format!("answered {status}, without the session, to a cookie of {age} s ago"),
+                );
+            }
+            Err(error) => self.fail(node, &error.to_string()),
+        }
+        None
+    }
+
     fn fail(&self, node: usize, what: &str) {
         self.counts.failed.fetch_add(1, Ordering::Relaxed);
         eprintln!("node {node} {what}");
@@ -258,6 +367,11 @@ Three processes that share only the folder of the keys, `every = \"1m\"`, `annou
 | opened after one to five minutes | {} |
 | opened after more than five minutes | {} |
 | sessions read from sealed storage | {} |
+| sessions sealed into cookies | {} |
+| brought at once or within a minute, to every node | {} |
+| brought after one to five minutes | {} |
+| brought after more than five minutes | {} |
+| of these cookies sealed anew, and brought to another node | {} |
 | **not opened, or not answered** | **{}** |
 ",
             time.as_secs(),
@@ -267,6 +381,11 @@ Three processes that share only the folder of the keys, `every = \"1m\"`, `annou
             of(&counts.opened_after_a_minute),
             of(&counts.opened_after_five),
             of(&counts.sessions_read),
+            of(&counts.carried),
+            of(&counts.carried_at_once),
+            of(&counts.carried_after_a_minute),
+            of(&counts.carried_after_five),
+            of(&counts.sealed_anew),
             of(&counts.failed),
         )
     }
