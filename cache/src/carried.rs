@@ -14,10 +14,11 @@ mod renew;
 
 use std::sync::Arc;
 
-use session::{Carried, Millis, Session, Ticket};
+use session::{Carried, Millis, Secret, Session, Ticket};
 
 pub use self::patch::Fit;
 pub use self::renew::RenewCarried;
+use crate::application::Realm;
 
 /// What a visitor holds of a session.
 #[derive(Debug, Clone)]
@@ -35,6 +36,20 @@ fn latest(carried: &Carried, head: Option<Arc<Session>>) -> Arc<Session> {
 }
 
 /// The cookie that follows this one.
-pub(crate) fn follow(carried: &Carried, session: Arc<Session>, touched: Millis) -> Arc<Carried> {
-    Arc::new(Carried { session, secret: carried.secret.clone(), touched })
+pub(crate) fn follow(
+    carried: &Carried,
+    session: Arc<Session>,
+    touched: Millis,
+    realm: &Realm,
+) -> Arc<Carried> {
+    let next = carry(session, carried.secret.clone(), touched.max(carried.touched), realm);
+    let good_until = next.good_until.max(carried.good_until);
+    Arc::new(Carried { good_until, ..next })
+}
+
+/// The first cookie of a session. It is good for as long as an end of its session would be remembered if that came now: an end
+/// that comes later is remembered for longer, so that no cookie outlives it, also where time-outs have grown since.
+pub(crate) fn carry(session: Arc<Session>, secret: Secret, touched: Millis, realm: &Realm) -> Carried {
+    let good_until = realm.buried_until(session.begun, touched);
+    Carried { session, secret, touched, good_until }
 }

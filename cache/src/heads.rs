@@ -16,7 +16,7 @@ use bytes::Bytes;
 use session::{Clock, Ending, Handle, Millis, Session};
 use storage::{
     Burial, Bury, Create, Key, Memory, NewRecord, NewValue, Read, Storage, Times, Unavailable, Update,
-    Version, WriteId,
+    Version, Was, WriteId,
 };
 
 use crate::expiring::Expiring;
@@ -114,18 +114,18 @@ impl Heads {
         Ok(written)
     }
 
-    /// Lets nobody write one any more, until `until`; not if it is another version by now than `expected`.
+    /// Lets nobody write one any more, until `until`; not if it is another version by now than `expected`, then `None`.
     pub(crate) async fn bury(
         &self,
         handle: &Handle,
         ending: Ending,
         until: Millis,
         expected: Option<Version>,
-    ) -> Result<bool, Unavailable> {
+    ) -> Result<Option<Was>, Unavailable> {
         let burial = Burial { until: Some(until), ending, expected };
         match self.storage.bury(&self.key(handle)?, burial).await? {
-            Bury::Buried(_) => Ok(true),
-            Bury::Conflict(_) => Ok(false),
+            Bury::Buried(was) => Ok(Some(was)),
+            Bury::Conflict(_) => Ok(None),
         }
     }
 

@@ -192,6 +192,12 @@ impl Cache {
                     Read::Absent | Read::Unchanged(_) => return Ok(self.gone(handle, Changed::Absent)),
                 },
             };
+            if held.session.principal.is_some() {
+                self.know_revocations_of(&held.session).await?;
+                if let Some(ending) = self.left_behind(&held.session) {
+                    return Ok(Changed::Ended(ending));
+                }
+            }
             let (next, answer) = match step(&held.session) {
                 Step::Leave(_) if !is_measured => {
                     is_measured = true;

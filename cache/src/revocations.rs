@@ -5,7 +5,7 @@
 //! whose sessions were all ended at once. Every node knows them all: it reads them once, and hears of each further one
 //! by the change stream. So a find asks no storage, and an outage logs nobody out, and nobody in.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use session::{Ending, Epoch, Handle, Millis, Principal, Session, Why};
@@ -39,22 +39,22 @@ pub(crate) struct Gone {
 pub(crate) struct Revocations {
     gone: Expiring<Handle, Gone>,
     epochs: Expiring<Fingerprint, Epoch>,
-    is_known: AtomicBool,
     /// How often something may have been missed.
     doubts: AtomicU64,
+    /// How many of these doubts are settled, once all was read; and one more, for nothing is known at first.
+    settled: AtomicU64,
     learning: tokio::sync::Mutex<()>,
 }
 
 impl Revocations {
     /// Whether everything is here that was acknowledged anywhere, but for what the change stream is just bringing.
     pub(crate) fn is_known(&self) -> bool {
-        self.is_known.load(Ordering::Acquire)
+        self.settled.load(Ordering::Acquire) == self.doubts.load(Ordering::Acquire) + 1
     }
 
     /// Something may have been missed: all must be read again.
     pub(crate) fn doubt(&self) {
         self.doubts.fetch_add(1, Ordering::AcqRel);
-        self.is_known.store(false, Ordering::Release);
     }
 
     /// How a carried session went, if it did.
@@ -74,7 +74,9 @@ impl Revocations {
     }
 
     fn put_gone(&self, handle: Handle, gone: Gone, until: Millis) {
-        self.gone.put(handle, gone, until, |first, _| first);
+        // One that moved can be ended afterwards; what has ended does not move.
+        let choose = |there: Gone, comes| if there.why == Why::Moved { comes } else { there };
+        self.gone.put(handle, gone, until, choose);
     }
 
     fn put_epoch(&self, fingerprint: Fingerprint, epoch: Epoch, until: Millis) {
@@ -102,10 +104,8 @@ impl Cache {
             for first in 0..=u8::MAX {
                 self.read_all(&gone_context(first)).await?;
             }
-            // What came between is here by the change stream, unless that had a gap.
-            if revocations.doubts.load(Ordering::Acquire) == doubts {
-                revocations.is_known.store(true, Ordering::Release);
-            }
+            // What came between is here by the change stream, unless that had a gap: then there is one doubt more.
+            revocations.settled.store(doubts + 1, Ordering::Release);
         }
         Ok(())
     }
@@ -117,7 +117,9 @@ impl Cache {
         if self.is_sharing() {
             let handle = session.handle.to_string();
             let [first, ..] = session.handle.as_bytes();
-            let page = self.storage.list(&gone_context(*first), Some(handle.as_bytes()), 1).await?;
+            // One that moved and was ended then has a record of each.
+            let page =
+                self.storage.list(&gone_context(*first), Some(handle.as_bytes()), Why::ALL.len()).await?;
             for listed in &page.records {
                 self.learn(&listed.key, Epoch(listed.version.0), listed.times);
             }
@@ -171,7 +173,7 @@ impl Cache {
         let write = WriteId::random().map_err(|error| self.unavailable(error))?;
         let value = Bytes::copy_from_slice(ending.by.as_bytes());
         let created = self.storage.create(&key, NewRecord { value, times, write }).await?;
-        let before = self.revocations.gone(handle);
+        let before = self.revocations.gone(handle).filter(|gone| gone.why != Why::Moved);
         self.revocations.put_gone(*handle, Gone { why: ending.why, at: ending.at }, until);
         Ok(match (created, before) {
             (Create::Created(_), None) => Ended::Now,
@@ -220,6 +222,13 @@ impl Cache {
             }
         }
         Err(self.unavailable(format!("{MAX_ROUNDS} others ended all sessions of the same person meanwhile")))
+    }
+
+    /// How a session ended that was opened before all of its person were ended: nobody may write it, least of all somebody
+    /// who would have it remember the counter as it is now.
+    pub(crate) fn left_behind(&self, session: &Session) -> Option<Ending> {
+        let is_behind = self.revocations.is_behind(session.principal.as_ref(), session.epoch);
+        is_behind.then(|| Ending { at: self.clock.now(), why: Why::Revoked, by: Box::default() })
     }
 
     /// The counter that a session which is opened now must remember.

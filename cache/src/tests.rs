@@ -5,6 +5,7 @@
 
 #![allow(clippy::indexing_slicing, reason = "these are tests")]
 
+mod carrying;
 mod chance;
 mod endings;
 mod finding;

@@ -217,8 +217,10 @@ impl<'a> Updater<'a> {
     /// What a visitor who came with `credential` holds now that their session is this one.
     fn carry(&self, credential: &Credential, session: Arc<Session>) -> Effect {
         match credential {
+            // It moved to the server by another request. The cookie is good for a while, and is answered with the ticket.
+            Credential::Carried(_) if !session.is_carried() => Effect::Set(credential.clone()),
             Credential::Carried(carried) => {
-                let next = self.cache.carry(carried, session);
+                let next = self.cache.carry(carried, session, &self.sessions.judge);
                 next.map_or(Effect::None, |next| Effect::Set(Credential::Carried(next)))
             }
             Credential::Ticket(_) => Effect::None,

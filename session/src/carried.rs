@@ -14,4 +14,6 @@ pub struct Carried {
     pub secret: Secret,
     /// When it was last used, as far as the cookie knows: it is sealed anew only now and then.
     pub touched: Millis,
+    /// Until when it can be worth anything, whatever the time-outs are by then: so long an end of its session is remembered.
+    pub good_until: Millis,
 }

@@ -99,6 +99,7 @@ pub fn encode_carried(carried: &Carried) -> Vec<u8> {
         writer.field(CARRIED, |field| {
             field.raw(carried.secret.expose());
             field.number(carried.touched.0);
+            field.number(carried.good_until.0);
         });
     });
     writer.into_bytes()
@@ -169,8 +170,9 @@ pub fn decode(bytes: &[u8]) -> Result<Session, Malformed> {
 /// The session that a visitor carries in `bytes`.
 pub fn decode_carried(bytes: &[u8]) -> Result<Carried, Malformed> {
     let mut parts = Parts::of(bytes)?;
-    let (secret, touched) = parts.carried.take().ok_or(Malformed::Damaged("it is not carried"))?;
-    Ok(Carried { session: parts.into_session(SecretHash::NOBODYS)?.into(), secret, touched })
+    let (secret, touched, good_until) =
+        parts.carried.take().ok_or(Malformed::Damaged("it is not carried"))?;
+    Ok(Carried { session: parts.into_session(SecretHash::NOBODYS)?.into(), secret, touched, good_until })
 }
 
 /// What was read so far.
@@ -180,7 +182,7 @@ struct Parts {
     realm: Option<Box<str>>,
     begun: Option<Millis>,
     secret: Option<SecretHash>,
-    carried: Option<(Secret, Millis)>,
+    carried: Option<(Secret, Millis, Millis)>,
     revision: Option<Revision>,
     principal: Option<Principal>,
     authentication: Option<Authentication>,
@@ -250,7 +252,8 @@ impl Parts {
             }
             EPOCH => self.epoch = Epoch(field.number()?),
             CARRIED => {
-                self.carried = Some((Secret::from_bytes(field.array()?), Millis(field.number()?)));
+                let secret = Secret::from_bytes(field.array()?);
+                self.carried = Some((secret, Millis(field.number()?), Millis(field.number()?)));
             }
             odd if odd % 2 == 1 => return Err(Malformed::Newer { what: "field", number: odd }),
             even => self.unknown.push(Field { tag: even, content: field.rest().into() }),

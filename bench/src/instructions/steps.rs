@@ -87,7 +87,12 @@ impl Work {
         let mut session = Session::new(handle, SecretHash::NOBODYS, REALM, now);
         session.apply(&entries, OnConflict::Overwrite);
         let secret = Secret::random().map_err(failed("secret"))?;
-        let carried = Arc::new(Carried { session: Arc::new(session), secret, touched: now });
+        let carried = Arc::new(Carried {
+            session: Arc::new(session),
+            secret,
+            touched: now,
+            good_until: session::Millis::NEVER,
+        });
         let set = sealed.seal(&carried).ok_or_else(|| failed("seal")("it was not sealed"))?;
         let cookie = set.to_str().ok().and_then(|set| set.split_once('=')?.1.split_once(';'));
         let cookie = cookie.ok_or_else(|| failed("seal")("it is no cookie"))?.0.to_owned();

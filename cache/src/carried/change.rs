@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use session::{Carried, Ending, Handle, Millis, Session, Why};
-use storage::{Unavailable, Version};
+use storage::{Unavailable, Version, Was};
 
 use super::latest;
 use crate::Cache;
@@ -59,9 +59,15 @@ impl Cache {
             }
             Head::Found(session, version, _) => (Some(session), Some(version)),
             Head::None => (None, None),
-            Head::Buried(ending) => return Ok(went(ending)),
+            Head::Buried(ending) => {
+                self.confirm(&carried.session, &application.realm, &ending).await?;
+                return Ok(went(ending));
+            }
         };
         let current = latest(carried, head);
+        if let Some(ending) = self.left_behind(&current) {
+            return Ok(went(ending));
+        }
         match step(&current) {
             Step::Leave(answer) => Ok(Round::Done(Changed::Done(current, answer))),
             Step::Write(next, answer) => {
@@ -110,8 +116,10 @@ impl Cache {
             },
         };
         let handle = &current.handle;
-        if !self.heads.bury(handle, ending.clone(), self.closed_until(), Some(version)).await? {
-            return Ok(false);
+        // Of two who close the same version one does: the other one finds the tombstone.
+        match self.heads.bury(handle, ending.clone(), self.closed_until(), Some(version)).await? {
+            Some(Was::Live | Was::Absent) => {}
+            Some(Was::Buried) | None => return Ok(false),
         }
         let until = application.realm.buried_until(current.begun, self.clock.now());
         match self.revoke(handle, &ending, until).await {

@@ -1,7 +1,7 @@
 //! Ending a session that its visitor carries.
 
-use session::{Ending, Handle, Millis, Session};
-use storage::Unavailable;
+use session::{Ending, Handle, Millis, Session, Why};
+use storage::{Burial, Unavailable, Was};
 
 use crate::Cache;
 use crate::application::Realm;
@@ -38,8 +38,36 @@ impl Cache {
         ending: &Ending,
         until: Millis,
     ) -> Result<Ended, Unavailable> {
-        self.heads.bury(handle, ending.clone(), self.closed_until(), None).await?;
-        self.revoke(handle, ending, until).await
+        let was = self.heads.bury(handle, ending.clone(), self.closed_until(), None).await?;
+        let has_moved = self.revocations.gone(handle).is_some_and(|gone| gone.why == Why::Moved);
+        let ended = self.revoke(handle, ending, until).await?;
+        // What moves to the server has a head until it is there: without one it has moved before, or never will. The
+        // heads of another process are not known here.
+        let may_be_on_server = has_moved || was != Some(Was::Absent) || self.is_sharing();
+        if may_be_on_server && ending.why != Why::Moved {
+            let burial = Burial { until: Some(until), ending: ending.clone(), expected: None };
+            if self.bury(handle, burial).await? == Ended::Now {
+                return Ok(Ended::Now);
+            }
+        }
+        Ok(ended)
+    }
+
+    /// Makes certain what the tombstone of a head says, before anybody is told: it may be all that an end left so far, and
+    /// it does not stand for long, where it is in this process's memory not even until a restart.
+    pub(crate) async fn confirm(
+        &self,
+        session: &Session,
+        realm: &Realm,
+        ending: &Ending,
+    ) -> Result<(), Unavailable> {
+        if self.revocations.gone(&session.handle).is_none() {
+            let until = realm.buried_until(session.begun, self.clock.now());
+            if self.revoke_carried(&session.handle, ending, until).await? == Ended::Now {
+                self.counters.count_end(ending.why);
+            }
+        }
+        Ok(())
     }
 
     /// Until when a head stays buried: by then every writer knows from elsewhere that there is nothing to write.

@@ -42,6 +42,8 @@ impl Cache {
             }
             Head::Found(session, _, times) => Some((session, times.touched)),
             Head::Buried(ending) => {
+                self.outbox.check(handle, self.storage.id())?;
+                self.confirm(&carried.session, &application.realm, &ending).await?;
                 return self.departed(carried, Gone { why: ending.why, at: ending.at }, application).await;
             }
             Head::None => None,
@@ -65,10 +67,13 @@ impl Cache {
             verdict = judge(later);
         }
         match verdict {
+            // The time-outs were shorter when it was sealed, and nobody remembers any more whether it was ended since.
+            Standing::Live if now >= carried.good_until => Ok(Find::Absent(Absence::Unknown)),
             Standing::Live => {
                 let is_stale = session.revision > carried.session.revision
                     || now.since(carried.touched) >= application.touch_interval;
-                let refreshed = is_stale.then(|| follow(carried, Arc::clone(&session), now));
+                let refreshed =
+                    is_stale.then(|| follow(carried, Arc::clone(&session), now, &application.realm));
                 if is_stale {
                     self.uses.insert(*handle, now);
                 }

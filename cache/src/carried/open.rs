@@ -5,6 +5,7 @@ use std::sync::Arc;
 use session::{Carried, Handle, OnConflict, Secret, SecretHash, Session};
 use storage::Unavailable;
 
+use super::carry;
 use crate::Cache;
 use crate::application::Application;
 use crate::open::Opening;
@@ -26,6 +27,6 @@ impl Cache {
         session.principal.clone_from(&opening.principal);
         session.authentication.clone_from(&opening.authentication);
         self.counters.opened.inc();
-        Ok(Arc::new(Carried { session: Arc::new(session), secret, touched: now }))
+        Ok(Arc::new(carry(Arc::new(session), secret, now, &application.realm)))
     }
 }

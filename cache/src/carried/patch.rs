@@ -57,8 +57,9 @@ impl Cache {
         &self,
         carried: &Carried,
         session: std::sync::Arc<Session>,
+        application: &Application,
     ) -> Option<std::sync::Arc<Carried>> {
         let is_later = session.is_carried() && session.revision > carried.session.revision;
-        is_later.then(|| super::follow(carried, session, self.clock.now()))
+        is_later.then(|| super::follow(carried, session, self.clock.now(), &application.realm))
     }
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use session::{Carried, Ending, Handle, Merge, Secret, Session, Ticket, Why};
-use storage::{Create, NewRecord, Unavailable, WriteId};
+use storage::{Burial, Create, NewRecord, Unavailable, WriteId};
 
-use super::{Credential, Fit, latest};
+use super::{Credential, Fit, carry, latest};
 use crate::Cache;
 use crate::application::Application;
 use crate::heads::Head;
@@ -52,11 +52,10 @@ impl Cache {
                 (Some(Why::Moved), _) => return Ok(moved(carried)),
                 (Some(Why::Replaced), _) => return Ok(RenewCarried::Replaced),
                 (Some(_), _) => return Ok(RenewCarried::Gone),
-                (None, Head::Buried(ending)) if ending.why == Why::Moved => return Ok(moved(carried)),
-                (None, Head::Buried(ending)) if ending.why == Why::Replaced => {
-                    return Ok(RenewCarried::Replaced);
+                (None, Head::Buried(ending)) => {
+                    self.confirm(&carried.session, &application.realm, &ending).await?;
+                    continue;
                 }
-                (None, Head::Buried(_)) => return Ok(RenewCarried::Gone),
                 (None, Head::Found(session, version, _)) if !session.is_carried() => {
                     self.finish_move(&session, version, application).await?;
                     return Ok(moved(carried));
@@ -65,6 +64,9 @@ impl Cache {
                 (None, Head::None) => (None, None),
             };
             let current = latest(carried, head);
+            if self.left_behind(&current).is_some() {
+                return Ok(RenewCarried::Gone);
+            }
             let owner = current.principal.as_ref();
             if let (Some(owner), Some((principal, _))) = (owner, &renewal.login)
                 && !owner.is_same_person(principal)
@@ -91,7 +93,12 @@ impl Cache {
                 Fit::Fits | Fit::Unfit => None,
             };
             let ending = Ending { at: now, why: Why::Replaced, by: "a login".into() };
-            if !self.close(&current, version, ending, application).await? {
+            if !self.close(&current, version, ending.clone(), application).await? {
+                // Nobody has the ticket of what was written in vain.
+                if let Some(ticket) = on_server {
+                    let until = Some(application.realm.buried_until(now, now));
+                    self.bury(&ticket.handle, Burial { until, ending, expected: None }).await?;
+                }
                 continue;
             }
             self.counters.renewed.inc();
@@ -100,7 +107,7 @@ impl Cache {
                 Some(ticket) => Credential::Ticket(ticket),
                 None => {
                     let secret = Secret::random().map_err(|error| self.unavailable(error))?;
-                    Credential::Carried(Arc::new(Carried { session: Arc::new(next), secret, touched: now }))
+                    Credential::Carried(Arc::new(carry(Arc::new(next), secret, now, &application.realm)))
                 }
             };
             return Ok(RenewCarried::Renewed(credential, merge));

@@ -55,6 +55,11 @@ impl Probe {
         self.stuck.lock().push(key);
     }
 
+    /// Removes all that expired.
+    pub(super) async fn reap_all(&self, now: Millis) {
+        while self.inner.reap(now, 1_000).await.unwrap() > 0 {}
+    }
+
     /// Says that notices were lost.
     pub(super) fn gap(&self) {
         self.gaps.send(()).unwrap();

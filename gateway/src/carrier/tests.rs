@@ -27,8 +27,8 @@ fn carried(entry: &str) -> Credential {
     patch.set("basket", Value::from(entry));
     session.apply(&patch, session::OnConflict::KeepFirst);
     let touched = Millis(1_700_000_000_009);
-    let secret = Secret::from_bytes([9; 32]);
-    Credential::Carried(Arc::new(Carried { session: Arc::new(session), secret, touched }))
+    let (secret, good_until) = (Secret::from_bytes([9; 32]), Millis(1_700_000_009_000));
+    Credential::Carried(Arc::new(Carried { session: Arc::new(session), secret, touched, good_until }))
 }
 
 /// The value of the cookie that is set.
@@ -51,7 +51,7 @@ async fn what_was_sealed_opens_and_is_the_same() {
         panic!("it does not open");
     };
     assert_eq!(read.session, given.session);
-    assert_eq!(read.touched, given.touched);
+    assert_eq!((read.touched, read.good_until), (given.touched, given.good_until));
     assert_eq!(read.secret.hash(), given.secret.hash());
 }
 
