@@ -2,6 +2,8 @@
 //!
 //! Only the standard library is used, so that the first command on a fresh machine starts within seconds.
 
+#[cfg(test)]
+mod book;
 mod fuzz;
 mod packages;
 mod steps;
