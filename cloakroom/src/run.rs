@@ -127,7 +127,8 @@ async fn start(plan: Plan, stop: Stop, mut sockets: Sockets) -> miette::Result<(
         let pages = Pages::built_in().into_diagnostic()?;
         let settings = gateway_settings(&configuration, keys, pages, &verifiers, &|_| None)?;
         let gateway = Gateway::new(settings, Arc::clone(&cache), registry).into_diagnostic()?;
-        let socket = sockets.take("gateway", configuration.listen.gateway)?;
+        let socket =
+            sockets.take("gateway", configuration.listen.gateway, configuration.listen.reuse_port)?;
         listening.add("gateway", &socket)?;
         let socket = TcpListener::from_std(socket).into_diagnostic()?;
         let entrance = Arc::new(ArcSwap::from_pointee(entrance.clone()));
@@ -135,7 +136,7 @@ async fn start(plan: Plan, stop: Stop, mut sockets: Sockets) -> miette::Result<(
     };
     let version = env!("CARGO_PKG_VERSION");
     let server = Server { registry: whole, storages: vec![Arc::clone(&storage)], version };
-    let socket = sockets.take("server", configuration.listen.server)?;
+    let socket = sockets.take("server", configuration.listen.server, configuration.listen.reuse_port)?;
     listening.add("server", &socket)?;
     let server_listener = TcpListener::from_std(socket).into_diagnostic()?;
     sockets.finish();

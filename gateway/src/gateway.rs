@@ -30,6 +30,10 @@ use crate::stream::Taking;
 /// request is answered, and the answer says that it is the last one. Whoever is silent for so long gets the ordinary end.
 const LAST_REQUEST: Duration = Duration::from_secs(1);
 
+/// How long connections that wait to be accepted are looked for at a stop, at most, and after which pause there are none.
+const LATECOMERS: Duration = Duration::from_millis(250);
+const QUIET: Duration = Duration::from_millis(5);
+
 /// A reverse proxy that keeps sessions for the applications behind it.
 #[derive(Debug)]
 pub struct Gateway {
@@ -88,10 +92,18 @@ impl Gateway {
             let open = Counted::in_gauge(&service.counters.connections);
             service.under_way.spawn(Arc::clone(&self).attend(accepted, open, service.closing.clone()));
         }
-        drop(listener);
         let service = self.service.load_full();
-        service.under_way.close();
         service.stopping.cancel();
+        // Who has come already is served: when the port is closed, the system resets those who wait to be accepted.
+        let end = Instant::now() + LATECOMERS;
+        while Instant::now() < end
+            && let Ok(accepted) = timeout(QUIET, listener.accept(&self.seats)).await
+        {
+            let open = Counted::in_gauge(&service.counters.connections);
+            service.under_way.spawn(Arc::clone(&self).attend(accepted, open, service.closing.clone()));
+        }
+        drop(listener);
+        service.under_way.close();
         let last_requests = async {
             let moment = LAST_REQUEST.min(service.limits.drain_timeout / 2);
             // An error says that not all have come to their end by then, as is to be expected.

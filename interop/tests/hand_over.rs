@@ -240,3 +240,45 @@ fn with_nobody_to_take_over_from_it_just_starts() {
     cloakroom.start_to_take_over().unwrap();
     assert_eq!(visit(&cloakroom, "/", &cookie).text(), "a=1");
 }
+
+#[test]
+fn no_connection_that_was_made_fails_while_processes_that_share_a_port_come_and_go() {
+    let capture = given::application();
+    let shared = |gateway: &str| {
+        format!(
+            "data_dir = \"data\"\n[listen]\ngateway = \"{gateway}\"\nserver = \"{{server}}\"\nreuse_port = true\n\
+             [[storage]]\nid = \"m\"\nengine = \"memory\"\n[cache]\nstorage = \"m\"\n\
+             [[application]]\nid = \"shop\"\nupstream = \"{}\"\ncarrier = \"none\"\n",
+            capture.url()
+        )
+    };
+    let mut now = Cloakroom::start(&shared("{gateway}")).unwrap();
+    let gateway = now.gateway();
+    let (over, asked, reset) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for _ in 0..CLIENTS {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    // The system may reset one that is just being made with the port that is closed.
+                    let Ok(mut connection) = Connection::open(gateway) else {
+                        reset.fetch_add(1, Ordering::Relaxed);
+                        continue;
+                    };
+                    connection.send(get(gateway, "/", "")).unwrap();
+                    let response = connection.response().unwrap_or_else(|error| panic!("{error}"));
+                    assert_eq!(response.status, 200);
+                    asked.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        for _ in 0..4 {
+            let next = Cloakroom::start(&shared(&gateway.to_string())).unwrap();
+            let mut before = std::mem::replace(&mut now, next);
+            before.terminate().unwrap();
+            assert!(before.wait(SOON).unwrap().success());
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    let (asked, reset) = (asked.into_inner(), reset.into_inner());
+    assert!(asked > 100 && reset < asked / 50, "{asked} requests, {reset} connections that were not made");
+}

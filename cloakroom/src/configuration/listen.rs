@@ -23,6 +23,8 @@ pub struct Listen {
     pub gateway: SocketAddr,
     /// Where the session server answers.
     pub server: SocketAddr,
+    /// Whether other processes may listen on the same addresses.
+    pub reuse_port: bool,
     /// TLS for visitors.
     pub tls: Option<ListenTls>,
     /// Networks of proxies that say by the PROXY protocol who comes.
@@ -121,6 +123,13 @@ impl Listen {
             let message = format!("`gateway` and `server` both listen on {server}");
             section.wrong(name, message, format!("take another port than that of `{other}`"));
         }
+        let reuse_port = section.value(
+            "reuse_port",
+            &Switch,
+            false,
+            "Several processes of one user may listen on `gateway` and `server` at once, and the system shares the visitors \
+             among them (SO_REUSEPORT). They must share their sessions as well: a storage that is shared, or sealed ones.",
+        );
         let mut headers = None;
         let tls_text = "TLS for visitors, and for all of them: the port of the gateway speaks nothing else then. Files are \
                         read again when they change.";
@@ -134,7 +143,7 @@ impl Listen {
         let proxy_protocol = section.optional_table("proxy_protocol", proxy_text, proxies);
         let http2_text = "HTTP/2 for visitors. Upgrades, WebSocket among them, come by HTTP/1.1.";
         let http2 = section.table("http2", http2_text, |section| ListenHttp2::read(section, tls.is_some()));
-        (Self { gateway, server, tls, proxy_protocol, http2 }, headers)
+        (Self { gateway, server, reuse_port, tls, proxy_protocol, http2 }, headers)
     }
 }
 

@@ -3,11 +3,16 @@
 //! From the process whose place it takes, or from the service manager, which holds them over a restart so that whoever
 //! connects meanwhile waits instead of being refused; or it makes them itself.
 
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use listenfd::ListenFd;
 use miette::{IntoDiagnostic, miette};
+use socket2::{Domain, Socket, Type};
+
+/// How many connections may wait to be accepted; the system's own bound (`net.core.somaxconn`) holds as well.
+const BACKLOG: i32 = 4096;
 
 /// The sockets that this process was given, by name.
 #[derive(Debug, Default)]
@@ -50,7 +55,12 @@ impl Sockets {
     }
 
     /// The socket that the service manager calls `name`, or any that listens on `address`; else a new one.
-    pub(super) fn take(&mut self, name: &str, address: SocketAddr) -> miette::Result<TcpListener> {
+    pub(super) fn take(
+        &mut self,
+        name: &str,
+        address: SocketAddr,
+        reuse_port: bool,
+    ) -> miette::Result<TcpListener> {
         let is_there = |socket: &TcpListener| socket.local_addr().is_ok_and(|there| there == address);
         let found = self
             .given
@@ -59,7 +69,7 @@ impl Sockets {
             .or_else(|| self.given.iter().position(|given| is_there(&given.socket)));
         let socket = match found {
             Some(found) => self.given.swap_remove(found).socket,
-            None => bind(address, name)?,
+            None => bind(address, name, reuse_port)?,
         };
         if !is_there(&socket)
             && address.port() != 0
@@ -85,9 +95,17 @@ impl Sockets {
     }
 }
 
-fn bind(address: SocketAddr, name: &str) -> miette::Result<TcpListener> {
-    // The system lets it be taken again at once after an end, as the library sees to it.
-    TcpListener::bind(address).map_err(|error| {
+fn bind(address: SocketAddr, name: &str, reuse_port: bool) -> miette::Result<TcpListener> {
+    let open = || {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        // It can be taken again at once after an end.
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(reuse_port)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        io::Result::Ok(socket.into())
+    };
+    open().map_err(|error| {
         let cure = format!(
             "another program may listen there: stop it, or say another address as `{name}` in [listen]"
         );
