@@ -76,6 +76,7 @@ const LOGINS: &[&str] = &[
     "logged_in",
     "logged_out",
     "logout_waits",
+    "logout_everywhere_failed",
     "logout_refused",
     "no_room",
     "unavailable",

@@ -109,6 +109,21 @@ pub enum Submission {
     Refused(Response<Bytes>),
 }
 
+/// From where somebody logs out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leaving {
+    /// From the sessions that they came with.
+    Here,
+    /// From all sessions of the same person, in whichever browser they are.
+    Everywhere,
+}
+
+impl Leaving {
+    fn by(form: &Form) -> Self {
+        if form.field("everywhere") == "1" { Self::Everywhere } else { Self::Here }
+    }
+}
+
 impl Login {
     /// A login with these settings. Reads the users' file, and the templates that the settings name.
     ///
@@ -220,8 +235,8 @@ impl Login {
         }
     }
 
-    /// Whether a logout was really meant: the form carries a token of ours, or the browser shows that a page of
-    /// the same origin sent it, so that an application can have a button of its own.
+    /// Whether a logout was really meant, and from where: the form carries a token of ours, or the browser shows that a
+    /// page of the same origin sent it, so that an application can have a button of its own.
     ///
     /// # Errors
     /// It was not: the answer, which asks.
@@ -230,17 +245,19 @@ impl Login {
         request: &Parts,
         body: &[u8],
         now: Millis,
-    ) -> Result<(), Response<Bytes>> {
+    ) -> Result<Leaving, Response<Bytes>> {
         if request.method != Method::POST {
             return Err(self.not_in_this_way(request));
         }
+        let form = Form::of(&request.headers, body);
         if origin::is_same(&request.headers) {
-            return Ok(());
+            // A button of an application need not send a form.
+            return Ok(form.map_or(Leaving::Here, |form| Leaving::by(&form)));
         }
-        let form = Form::of(&request.headers, body).map_err(|error| self.no_form(request, error))?;
+        let form = form.map_err(|error| self.no_form(request, error))?;
         self.tokens.look_for_key(form.field("token")).await;
         match self.tokens.check(Purpose::Logout, &request.headers, form.field("token"), now) {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(Leaving::by(&form)),
             Err(_) => {
                 let mut response = self.ask(request, StatusCode::FORBIDDEN, None, Some(answers::REALLY), now);
                 response.extensions_mut().insert(Refusal::Token);

@@ -14,7 +14,7 @@ use storage::Unavailable;
 use crate::application::{Application, Sessions};
 use crate::body::{Inbound, Outbound};
 use crate::exchange::{Change, Passing};
-use crate::login::{Login, MAX_FORM, OwnPage, Refusal, Submission};
+use crate::login::{Leaving, Login, MAX_FORM, OwnPage, Refusal, Submission};
 use crate::pages::Fault;
 use crate::service::Service;
 use crate::update::{Authority, Effect, Updater};
@@ -22,6 +22,10 @@ use crate::visit::Visit;
 
 /// What somebody is told whose login storage did not take.
 const NOT_LOGGED_IN: &str = "You are not logged in: the session could not be saved for certain.";
+
+/// What somebody is told whose other sessions could not be ended. Their own is still there, so that they can try again.
+const NOT_LOGGED_OUT_EVERYWHERE: &str =
+    "You are not logged out: what keeps the sessions did not confirm that all of yours are over. Try again.";
 
 impl Service {
     pub(crate) async fn own_page(
@@ -81,9 +85,17 @@ impl Service {
                     self.counters.login("logout_refused");
                     response.map(Outbound::from)
                 }
-                Ok(()) => match Visit::leaving(&parts.headers, sessions, &self.cache, &self.counters).await {
+                Ok(leaving) => match Visit::leaving(&parts.headers, sessions, &self.cache, &self.counters)
+                    .await
+                {
                     Ok(visit) => {
                         let updater = Updater::new(self, application, sessions, &visit);
+                        if leaving == Leaving::Everywhere
+                            && let Err(error) = updater.log_out_everywhere("the visitor").await
+                        {
+                            self.counters.login("logout_everywhere_failed");
+                            return self.unavailable(&parts.headers, &error, Some(NOT_LOGGED_OUT_EVERYWHERE));
+                        }
                         self.log_out(&parts, updater, sessions, login).await
                     }
                     Err(error) => self.unavailable(&parts.headers, &error, None),

@@ -165,6 +165,16 @@ impl Updater<'_> {
         Ok(())
     }
 
+    /// Ends all sessions of whom the visitor is logged in as, wherever they are.
+    pub(crate) async fn log_out_everywhere(&self, by: &str) -> Result<(), Unavailable> {
+        for found in self.visit.all() {
+            if let Some(principal) = &found.session.principal {
+                self.cache.end_all_of(principal, by).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Ends the session, if there is one, or all that the visitor came with. Says whether one of them was live until
     /// now.
     pub(crate) async fn log_out(&self, by: &str) -> Result<Ended, Unavailable> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::Method;
+use storage::faulty::{Fault, Which};
 
 use crate::application::update;
 use crate::house::{Engine, House, over_each_engine};
@@ -65,6 +66,54 @@ over_each_engine! {
         assert!(reply.deletes_cookie());
         assert_eq!(shop.with_ticket(&ticket).get("/").await.session(), None, "who leaves has left everywhere");
         assert_eq!(house.stored().await, 0);
+    }
+}
+
+over_each_engine! {
+    async fn a_logout_everywhere_ends_all_sessions_of_the_person_however_they_travel(engine: Engine) {
+        let plans = vec![
+            Plan { id: "shop", hosts: &["shop.example"], ..guarded() },
+            Plan { id: "bank", hosts: &["bank.example"], sealed: Some(false), ..guarded() },
+        ];
+        let house = House::over(engine, plans).await;
+        let [desk, phone, bob] = [ADA, ADA, BOB].map(|_| house.visitor().at("shop.example"));
+        let [tablet, carried] = [0, 1].map(|_| house.visitor().at("bank.example"));
+        for (visitor, who) in [(&desk, ADA), (&phone, ADA), (&tablet, ADA), (&bob, BOB), (&carried, BOB)] {
+            visitor.log_in(who).await;
+            assert_eq!(visitor.get("/account").fetching().await.status, 200);
+        }
+        let token = desk.get(LOGOUT).navigating().await;
+        assert!(token.body.contains("name=\"everywhere\""));
+        let reply = desk.post(LOGOUT, &[("token", &token.token()), ("everywhere", "1")]).await;
+        assert_eq!(reply.status, 303);
+        assert!(reply.deletes_cookie());
+        for visitor in [&desk, &phone, &tablet] {
+            assert_eq!(visitor.get("/account").fetching().await.status, 401);
+        }
+        for visitor in [&bob, &carried] {
+            assert_eq!(visitor.get("/account").await.session(), Some("user=bob"));
+        }
+        // And begins anew.
+        phone.log_in(ADA).await;
+        assert_eq!(phone.get("/account").await.session(), Some("user=ada"));
+    }
+
+    async fn a_logout_everywhere_in_an_outage_is_not_claimed_and_can_be_repeated(engine: Engine) {
+        let house = House::over(engine, vec![guarded()]).await;
+        let (desk, phone) = (house.visitor(), house.visitor());
+        desk.log_in(ADA).await;
+        phone.log_in(ADA).await;
+        desk.get("/account").await;
+        house.storage().fail(Which::Create, Fault::Refuse);
+        let leave = || desk.post(LOGOUT, &[("everywhere", "1")]).header("sec-fetch-site", "same-origin");
+        let reply = leave().await;
+        assert_eq!(reply.status, 503);
+        assert!(reply.body.contains("not logged out"), "{}", reply.body);
+        assert!(reply.set_cookies().is_empty());
+        house.storage().heal();
+        assert_eq!(desk.get("/account").await.session(), Some("user=ada"));
+        assert_eq!(leave().await.status, 303);
+        assert_eq!(phone.get("/account").fetching().await.status, 401);
     }
 }
 
