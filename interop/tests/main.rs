@@ -14,6 +14,7 @@ mod hand_over;
 mod metrics;
 mod real_application;
 mod reload;
+mod sealed;
 mod sealing;
 mod service_manager;
 mod shutdown;

@@ -33,5 +33,6 @@ mod opening;
 mod outages;
 mod realms;
 mod rules;
+mod sealed;
 mod secrets;
 mod sizes;

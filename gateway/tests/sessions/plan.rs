@@ -37,6 +37,8 @@ pub(crate) struct Plan {
     pub(crate) is_plain: bool,
     /// `carrier = "sealed"`, and the value of `spill`.
     pub(crate) sealed: Option<bool>,
+    /// What seals sessions that are carried.
+    pub(crate) keys: Arc<Keys>,
     pub(crate) idle: Duration,
     pub(crate) lifetime: Duration,
     pub(crate) cookie: CookieSettings,
@@ -63,6 +65,7 @@ pub(crate) fn plan() -> Plan {
         realm: "shop",
         is_plain: false,
         sealed: None,
+        keys: keys(),
         idle: Duration::from_secs(30 * 60),
         lifetime: Duration::from_secs(8 * 3600),
         cookie: CookieSettings { name: "session".into(), secure: false, ..CookieSettings::default() },
@@ -120,7 +123,7 @@ pub(crate) async fn settings_of(
     let sessions = SessionSettings {
         carrier: match plan.sealed {
             None => Carrier::Ticket,
-            Some(may_spill) => Carrier::Sealed { keys: keys(), may_spill },
+            Some(may_spill) => Carrier::Sealed { keys: Arc::clone(&plan.keys), may_spill },
         },
         judge: cache::Application {
             realm: Arc::clone(realm),
