@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use cache::Cache;
-use http::header::CONNECTION;
-use http::header::STRICT_TRANSPORT_SECURITY;
-use http::{HeaderValue, Method, Request, Response, Version};
+use http::header::{CONNECTION, CONTENT_LENGTH, STRICT_TRANSPORT_SECURITY};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use listener::{Listener, Seats};
 use parking_lot::Mutex;
@@ -132,6 +133,7 @@ impl Service {
         let since = Instant::now();
         let line = self.has_access_log.then(|| AccessLine::of(&request));
         let version = request.version();
+        let is_head = request.method() == Method::HEAD;
         let request = request.map(|body| Inbound::new(body, &self.limits, phase));
         let upload = Arc::clone(request.body().upload());
         let serving = phase.serve(Counted::in_gauge(&self.counters.in_flight));
@@ -149,7 +151,7 @@ impl Service {
         {
             response.headers_mut().entry(STRICT_TRANSPORT_SECURITY).or_insert_with(|| hsts.clone());
         }
-        if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             phase.tunnel();
         } else if self.stopping.is_cancelled() && version != Version::HTTP_2 {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -180,7 +182,26 @@ impl Service {
         if let Some(taking) = &taking {
             taking.answered();
         }
+        if version == Version::HTTP_2 && (is_head || has_no_content(response.status())) {
+            // With HTTP/1 the library sees to that.
+            withhold_content(&mut response);
+        }
         response.map(|body| body.with(serving, taking))
+    }
+}
+
+/// Whether an answer has no content, whatever was asked (RFC 9110, 6.4.1).
+fn has_no_content(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+/// Leaves the head, which says how long our own content would have been.
+fn withhold_content(response: &mut Response<Outbound>) {
+    let content = std::mem::replace(response.body_mut(), Outbound::from(Bytes::new()));
+    if content.is_own()
+        && let Some(length) = content.size_hint().exact().filter(|length| *length > 0)
+    {
+        response.headers_mut().entry(CONTENT_LENGTH).or_insert(length.into());
     }
 }
 
