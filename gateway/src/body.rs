@@ -1,5 +1,6 @@
 //! Bodies on their way through: streamed, never collected.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use parking_lot::Mutex;
 
 use crate::hygiene::Presented;
 use crate::patience::Patience;
@@ -33,11 +35,21 @@ pub(crate) enum InboundError {
     Broken(Box<str>),
 }
 
+/// The most of a body that is kept to be sent again, in bytes.
+const MAX_KEPT: usize = 64 << 10;
+
+/// And in pieces, each of which may hold on to a larger one that it is a part of.
+const MAX_KEPT_PIECES: usize = 16;
+
 /// The body of a request on its way to an application: bounded in bytes and patience, without trailers.
 #[derive(Debug)]
 pub(crate) struct Inbound {
-    /// `None` is nothing, of a request that is sent again.
+    /// `None` of a request that is sent again.
     body: Option<Incoming>,
+    /// What is sent again, in the place of a body.
+    again: VecDeque<Bytes>,
+    /// Whether what is read is kept.
+    keeps: bool,
     patience: Patience,
     received: u64,
     max_bytes: Option<u64>,
@@ -55,6 +67,8 @@ pub(crate) struct Upload {
     /// In nanoseconds.
     waited: AtomicU64,
     visitor_has_left: AtomicBool,
+    /// What was read, if that is to be kept and is not too much.
+    kept: Mutex<Option<VecDeque<Bytes>>>,
 }
 
 impl Upload {
@@ -93,6 +107,23 @@ impl Upload {
         self.visitor_has_left.load(Ordering::Relaxed)
     }
 
+    fn keep(&self, data: &Bytes) {
+        let mut kept = self.kept.lock();
+        let room = |kept: &VecDeque<Bytes>| {
+            let bytes = kept.iter().fold(data.len(), |sum, piece| sum.saturating_add(piece.len()));
+            bytes <= MAX_KEPT && kept.len() < MAX_KEPT_PIECES
+        };
+        match &mut *kept {
+            Some(pieces) if room(pieces) => pieces.push_back(data.clone()),
+            kept => *kept = None,
+        }
+    }
+
+    /// What was kept is not needed any more.
+    pub(crate) fn forget(&self) {
+        *self.kept.lock() = None;
+    }
+
     fn step(&self) {
         self.awaits_client.store(false, Ordering::Relaxed);
         self.steps.fetch_add(1, Ordering::Relaxed);
@@ -116,6 +147,8 @@ impl Inbound {
         };
         Self {
             body: Some(body),
+            again: VecDeque::new(),
+            keeps: false,
             receiving,
             patience: Patience::new(limits.body_timeout),
             received: 0,
@@ -138,12 +171,30 @@ impl Inbound {
     pub(crate) fn nothing(upload: &Arc<Upload>) -> Self {
         Self {
             body: None,
+            again: VecDeque::new(),
+            keeps: false,
             receiving: None,
             patience: Patience::new(Duration::ZERO),
             received: 0,
             max_bytes: None,
             upload: Arc::clone(upload),
         }
+    }
+
+    /// Keeps what will be read: see [`Inbound::again`].
+    pub(crate) fn keep(&mut self) {
+        if self.body.is_some() && self.received == 0 {
+            *self.upload.kept.lock() = Some(VecDeque::new());
+            self.keeps = true;
+        }
+    }
+
+    /// A body of which all was read and kept, once more.
+    pub(crate) fn again(upload: &Arc<Upload>) -> Option<Self> {
+        let kept = upload.kept.lock().clone().filter(|_| upload.has_ended())?;
+        let mut again = Self::nothing(upload);
+        again.again = kept;
+        Some(again)
     }
 
     /// Whether there is none.
@@ -179,7 +230,10 @@ impl HttpBody for Inbound {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, InboundError>>> {
         let this = &mut *self;
-        let Some(body) = &mut this.body else { return Poll::Ready(None) };
+        let Some(body) = &mut this.body else {
+            this.upload.step();
+            return Poll::Ready(this.again.pop_front().map(|piece| Ok(Frame::data(piece))));
+        };
         loop {
             let frame = match Pin::new(&mut *body).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => frame,
@@ -206,6 +260,9 @@ impl HttpBody for Inbound {
             {
                 return Poll::Ready(Some(Err(InboundError::TooLarge(max))));
             }
+            if this.keeps {
+                this.upload.keep(data);
+            }
             if body.is_end_stream() {
                 end(&this.upload, &mut this.receiving);
             }
@@ -214,11 +271,12 @@ impl HttpBody for Inbound {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
+        self.body.as_ref().map_or(self.again.is_empty(), HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
+        let again = || self.again.iter().fold(0, |sum: u64, piece| sum.saturating_add(piece.len() as u64));
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(again()), HttpBody::size_hint)
     }
 }
 

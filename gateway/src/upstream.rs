@@ -1,12 +1,14 @@
 //! How an application is reached: a request is sent to one of its servers, and to another one if that is safe.
 //!
-//! A request is sent again when nothing of it has reached an application: there was no connection, or a kept one was
-//! closed before the request was written. It is also sent again when it may be by its method (RFC 9110, 9.2.2), has no
-//! body, and the connection broke before the first byte of an answer, if it was a *kept* one or there is another server:
-//! servers close connections that they think idle, and the request that meets this is nobody's fault; one that breaks off
-//! on a new connection has gone or is about to, and is not asked again. Everything else is told to the visitor: an
-//! application may have done what it was asked to. Nothing is sent again for a visitor who has left, nor more than `retries` times, nor
-//! later than `retry_timeout`.
+//! A request is sent again when nothing of it has reached an application: there was no connection, a kept one was closed
+//! before the request was written, or the server says that it has not looked at it, as those with HTTP/2 do when they end
+//! a connection that is in use. For that, the first 64 KiB of a body are kept while it is sent.
+//!
+//! It is also sent again when it may be by its method (RFC 9110, 9.2.2), has no body, and the connection broke before the
+//! first byte of an answer, if it was a *kept* one or there is another server: servers close connections that they think
+//! idle, and the request that meets this is nobody's fault; one that breaks off on a new connection has gone or is about
+//! to, and is not asked again. Everything else is told to the visitor: an application may have done what it was asked to.
+//! Nothing is sent again for a visitor who has left, nor more than `retries` times, nor later than `retry_timeout`.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,7 +21,7 @@ use metrics::Durations;
 use tokio::time::{Instant, timeout};
 
 use self::connection::Connection;
-use self::error::{ConnectError, is_broken_connection};
+use self::error::{ConnectError, is_broken_connection, is_refused_stream};
 use self::health::Admission;
 use self::server::{Busy, Server};
 use self::tls::Tls;
@@ -237,13 +239,24 @@ impl Sending {
                     if self.may_go_on() { continue } else { break }
                 }
             };
+            if self.again > 0 && self.upload.visitor_has_left() {
+                // While the connection was made.
+                break;
+            }
             let has_others = self.upstream.servers.len() > 1;
-            let spare =
-                (may_repeat && (connection.is_kept || has_others)).then(|| copy(&request, &self.upload));
+            let may_break = may_repeat && (connection.is_kept || has_others);
+            let has_body = !request.body().is_nothing();
+            let spare = (may_break || connection.is_http2()).then(|| copy(&request, &self.upload));
+            if has_body && connection.is_http2() {
+                request.body_mut().keep();
+            }
             let longest = self.response_timeout;
             let sending = connection.send(request, self.host.as_ref(), &server);
             let mut error = match within(longest, &self.upload, sending).await {
                 Ok(Ok(answer)) => {
+                    if has_body && connection.is_http2() {
+                        self.upload.forget();
+                    }
                     if server.health.succeeded() {
                         tracing::info!(server = server.name(), "a server of an application is back");
                     }
@@ -253,9 +266,19 @@ impl Sending {
                 Err(error) => return Err(self.blame(&chosen, error)),
             };
             let unsent = error.take_message();
-            let is_kept = unsent.is_some() || connection.is_kept;
-            let again = unsent
-                .or_else(|| spare.filter(|_| !connection.has_heard() && is_broken_connection(error.error())));
+            let is_unread = is_refused_stream(error.error());
+            if is_unread {
+                connection.retire();
+            }
+            let is_kept = unsent.is_some() || is_unread || connection.is_kept;
+            let is_broken = !connection.has_heard() && is_broken_connection(error.error());
+            let again = match (unsent, spare) {
+                (Some(unsent), _) => Some(unsent),
+                (None, Some(spare)) if is_unread && has_body => {
+                    Inbound::again(&self.upload).map(|body| spare.map(|_| body))
+                }
+                (None, spare) => spare.filter(|_| is_unread || may_break && is_broken),
+            };
             failed = UpstreamError::of(error.into_error(), longest);
             if is_kept && again.is_some() {
                 self.needs_new = true;
@@ -312,7 +335,7 @@ fn is_idempotent(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
 }
 
-/// The same request, which has no body.
+/// The same request, without its body.
 fn copy(request: &Request<Inbound>, upload: &Arc<Upload>) -> Request<Inbound> {
     let mut copy = Request::new(Inbound::nothing(upload));
     *copy.method_mut() = request.method().clone();

@@ -17,10 +17,18 @@ use tokio_rustls::TlsConnector;
 
 use super::error::ConnectError;
 use super::last_words::{Heard, LastWords};
+use super::server::MAX_STREAMS;
 use super::settings::{ServerAddress, UpstreamSettings};
 use super::tls::{Tls, is_http2};
 use crate::body::Inbound;
 use listener::{KEEPALIVE, KEEPALIVE_INTERVAL};
+
+/// How much of one answer over HTTP/2 may wait for its visitor.
+const STREAM_WINDOW: u32 = 256 << 10;
+
+/// And of all on one connection: as much as all of them together, or a few visitors who take nothing of large answers
+/// would hold up everybody who shares it with them.
+const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MAX_STREAMS as u32;
 
 /// The most bytes of the headers of an answer over HTTP/2.
 const MAX_HEADER_BYTES: u32 = 128 << 10;
@@ -145,7 +153,8 @@ impl Connector {
                 .timer(TokioTimer::new())
                 .keep_alive_interval(KEEPALIVE_INTERVAL)
                 .max_header_list_size(MAX_HEADER_BYTES)
-                .adaptive_window(true)
+                .initial_stream_window_size(STREAM_WINDOW)
+                .initial_connection_window_size(CONNECTION_WINDOW)
                 .handshake(TokioIo::new(socket))
                 .await
                 .map_err(failed)?;

@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 
 use super::last_words::Heard;
-use super::server::{Busy, Server};
+use super::server::{Busy, RETIRED, Server};
 use crate::body::Inbound;
 
 /// A connection, for one request.
@@ -31,7 +31,7 @@ pub(crate) enum Sender {
     Http2 {
         sender: http2::SendRequest<Inbound>,
         /// Its place on the connection.
-        _stream: Stream,
+        stream: Stream,
     },
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct Stream(Arc<AtomicUsize>);
 impl Sender {
     pub(crate) fn http2(sender: http2::SendRequest<Inbound>, streams: Arc<AtomicUsize>) -> Self {
         streams.fetch_add(1, Ordering::Relaxed);
-        Self::Http2 { sender, _stream: Stream(streams) }
+        Self::Http2 { sender, stream: Stream(streams) }
     }
 }
 
@@ -78,6 +78,17 @@ impl Connection {
         match &self.sender {
             Sender::Http1(_, heard) => heard.is_something(),
             Sender::Http2 { .. } => false,
+        }
+    }
+
+    pub(crate) const fn is_http2(&self) -> bool {
+        matches!(self.sender, Sender::Http2 { .. })
+    }
+
+    /// The server takes no more requests on it: nobody else is to use it.
+    pub(crate) fn retire(&self) {
+        if let Sender::Http2 { stream, .. } = &self.sender {
+            stream.0.fetch_add(RETIRED, Ordering::Relaxed);
         }
     }
 

@@ -86,11 +86,17 @@ pub(crate) fn is_broken_connection(error: &hyper::Error) -> bool {
                     BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof
                 )
             });
-            broke || cause.downcast_ref::<h2::Error>().is_some_and(is_refused)
+            broke || cause.downcast_ref::<h2::Error>().is_some_and(|error| is_refused(error) || error.is_io())
         })
 }
 
-/// Whether a server says that it has not looked at the request (RFC 9113, 8.7).
+/// Whether a server says that it has not looked at the request: then it may be sent again, whatever it asks for.
+pub(crate) fn is_refused_stream(error: &hyper::Error) -> bool {
+    causes(error).any(|cause| cause.downcast_ref::<h2::Error>().is_some_and(is_refused))
+}
+
+/// RFC 9113, 8.7. The library gives the end of a connection as the end of those streams only that came after the last one
+/// that the server says it has looked at.
 fn is_refused(error: &h2::Error) -> bool {
     error.is_remote()
         && match error.reason() {
@@ -98,7 +104,6 @@ fn is_refused(error: &h2::Error) -> bool {
             Some(Reason::NO_ERROR) => error.is_go_away(),
             _ => false,
         }
-        || error.is_io()
 }
 
 /// Whether the application did not take the request.

@@ -29,7 +29,10 @@ const MAX_IDLE: usize = 256;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// How many requests share one connection with HTTP/2 before another one is made; servers allow about as many.
-const MAX_STREAMS: usize = 100;
+pub(super) const MAX_STREAMS: usize = 100;
+
+/// What a connection is counted to have that shall get no more: far above all that it can have.
+pub(super) const RETIRED: usize = usize::MAX / 2;
 
 /// A server of an application.
 #[derive(Debug)]
@@ -199,9 +202,10 @@ impl Server {
         let mut all = self.shared.lock();
         // Whoever uses a connection that goes holds it until it is done.
         all.retain(|shared| {
+            let streams = shared.streams.load(Ordering::Relaxed);
             !shared.sender.is_closed()
-                && (shared.streams.load(Ordering::Relaxed) > 0
-                    || now.saturating_duration_since(shared.last_used) < IDLE_TIMEOUT)
+                && streams < RETIRED
+                && (streams > 0 || now.saturating_duration_since(shared.last_used) < IDLE_TIMEOUT)
         });
         let with_room = all.iter_mut().find(|shared| shared.streams.load(Ordering::Relaxed) < MAX_STREAMS)?;
         with_room.last_used = now;

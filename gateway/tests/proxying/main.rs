@@ -30,6 +30,7 @@ mod interim;
 mod limits;
 mod reloading;
 mod servers;
+mod shared;
 mod slowness;
 mod stopping;
 mod tunnels;
