@@ -39,10 +39,9 @@ impl Rewriting {
     }
 
     fn location(&self, value: &str) -> Option<String> {
-        let rewritten = replaced(&self.locations, value)?;
-        // `http://app//elsewhere` would become the address of another host.
-        let leads_away = rewritten.starts_with("//") || rewritten.starts_with("/\\");
-        (!leads_away).then_some(rewritten)
+        // `//elsewhere/app` is no path, and `http://app//elsewhere` would become none.
+        let rewritten = if leads_away(value) { None } else { replaced(&self.locations, value) };
+        rewritten.filter(|rewritten| !leads_away(rewritten))
     }
 
     /// `5; url=http://app/next`, in quotes or not.
@@ -53,8 +52,11 @@ impl Rewriting {
         let says_url = says_url.get(says_url.len().checked_sub(3)?..)?.eq_ignore_ascii_case("url");
         let bare = url.trim_start().trim_start_matches(['"', '\'']);
         let (opening, _) = url.split_at_checked(url.len() - bare.len())?;
-        let rewritten = if says_url { self.location(bare)? } else { return None };
-        Some(format!("{before}{opening}{rewritten}"))
+        let quote = opening.chars().next_back().filter(|last| matches!(last, '"' | '\''));
+        let end = quote.and_then(|quote| bare.find(quote)).unwrap_or(bare.len());
+        let (url, closing) = bare.split_at_checked(end)?;
+        let rewritten = if says_url { self.location(url)? } else { return None };
+        Some(format!("{before}{opening}{rewritten}{closing}"))
     }
 
     fn cookie(&self, value: &str) -> Option<String> {
@@ -86,6 +88,12 @@ impl Rewriting {
         let (_, to) = self.cookie_domains.iter().find(|(from, _)| from.eq_ignore_ascii_case(domain))?;
         Some(format!("Domain={to}"))
     }
+}
+
+/// Whether a browser takes it for the address of another host. It takes no notice of tabs.
+fn leads_away(location: &str) -> bool {
+    let mut bytes = location.bytes().filter(|byte| *byte != b'\t');
+    bytes.next() == Some(b'/') && matches!(bytes.next(), Some(b'/' | b'\\'))
 }
 
 /// Replaces a value by what `change` makes of it, if that is another one.
@@ -159,13 +167,28 @@ mod tests {
             // And these would lead away.
             ("http://127.0.0.1:9000//evil.example/", "http://127.0.0.1:9000//evil.example/"),
             ("http://127.0.0.1:9000/\\evil.example/", "http://127.0.0.1:9000/\\evil.example/"),
+            ("http://127.0.0.1:9000/\t/evil.example/", "http://127.0.0.1:9000/\t/evil.example/"),
         ] {
             assert_eq!(said(LOCATION, value), expected);
             assert_eq!(said(CONTENT_LOCATION, value), expected);
             assert_eq!(said(REFRESH, &format!("5; URL={value}")), format!("5; URL={expected}"));
+            assert_eq!(said(REFRESH, &format!("5; url='{value}'")), format!("5; url='{expected}'"));
         }
         for value in ["5", "5; uri=/app", "=", "url=", "; =/app"] {
             assert_eq!(said(REFRESH, value), value);
+        }
+    }
+
+    #[test]
+    fn the_address_of_another_host_is_no_path() {
+        let all = Rewriting { locations: vec![("/".into(), "/shop".into())], ..Rewriting::default() };
+        for (value, expected) in [
+            ("/cart", "/shop/cart"),
+            ("//elsewhere.example/cart", "//elsewhere.example/cart"),
+            ("/\\elsewhere.example/cart", "/\\elsewhere.example/cart"),
+            ("/\t/elsewhere.example/cart", "/\t/elsewhere.example/cart"),
+        ] {
+            assert_eq!(all.location(value).as_deref().unwrap_or(value), expected);
         }
     }
 
