@@ -36,14 +36,13 @@ impl Ours {
             .iter()
             .flat_map(|application| &application.rules)
             .flat_map(|rule| rule.request_headers.asserted());
-        let client = secure.subject_header.iter().chain(&secure.fingerprint_header);
-        let presented = Presented::new(names(applications).chain(asserted).chain(client));
+        let presented = Presented::new(spoken(applications, secure).chain(asserted));
         Self { presented: Arc::new(presented), updates: Presented::new(updates(applications)) }
     }
 
-    /// What sessions travel in, whatever rules say.
-    pub(crate) fn of_sessions(applications: &[ApplicationSettings]) -> Presented {
-        Presented::new(names(applications))
+    /// What the gateway itself speaks in, of sessions and of certificates: no rule may.
+    pub(crate) fn beyond_rules(applications: &[ApplicationSettings], secure: &SecureSettings) -> Presented {
+        Presented::new(spoken(applications, secure))
     }
 
     /// Removes what a client could pass for ours with; how many names that were.
@@ -103,6 +102,14 @@ fn names(applications: &[ApplicationSettings]) -> impl Iterator<Item = &HeaderNa
     sessions(applications)
         .flat_map(|sessions| sessions.presentation.headers().chain([&sessions.conflict_header]))
         .chain(updates(applications))
+}
+
+/// All that the gateway itself says to applications, and what they say to it.
+fn spoken<'a>(
+    applications: &'a [ApplicationSettings],
+    secure: &'a SecureSettings,
+) -> impl Iterator<Item = &'a HeaderName> {
+    names(applications).chain(&secure.subject_header).chain(&secure.fingerprint_header)
 }
 
 /// Whether a browser keeps the cookies of both together: on a host that both answer for, or by the cookie's domain.

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::application::{Application, ApplicationError};
 use crate::counters::{Answers, Counters};
+use crate::hygiene::Presented;
 use crate::ours::{OurCookies, Ours};
 use crate::pages::Pages;
 use crate::router::Router;
@@ -143,8 +144,9 @@ fn applications(
     before: &[Arc<Application>],
 ) -> Result<Applications, ApplicationError> {
     let ours = Ours::of(&settings, secure);
+    let beyond_rules = Ours::beyond_rules(&settings, secure);
     for application in &settings {
-        check_headers(application, &settings)?;
+        check_headers(application, &beyond_rules)?;
     }
     let cookies: Vec<OurCookies> =
         settings.iter().map(|application| OurCookies::of(application, &settings)).collect();
@@ -162,11 +164,10 @@ fn applications(
 /// No rule of an application changes what the gateway says to any of them.
 fn check_headers(
     application: &ApplicationSettings,
-    all: &[ApplicationSettings],
+    beyond_rules: &Presented,
 ) -> Result<(), ApplicationError> {
-    let of_sessions = Ours::of_sessions(all);
     let changes = application.rules.iter().flat_map(|rule| [&rule.request_headers, &rule.response_headers]);
-    match changes.flat_map(HeaderChanges::names).find(|name| of_sessions.covers(name)) {
+    match changes.flat_map(HeaderChanges::names).find(|name| beyond_rules.covers(name)) {
         None => Ok(()),
         Some(name) => {
             let error = RuleError::OwnHeader(name.clone());

@@ -142,7 +142,8 @@ fn check_user_entries(document: &Document<'_>, applications: &[(Application, Pla
     }
 }
 
-/// What tells who a client is must not be what something else is told in. Cookies that come over TLS stay there.
+/// What tells who a client is must not be what something else is told in, nor what a rule says. Cookies that come over
+/// TLS stay there.
 pub(crate) fn check_client_headers(
     document: &Document<'_>,
     tls: Option<(&ListenTls, &Place)>,
@@ -165,7 +166,16 @@ pub(crate) fn check_client_headers(
             }
         }
     }
+    let told_in = Presented::new(tls.client_subject_header.iter().chain(&tls.client_fingerprint_header));
     for (application, places) in applications {
+        for (rule, places) in application.rules.iter().zip(&places.rules) {
+            if let Some(name) = rule.request_headers.names().find(|name| told_in.covers(name)) {
+                let message =
+                    format!("`request_headers` changes `{name}`, in which the gateway tells who a client is");
+                let cure = "take another header: applications believe this one";
+                document.wrong(&places.request_headers, message, cure);
+            }
+        }
         if application.carrier != Carrier::None && !application.cookie.secure {
             let message = format!(
                 "the cookie of `{}` is also sent without TLS, and visitors come by TLS only",

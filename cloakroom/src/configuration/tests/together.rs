@@ -263,3 +263,18 @@ fn plain_values_are_accepted_only_where_others_are_sealed() {
     let said = shown(&parse("[[storage]]\nid = \"local\"\ndanger_accept_plain = true\n").unwrap_err());
     assert!(said.contains("`danger_accept_plain` belongs to `seal = true`"), "{said}");
 }
+
+#[test]
+fn a_rule_does_not_say_who_a_client_is() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let tls = format!(
+        "[listen.tls]\ncertificates = [{{ certificate = \"{file}\", key = \"{file}\" }}]\nclient_ca = \"{file}\"\n\
+         client_subject_header = \"X-Client-Subject\"\n"
+    );
+    for changes in ["set = { \"X_Client_Subject\" = \"CN=ada\" }", "remove = [\"x-client-subject\"]"] {
+        let rule = format!("[[application.rule]]\npaths = [\"/\"]\nrequest_headers = {{ {changes} }}\n");
+        let problem = mistake(&format!("{tls}{SHOP}{rule}"));
+        assert_eq!(problem.line, 10);
+        assert!(problem.message.contains("tells who a client is"), "{}", problem.message);
+    }
+}
