@@ -4,6 +4,7 @@
 
 #![cfg(test)]
 
+mod applications;
 mod bad_input;
 mod browser;
 mod demonstration;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::steps::{Failed, program};
 
 /// What the tests and the benchmarks start, by a file that tells that it is there.
-const NEEDED: [(&str, &str); 13] = [
+const NEEDED: [(&str, &str); 16] = [
     ("nginx-light", "nginx"),
     ("apache2", "apache2"),
     ("systemd", "systemd-analyze"),
@@ -20,6 +20,10 @@ const NEEDED: [(&str, &str); 13] = [
     ("chromium", "chromium"),
     ("chromium-driver", "chromedriver"),
     ("python3-django", "/usr/lib/python3/dist-packages/django"),
+    // The name of its program has a version in it.
+    ("php-fpm", "/var/lib/dpkg/info/php-fpm.list"),
+    ("puma", "puma"),
+    ("nodejs", "node"),
     ("curl", "curl"),
     ("openssl", "openssl"),
     ("prometheus", "promtool"),

@@ -1,5 +1,6 @@
 //! The configuration as people meet it: files that are right, files that are wrong, and files that are anything.
 
+mod book;
 mod mistakes;
 mod rules;
 mod together;
