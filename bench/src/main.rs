@@ -23,6 +23,10 @@ use error::Result;
 use gateway::Plan;
 use interrupt::Interrupt;
 
+/// That of the program: the steps of a request ask for memory.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures Cloakroom beside its peers on this machine.
 #[derive(Debug, Parser)]
 #[command(name = "cloakroom-bench")]

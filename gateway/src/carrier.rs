@@ -7,16 +7,18 @@
 //! A sealed session is not compressed: how long a compressed text is tells what is in it to whoever can have some text of
 //! their own put beside it and watch the length of the cookie.
 
+mod base64url;
+
 use std::sync::Arc;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cache::{Application as Judge, Cache, Credential, Find, Fit};
 use http::HeaderValue;
 use seal::Keys;
 use session::{Carried, Session, Ticket};
 use storage::Unavailable;
 
+use self::base64url::BASE64URL;
 use crate::cookies::{Cookie, MAX_COOKIE};
 use crate::settings;
 
@@ -104,7 +106,7 @@ impl Sealed {
         if value.len() > MAX_COOKIE {
             return None;
         }
-        let sealed = URL_SAFE_NO_PAD.decode(value).ok()?;
+        let sealed = BASE64URL.decode(value).ok()?;
         let plain = self.keys.open_or_look(&self.associated_data, &sealed).await.ok()?;
         match session::record::decode_carried(&plain) {
             Ok(carried) => Some(carried),
@@ -126,7 +128,7 @@ impl Sealed {
             session::record::encode_carried(&Carried { session: Arc::new(session), ..carried.clone() })
         };
         match self.keys.seal(&self.associated_data, &plain) {
-            Ok(sealed) => Some(URL_SAFE_NO_PAD.encode(sealed)),
+            Ok(sealed) => Some(BASE64URL.encode(sealed)),
             Err(error) => {
                 tracing::error!(%error, "a session cannot be sealed");
                 None

@@ -58,13 +58,20 @@ impl Cipher {
         if plain.len() > MAX_PLAIN_LEN {
             return Err(SealError::TooLarge { length: plain.len() });
         }
-        let mut text = Vec::with_capacity(plain.len());
-        text.extend_from_slice(plain);
+        // Once for all of it: the nonce is known last, and its place is kept.
+        let mut sealed = Vec::with_capacity(header.len() + plain.len() + OVERHEAD);
+        sealed.extend_from_slice(header);
+        sealed.extend_from_slice(&[0; NONCE_LEN]);
+        sealed.extend_from_slice(plain);
+        let (_, rest) = sealed.split_at_mut_checked(header.len()).ok_or(SealError::Refused)?;
+        let (place, text) = rest.split_first_chunk_mut::<NONCE_LEN>().ok_or(SealError::Refused)?;
         let (nonce, tag) = self
             .0
-            .seal_in_place_separate_tag(Aad::from(bound(header, associated_data)), &mut text)
+            .seal_in_place_separate_tag(Aad::from(bound(header, associated_data)), text)
             .map_err(|Unspecified| SealError::Refused)?;
-        Ok([header, nonce.as_ref().as_slice(), text.as_slice(), tag.as_ref()].concat())
+        *place = *nonce.as_ref();
+        sealed.extend_from_slice(tag.as_ref());
+        Ok(sealed)
     }
 
     /// Opens what follows the header.

@@ -85,7 +85,9 @@ impl Cookie {
     /// # Errors
     /// No cookie can hold the value.
     pub fn set(&self, value: &str) -> Result<HeaderValue, ValueError> {
-        if let Some(at) = value.bytes().position(|byte| !is_cookie_octet(byte)) {
+        // First without asking where: that is done for many bytes at a time, and a sealed session has thousands.
+        let is_good = value.bytes().fold(true, |is_good, byte| is_good & is_cookie_octet(byte));
+        if !is_good && let Some(at) = value.bytes().position(|byte| !is_cookie_octet(byte)) {
             return Err(ValueError::Octet { at });
         }
         let length = self.settings.name.len() + value.len();
@@ -138,7 +140,8 @@ fn attributes(settings: &CookieSettings) -> String {
 
 /// Section 4.1.1.
 const fn is_cookie_octet(byte: u8) -> bool {
-    matches!(byte, 0x21 | 0x23..=0x2B | 0x2D..=0x3A | 0x3C..=0x5B | 0x5D..=0x7E)
+    // No `&&`, or each byte would be a branch of its own.
+    byte.is_ascii_graphic() & (byte != b'"') & (byte != b',') & (byte != b';') & (byte != b'\\')
 }
 
 #[cfg(test)]

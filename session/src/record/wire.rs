@@ -5,29 +5,36 @@ use super::Malformed;
 const TRUNCATED: Malformed = Malformed::Damaged("it is cut off");
 
 /// Appends to a record.
-pub(super) struct Writer(Vec<u8>);
+#[derive(Default)]
+pub(super) struct Writer {
+    bytes: Vec<u8>,
+    /// Where the content of the next field is written first; kept, so that not each field asks for memory.
+    content: Vec<u8>,
+}
 
 impl Writer {
     pub(super) fn new(head: &[u8]) -> Self {
         let mut bytes = Vec::with_capacity(512);
         bytes.extend_from_slice(head);
-        Self(bytes)
+        Self { bytes, ..Self::default() }
     }
 
     /// A field: its content is written behind its tag and, once known, its length.
     pub(super) fn field(&mut self, tag: u64, content: impl FnOnce(&mut Self)) {
-        let mut inner = Self(Vec::new());
+        let mut inner = Self { bytes: std::mem::take(&mut self.content), ..Self::default() };
+        inner.bytes.clear();
         content(&mut inner);
         self.number(tag);
-        self.bytes(&inner.0);
+        self.bytes(&inner.bytes);
+        self.content = inner.bytes;
     }
 
     pub(super) fn number(&mut self, mut number: u64) {
         while number >= 0x80 {
-            self.0.push(number as u8 | 0x80);
+            self.bytes.push(number as u8 | 0x80);
             number >>= 7;
         }
-        self.0.push(number as u8);
+        self.bytes.push(number as u8);
     }
 
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
@@ -40,11 +47,11 @@ impl Writer {
     }
 
     pub(super) fn raw(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
+        self.bytes.extend_from_slice(bytes);
     }
 
     pub(super) fn into_bytes(self) -> Vec<u8> {
-        self.0
+        self.bytes
     }
 }
 
