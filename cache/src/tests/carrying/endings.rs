@@ -97,7 +97,8 @@ async fn an_end_beats_a_login_in_flight(f: Fixture) {
         match login.await.unwrap().unwrap() {
             // It came first; the end was of what it had replaced.
             RenewCarried::Renewed(..) => assert_eq!(ended, Ended::Before),
-            RenewCarried::Gone => assert_eq!(ended, Ended::Now),
+            // The one who meets the buried head first makes the end certain; the other is told that it was so before.
+            RenewCarried::Gone => assert!(matches!(ended, Ended::Now | Ended::Before)),
             other => panic!("{other:?}"),
         }
     }
