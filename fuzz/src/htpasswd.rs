@@ -91,8 +91,9 @@ const CHEAP: u64 = 5000;
 /// About how much work a hash asks for that was accepted. Its bounds hold here too, read in another way.
 fn cost(hash: &str) -> u64 {
     let hash = hash.split(':').next().unwrap_or_default().trim_end();
+    // What is said twice is what was said last.
     let number = |name: &str| -> Option<u64> {
-        let (_, rest) = hash.split_once(name)?;
+        let (_, rest) = hash.rsplit_once(name)?;
         let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
         digits.parse().ok()
     };
