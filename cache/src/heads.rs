@@ -33,7 +33,7 @@ pub(crate) struct Heads {
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
     is_local: bool,
-    /// Of whom there may be one. Not used where they are in this process's memory: asking that is as quick.
+    /// Of whom there may be one: most requests need not ask.
     known: Expiring<Handle, ()>,
     /// Until when there may be heads that are not known, in milliseconds: those from before the change stream began.
     unsure_until: AtomicU64,
@@ -60,13 +60,14 @@ impl Heads {
         } else {
             Arc::clone(storage)
         };
-        let unsure_until = AtomicU64::new(clock.now().plus(WINDOW).0);
+        // In memory there is none from before.
+        let unsure_until = AtomicU64::new(if is_local { 0 } else { clock.now().plus(WINDOW).0 });
         Self { storage: heads, clock: Arc::clone(clock), is_local, known: Expiring::default(), unsure_until }
     }
 
     pub(crate) async fn read(&self, handle: &Handle) -> Result<Head, Unavailable> {
         let is_sure = self.clock.now().0 >= self.unsure_until.load(Ordering::Acquire);
-        if !self.is_local && is_sure && self.known.of(handle).is_none() {
+        if is_sure && self.known.of(handle).is_none() {
             return Ok(Head::None);
         }
         self.ask(handle).await
@@ -97,7 +98,9 @@ impl Heads {
         let times = Times { touched: now, expires: now.plus(WINDOW) };
         let (key, value) = (self.key(&session.handle)?, Bytes::from(session::record::encode(session)));
         let write = WriteId::random().map_err(|error| Unavailable::failed(self.storage.id(), error))?;
-        let written = match before {
+        // Before it is there, so that nobody overlooks it.
+        self.hear(&session.handle);
+        Ok(match before {
             None => match self.storage.create(&key, NewRecord { value, times, write }).await? {
                 Create::Created(version) => Some(version),
                 Create::Exists | Create::Buried(_) => None,
@@ -109,9 +112,7 @@ impl Heads {
                     Update::Conflict(_) | Update::Absent | Update::Buried(_) => None,
                 }
             }
-        };
-        self.hear(&session.handle);
-        Ok(written)
+        })
     }
 
     /// Lets nobody write one any more, until `until`; not if it is another version by now than `expected`, then `None`.
@@ -122,6 +123,8 @@ impl Heads {
         until: Millis,
         expected: Option<Version>,
     ) -> Result<Option<Was>, Unavailable> {
+        // Before it is there, so that nobody overlooks it.
+        self.known.put(*handle, (), until, |_, ()| ());
         let burial = Burial { until: Some(until), ending, expected };
         match self.storage.bury(&self.key(handle)?, burial).await? {
             Bury::Buried(was) => Ok(Some(was)),
@@ -131,13 +134,14 @@ impl Heads {
 
     /// Somebody has written one.
     pub(crate) fn hear(&self, handle: &Handle) {
-        if !self.is_local {
-            self.known.put(*handle, (), self.clock.now().plus(WINDOW * 2), |_, ()| ());
-        }
+        self.known.put(*handle, (), self.clock.now().plus(WINDOW * 2), |_, ()| ());
     }
 
     /// Some may have been missed.
     pub(crate) fn doubt(&self) {
+        if self.is_local {
+            return;
+        }
         self.unsure_until.store(self.clock.now().plus(WINDOW * 2).0, Ordering::Release);
     }
 
