@@ -5,7 +5,8 @@
 //! directory. Nothing outside that directory is read or written, and no service of the machine is touched.
 //! A program that is not installed is told apart from one that fails: see [`available`].
 //!
-//! [`raw`] talks to servers by the byte, [`http2`] by the frame, [`Authority`] issues certificates, and [`Capture`] is an upstream that keeps every byte it was sent.
+//! [`raw`] talks to servers by the byte, [`http2`] by the frame, [`Authority`] issues certificates, [`Capture`] is an upstream that
+//! keeps every byte it was sent, and [`FaultProxy`] lets a line between two programs fail.
 
 mod apache;
 mod authority;
@@ -14,6 +15,7 @@ mod chromium;
 mod cloakroom;
 mod django;
 mod error;
+mod fault_proxy;
 mod haproxy;
 pub mod http2;
 mod nginx;
@@ -30,6 +32,7 @@ pub use chromium::{Chromium, Habits, Screen};
 pub use cloakroom::Cloakroom;
 pub use django::Django;
 pub use error::{Error, Result, available};
+pub use fault_proxy::{Condition, FaultProxy};
 pub use haproxy::Haproxy;
 pub use nginx::Nginx;
 pub use port::Port;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::steps::{Failed, program};
 
 /// What the tests and the benchmarks start, by a file that tells that it is there.
-const NEEDED: [(&str, &str); 16] = [
+const NEEDED: [(&str, &str); 17] = [
     ("nginx-light", "nginx"),
     ("apache2", "apache2"),
     ("systemd", "systemd-analyze"),
@@ -28,6 +28,7 @@ const NEEDED: [(&str, &str); 16] = [
     ("openssl", "openssl"),
     ("prometheus", "promtool"),
     ("sqlite3", "sqlite3"),
+    ("redis-server", "redis-server"),
     ("libaprutil1-dbd-sqlite3", "/usr/lib/x86_64-linux-gnu/apr-util-1/apr_dbd_sqlite3.so"),
 ];
 
