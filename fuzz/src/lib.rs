@@ -27,6 +27,7 @@ pub mod ticket;
 pub mod update;
 
 mod message;
+mod readers;
 
 /// One reader of ours, and where to begin with it.
 #[derive(Debug, Clone, Copy)]

@@ -68,8 +68,7 @@ impl Prefix {
         if !path.as_str().contains(['%', ';']) && !self.0.contains(['%', ';']) {
             return self.literally(path);
         }
-        let cuts = [Cut::AfterDecoding, Cut::BeforeDecoding];
-        cuts.into_iter().map(|cut| self.stands_to(path, cut)).max().unwrap_or(Standing::Outside)
+        Cut::ALL.into_iter().map(|cut| self.stands_to(path, cut)).max().unwrap_or(Standing::Outside)
     }
 
     fn stands_to(&self, path: &NormalPath<'_>, cut: Cut) -> Standing {
@@ -131,6 +130,20 @@ enum Cut {
     AfterDecoding,
     /// Only what was written so does, as in servlet containers.
     BeforeDecoding,
+    /// First what was written so, then what is left and was escaped: a servlet container cuts a path, decodes it, and
+    /// cuts it again where one servlet forwards to another. `/a;%2Fb/c%3Bd` is `/a/c`.
+    Twice,
+}
+
+impl Cut {
+    const ALL: [Self; 3] = [Self::AfterDecoding, Self::BeforeDecoding, Self::Twice];
+}
+
+/// What is cut off, by how it began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Parameters {
+    Written,
+    Escaped,
 }
 
 /// The bytes of a path as the most generous reader takes them: everything decoded, `\` for `/`, slashes
@@ -138,14 +151,15 @@ enum Cut {
 struct WideReading<'a> {
     bytes: std::str::Bytes<'a>,
     cut: Cut,
-    in_parameters: bool,
+    /// Those that are being passed over.
+    parameters: Option<Parameters>,
     /// The byte that was returned last.
     before: u8,
 }
 
 impl<'a> WideReading<'a> {
     fn new(path: &'a str, cut: Cut) -> Self {
-        Self { bytes: path.bytes(), cut, in_parameters: false, before: 0 }
+        Self { bytes: path.bytes(), cut, parameters: None, before: 0 }
     }
 
     /// The next byte, and whether it was escaped. In a normal path each `%` has its two digits.
@@ -153,6 +167,18 @@ impl<'a> WideReading<'a> {
         match self.bytes.next()? {
             b'%' => Some((hex(self.bytes.next()?) << 4 | hex(self.bytes.next()?), true)),
             byte => Some((byte, false)),
+        }
+    }
+
+    /// In which parameters this byte is, or none.
+    fn parameters_from(&self, byte: u8, is_escaped: bool) -> Option<Parameters> {
+        match (byte, self.parameters) {
+            (b';', _) if !is_escaped => Some(Parameters::Written),
+            (b'/', _) if !is_escaped => None,
+            (b';', None) if self.cut != Cut::BeforeDecoding => Some(Parameters::Escaped),
+            (b'/', Some(Parameters::Escaped)) => None,
+            (b'/', _) if self.cut == Cut::AfterDecoding => None,
+            (_, parameters) => parameters,
         }
     }
 }
@@ -164,13 +190,8 @@ impl Iterator for WideReading<'_> {
         loop {
             let (byte, is_escaped) = self.decoded()?;
             let byte = if byte == b'\\' { b'/' } else { byte };
-            match byte {
-                _ if is_escaped && self.cut == Cut::BeforeDecoding => {}
-                b';' => self.in_parameters = true,
-                b'/' => self.in_parameters = false,
-                _ => {}
-            }
-            if self.in_parameters || (byte == b'/' && self.before == b'/') {
+            self.parameters = self.parameters_from(byte, is_escaped);
+            if self.parameters.is_some() || (byte == b'/' && self.before == b'/') {
                 continue;
             }
             self.before = byte;
@@ -227,6 +248,8 @@ mod tests {
             ("/x/y/api", "/x;%2Fy/api", Standing::Outside, Standing::Same),
             ("/x/api", "/x%3B/api", Standing::Outside, Standing::Same),
             ("/x", "/x;%2Fy", Standing::Outside, Standing::Same),
+            // Cut, decoded, and cut again.
+            ("/x/admin", "/x;%2Fy/admin%3Bz", Standing::Outside, Standing::Same),
             ("/a%2F", "/a", Standing::Outside, Standing::Same),
             ("/a%2Fb", "/a", Standing::Outside, Standing::Outside),
             // A last segment of parameters only.

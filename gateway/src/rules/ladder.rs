@@ -63,43 +63,67 @@ impl<T: PartialEq> Ladder<T> {
     /// holds in some reading, and exceptions do not. Allocates nothing.
     ///
     /// # Errors
-    /// Something else is asked by the letter, and who knows which of them asks more?
+    /// Something else is asked by the letter or in another reading, and who knows which of them asks more?
     pub(super) fn protect(
         &self,
         method: &Method,
         path: &NormalPath<'_>,
     ) -> Result<Decided<'_, T>, Ambiguous> {
-        let Some(rung) = self.rungs.iter().find(|rung| rung.holds(method, path)) else {
-            return Ok(self.decided(None));
-        };
-        if rung.scope.judge(method, path) == Match::Yes {
-            return Ok(self.decided(Some(rung)));
-        }
-        let literal = self.rungs.iter().find(|rung| rung.scope.judge(method, path) == Match::Yes);
-        let literal = self.decided(literal).answer;
-        if *literal == self.default || *literal == rung.answer {
-            Ok(self.decided(Some(rung)))
-        } else {
-            Err(Ambiguous)
+        let holding = |rung: &Rung<T>| rung.holds(method, path);
+        let Contenders { in_some_reading, by_the_letter } = self.contenders(method, path, holding)?;
+        let literally = self.decided(by_the_letter);
+        match in_some_reading {
+            None => Ok(literally),
+            Some(rung) if *literally.answer == self.default || *literally.answer == rung.answer => {
+                Ok(self.decided(Some(rung)))
+            }
+            Some(_) => Err(Ambiguous),
         }
     }
 
-    /// The answer where no reading is the safe one: the letter and the widest reading must agree. Allocates nothing.
+    /// The answer where no reading is the safe one: the letter and all readings must agree. Allocates nothing.
     ///
     /// # Errors
     /// They do not.
     pub(super) fn agree(&self, method: &Method, path: &NormalPath<'_>) -> Result<Decided<'_, T>, Ambiguous> {
-        let mut matching = self.rungs.iter().filter_map(|rung| match rung.scope.judge(method, path) {
-            Match::Yes => Some((rung, true)),
-            Match::InSomeReading => Some((rung, false)),
-            Match::OtherPath | Match::Below | Match::OtherMethod => None,
-        });
-        let Some((widest, is_literal)) = matching.next() else { return Ok(self.decided(None)) };
-        if is_literal {
-            return Ok(self.decided(Some(widest)));
-        }
-        let literal = matching.find(|(_, is_literal)| *is_literal).map(|(rung, _)| rung);
-        let decided = self.decided(literal);
-        if *decided.answer == widest.answer { Ok(decided) } else { Err(Ambiguous) }
+        let matching =
+            |rung: &Rung<T>| matches!(rung.scope.judge(method, path), Match::Yes | Match::InSomeReading);
+        let Contenders { in_some_reading, by_the_letter } = self.contenders(method, path, matching)?;
+        let literally = self.decided(by_the_letter);
+        let is_agreed = in_some_reading.is_none_or(|rung| rung.answer == *literally.answer);
+        if is_agreed { Ok(literally) } else { Err(Ambiguous) }
     }
+
+    /// What may decide among the rungs that `hold`. Readings are many, and where two of them find two rungs it is not said
+    /// which application has which: `/x;%2Fy/z` is `/x/y/z` to one and `/x/z` to another.
+    ///
+    /// # Errors
+    /// Rungs with different answers may decide, each in a reading of its own.
+    fn contenders(
+        &self,
+        method: &Method,
+        path: &NormalPath<'_>,
+        holds: impl Fn(&Rung<T>) -> bool,
+    ) -> Result<Contenders<'_, T>, Ambiguous> {
+        let mut in_some_reading: Option<&Rung<T>> = None;
+        for (index, rung) in self.rungs.iter().enumerate().filter(|(_, rung)| holds(rung)) {
+            if rung.scope.judge(method, path) == Match::Yes {
+                // It matches in every reading, so that nothing behind it decides in any.
+                return Ok(Contenders { in_some_reading, by_the_letter: Some(rung) });
+            }
+            let first = *in_some_reading.get_or_insert(rung);
+            let mut before = self.rungs.iter().take(index).filter(|before| holds(before));
+            if first.answer != rung.answer && !before.any(|before| before.scope.goes_before(&rung.scope)) {
+                return Err(Ambiguous);
+            }
+        }
+        Ok(Contenders { in_some_reading, by_the_letter: None })
+    }
+}
+
+/// The rungs that may decide a question.
+struct Contenders<'l, T> {
+    /// The first of those that do in some reading only. All of them have its answer.
+    in_some_reading: Option<&'l Rung<T>>,
+    by_the_letter: Option<&'l Rung<T>>,
 }

@@ -95,6 +95,11 @@ impl Scope {
             && share_a_method
     }
 
+    /// Whether it matches in each reading in which `other`, which it precedes, does: then that one never decides.
+    pub(super) fn goes_before(&self, other: &Self) -> bool {
+        self.prefix == other.prefix && (!self.is_exact || other.is_exact)
+    }
+
     /// Who may GET may HEAD: applications answer both by the same code.
     fn takes(&self, method: &Method) -> bool {
         self.methods.is_empty()

@@ -247,6 +247,27 @@ fn a_path_on_which_readings_differ_is_refused_where_it_matters() {
     }
 }
 
+/// `/x;%2Fy/admin` is `/x/y/admin` to what decodes first, and `/x/admin` to a servlet container, which decodes last. By the
+/// letter it is neither, and whoever meets the demand of one need not meet that of the other.
+#[test]
+fn two_readings_with_two_demands_are_refused() {
+    let session = Require::Somebody(Demand { who: Who::Session, ..Demand::of_user() });
+    let rules = rules(&[
+        requires(session.clone(), below(&["/x/y/admin"])),
+        requires(user(), below(&["/x/admin", "/shop"])),
+        requires(session, by(&["GET"], below(&["/shop"]))),
+        patient(5, below(&["/z", "/z/y/a/b"])),
+        patient(9, below(&["/z/y/b"])),
+    ]);
+    for path in ["/x;%2Fy/admin", "/x;%2Fy/admin/z", "/z/y;%2Fa/b"] {
+        assert_eq!(asked(&rules, &format!("GET {path}")), Err(Ambiguous), "{path}");
+    }
+    // One of them decides wherever both match.
+    assert!(demands(&rules, "GET /shop;v=1"));
+    assert!(demands(&rules, "POST /shop;v=1"));
+    assert!(demands(&rules, "GET /x%2Fy/admin"));
+}
+
 #[test]
 fn the_same_answer_for_both_readings_is_no_reason_to_refuse() {
     let same = rules(&[patient(300, below(&["/x"])), patient(300, below(&["/x/y"]))]);
