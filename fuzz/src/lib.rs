@@ -11,6 +11,7 @@
 // A law that does not hold ends in a panic: that is how libFuzzer, and a test, learn of it.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
+pub mod carried;
 pub mod configuration;
 pub mod cookies;
 pub mod form;
@@ -19,8 +20,10 @@ pub mod host;
 pub mod htpasswd;
 pub mod json;
 pub mod path;
+pub mod proxy_protocol;
 pub mod record;
 pub mod return_to;
+pub mod rules;
 pub mod sealed;
 pub mod set_cookie;
 pub mod ticket;
@@ -50,6 +53,7 @@ macro_rules! target {
 
 /// All of them.
 pub const TARGETS: &[Target] = &[
+    target!(carried),
     target!(configuration),
     target!(cookies),
     target!(form),
@@ -58,8 +62,10 @@ pub const TARGETS: &[Target] = &[
     target!(htpasswd),
     target!(json),
     target!(path),
+    target!(proxy_protocol),
     target!(record),
     target!(return_to),
+    target!(rules),
     target!(sealed),
     target!(set_cookie),
     target!(ticket),

@@ -51,7 +51,8 @@ mod the_laws_hold_for {
     use super::{TARGETS, replay};
 
     the_laws_hold_for! {
-        configuration cookies form forwarded host htpasswd json path record return_to sealed set_cookie ticket update
+        carried configuration cookies form forwarded host htpasswd json path proxy_protocol record return_to rules sealed
+        set_cookie ticket update
     }
 }
 

@@ -8,6 +8,8 @@
 //! their own put beside it and watch the length of the cookie.
 
 mod base64url;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 
 use std::sync::Arc;
 

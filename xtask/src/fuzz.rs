@@ -19,36 +19,47 @@ const WORK: &str = "target/fuzz";
 /// What to do without being told otherwise, all targets together.
 const SECONDS: u64 = 600;
 
+/// How long an input may take, in seconds on the wall, before it is taken for one that does not end. They take milliseconds;
+/// but the run is nobody's first business, and waits for its turn where others build.
+const PATIENCE: u64 = 60;
+
 /// What was asked for.
 struct Plan {
     seconds: u64,
     targets: Vec<String>,
-    /// Whether these are all that there are, so that the page can say so.
-    is_whole: bool,
 }
 
-/// Runs the targets that are named, or all, and writes the page if it was all.
+/// Runs the targets that are named, or all, and enters each into the page.
 pub(crate) fn run(arguments: &[&str]) -> Result<(), Failed> {
-    let plan = Plan::of(arguments, &names()?)?;
+    let known = names()?;
+    let plan = Plan::of(arguments, &known)?;
+    let circumstances = report::Circumstances::now()?;
     let programs = build()?;
-    let each = Duration::from_secs(plan.seconds / plan.targets.len().max(1) as u64);
-    let mut rows = Vec::new();
+    let each = Duration::from_secs(plan.seconds.div_ceil(plan.targets.len().max(1) as u64));
+    let mut failed = Vec::new();
     for target in &plan.targets {
-        let row = Run { target, program: &programs.join(format!("fuzz-{target}")) }.run(each)?;
+        let run =
+            Run { target, program: &programs.join(format!("fuzz-{target}")), circumstances: &circumstances };
+        // What is wrong with one is no reason not to run the others.
+        let row = match run.run(each) {
+            Ok(row) => row,
+            Err(failure) => {
+                eprintln!("{failure}");
+                failed.push(target.as_str());
+                continue;
+            }
+        };
         println!("{}", row.told());
-        rows.push(row);
+        report::enter(&row, &known, &circumstances)?;
+        if row.findings > 0 {
+            failed.push(target);
+        }
     }
-    if plan.is_whole {
-        report::write(&rows, plan.seconds)?;
+    if failed.is_empty() {
+        return Ok(());
     }
-    let broken = rows.iter().filter(|row| row.findings > 0).count();
-    match broken {
-        0 => Ok(()),
-        _ => Err(Failed::because(
-            "cargo xtask fuzz",
-            format!("found inputs that break a law in {broken} targets, see fuzz/regressions"),
-        )),
-    }
+    let cause = format!("broke a law or failed in {}, see fuzz/regressions and the logs", failed.join(", "));
+    Err(Failed::because("cargo xtask fuzz", cause))
 }
 
 impl Plan {
@@ -66,9 +77,8 @@ impl Plan {
                 return Err(wrong(format!("knows no target `{argument}`, but {}", known.join(", "))));
             }
         }
-        let is_whole = targets.is_empty();
-        let targets = if is_whole { known.to_vec() } else { targets };
-        Ok(Self { seconds, targets, is_whole })
+        let targets = if targets.is_empty() { known.to_vec() } else { targets };
+        Ok(Self { seconds, targets })
     }
 }
 
@@ -122,6 +132,7 @@ fn fuzzers(folder: &Path) -> Vec<PathBuf> {
 struct Run<'a> {
     target: &'a str,
     program: &'a Path,
+    circumstances: &'a report::Circumstances,
 }
 
 impl Run<'_> {
@@ -138,13 +149,15 @@ impl Run<'_> {
                 format!("-max_total_time={}", time.as_secs().max(1)),
                 format!("-dict={WORK}/seeds/{}.dict", self.target),
                 format!("-artifact_prefix={}/", broken.display()),
-                "-timeout=10".to_owned(),
+                format!("-timeout={PATIENCE}"),
+                format!("-report_slow_units={PATIENCE}"),
                 "-rss_limit_mb=1024".to_owned(),
                 "-print_final_stats=1".to_owned(),
             ],
             &[&found, &corpus, &self.seeds(), &broken],
             &log,
         )?;
+        let took = began.elapsed();
         let findings = files(&broken).len().saturating_sub(before);
         if !result && findings == 0 {
             return Err(Failed::because(
@@ -158,7 +171,7 @@ impl Run<'_> {
             let _ = fs::remove_dir(&broken);
         }
         let text = fs::read_to_string(&log).unwrap_or_default();
-        Ok(Row::of(self.target, began.elapsed(), files(&corpus).len(), findings, &text))
+        Ok(Row::of(self.target, self.circumstances, took, files(&corpus).len(), findings, &text))
     }
 
     /// The smallest set that goes everywhere where all that was found goes takes the place of the corpus.
@@ -167,8 +180,7 @@ impl Run<'_> {
         let _ = fs::remove_dir_all(&smallest);
         make(&smallest)?;
         // How often a place is passed makes another input out of each length: places alone are enough to keep.
-        let merge =
-            ["-set_cover_merge=1", "-use_counters=0", "-max_len=4096", "-timeout=10"].map(str::to_owned);
+        let merge = ["-set_cover_merge=1", "-use_counters=0", "-max_len=4096"].map(str::to_owned);
         let from: [&Path; 4] = [&smallest, corpus, &self.seeds(), found];
         if !self.libfuzzer(&merge, &from, &self.work("merge-log"))? || files(&smallest).is_empty() {
             return Err(Failed::because(format!("fuzz-{}", self.target), "could not merge its corpus"));
@@ -218,9 +230,9 @@ mod tests {
     fn the_time_is_for_all_targets_that_are_named() {
         let known = ["path".to_owned(), "host".to_owned()];
         let plan = Plan::of(&["--seconds", "60", "host"], &known).ok().unwrap();
-        assert_eq!((plan.seconds, plan.targets, plan.is_whole), (60, vec!["host".to_owned()], false));
+        assert_eq!((plan.seconds, plan.targets), (60, vec!["host".to_owned()]));
         let plan = Plan::of(&[], &known).ok().unwrap();
-        assert_eq!((plan.seconds, plan.targets.len(), plan.is_whole), (SECONDS, 2, true));
+        assert_eq!((plan.seconds, plan.targets.len()), (SECONDS, 2));
         for wrong in [&["--seconds"][..], &["--seconds", "soon"], &["hots"]] {
             assert!(Plan::of(wrong, &known).is_err(), "{wrong:?}");
         }
