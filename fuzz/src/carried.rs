@@ -125,7 +125,7 @@ fn what_was_sealed_is_read(plain: &[u8]) {
     assert!(cookie.read(&changed).is_none(), "changed at {at}");
 
     let shown = format!("{:?}", Credential::Carried(Arc::clone(&carried)));
-    assert!(!shown.contains(&format!("{:?}", carried.secret.expose()).trim_matches(['[', ']'])));
+    assert!(!shown.contains(format!("{:?}", carried.secret.expose()).trim_matches(['[', ']'])));
     if let Some(again) = cookie.value(&Credential::Carried(Arc::clone(&carried))) {
         let Some(Credential::Carried(again)) = cookie.read(again.as_bytes()) else {
             panic!("{shown} does not open")

@@ -1,7 +1,7 @@
 //! Who the client is, behind proxies: nobody whom no trusted proxy named, and the next gateway sees the same one.
 //!
-//! The first byte of the input chooses our peer, what proxies write, and whether our connection is TLS; each further line
-//! is a header, `name: value`.
+//! The first byte of the input chooses our peer and how its address is spelled, what proxies write, and whether our
+//! connection is TLS; each further line is a header, `name: value`.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -19,6 +19,7 @@ const SEEN_BY_THE_NEXT: usize = 60;
 /// Inputs to begin with.
 pub const SEEDS: &[&[u8]] = &[
     b"\0\nHost: shop.example\nX-Forwarded-For: 192.0.2.1, 10.0.0.2\nX-Forwarded-Proto: https\nX-Forwarded-Host: a.example",
+    b"\x08\nX-Forwarded-For: 192.0.2.1",
     b"\x01\nX-Forwarded-For: 6.6.6.6",
     b"\x02\nForwarded: for=\"[2001:db8::1]:4711\";proto=https;host=\"shop.example:8443\", for=10.0.0.3",
     b"\x02\nForwarded: for=unknown;for=6.6.6.6\nForwarded: for=\"_hidden\", for=10.0.0.1;by=x",
@@ -56,12 +57,15 @@ pub const WORDS: &[&[u8]] = &[
 pub fn check(bytes: &[u8]) {
     let Some((choice, rest)) = bytes.split_first() else { return };
     let before = headers(rest);
-    let peer: IpAddr = if choice & 1 == 0 { [10, 0, 0, 9].into() } else { [203, 0, 113, 1].into() };
+    let peer: Ipv4Addr = if choice & 1 == 0 { [10, 0, 0, 9].into() } else { [203, 0, 113, 1].into() };
     let writes = if choice & 2 == 0 { Writes::XForwarded } else { Writes::Forwarded };
     let secure = choice & 4 != 0;
     let trust = Trust::new(["10.0.0.0/8".parse().expect("a network")], writes);
 
-    let client = trust.client(&before, peer, secure);
+    // A socket for both families says the same of both, and so may a proxy by the PROXY protocol.
+    let as_ipv6 = if choice & 8 == 0 { peer.into() } else { peer.to_ipv6_mapped().into() };
+    let client = trust.client(&before, as_ipv6, secure);
+    let peer = peer.into();
     only_trusted_proxies_are_believed(&trust, &client, &before, peer, secure);
 
     let mut after = before.clone();

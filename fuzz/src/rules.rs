@@ -30,6 +30,7 @@ pub const SEEDS: &[&[u8]] = &[
     b"GET /a/b;v=1\nbelow /a - 300\nbelow /a/b - 300\nexact /a/b - 300",
     b"POST /shop;v=1\nbelow /shop - user\nbelow /shop GET session",
     b"OPTIONS *\nrequire /\nbelow / - 5",
+    b"GET *\nrequire /",
     b"GET /%61/..//b%5Cc\nexact /b/c - user direct\nbelow /b - session handoff",
     b"GET /admin/public;/y\nbelow /admin - user\nbelow /admin/public - nobody\nbelow /admin%2Fpublic - 7",
     b"GET /include\ninclude /a/b\nexclude /a\nrequire /a/b\nexempt /a/b/",

@@ -112,6 +112,10 @@ impl Map {
             Explanation { path: None, verdict, routes: Vec::new(), reasons: Reasons::new() };
         let (Ok(path), Ok(host)) = (path, host) else { return explanation };
         explanation.path = Some(path.to_string());
+        // `*` is a path, and for no method but OPTIONS.
+        if matches!(decided, Err(Refusal::Head(_))) {
+            return explanation;
+        }
         // Where the rules of an application refuse it, that application was chosen all the same.
         let chosen = chosen.or_else(|| self.router.route(host.as_ref(), &path).ok().flatten());
         let mut is_free = true;
