@@ -158,7 +158,7 @@ impl Service {
     ) -> Response<Outbound> {
         let Course { target: application, decision, .. } = course;
         if let (Some(login), Some(page)) = (&sessions.login, decision.own_page) {
-            return self.own_page(passing, application, sessions, login, page).await;
+            return Box::pin(self.own_page(passing, application, sessions, login, page)).await;
         }
         let is_handed = decision.is_handed;
         let mut visit = if is_handed || decision.demand.is_some() {
@@ -195,7 +195,7 @@ impl Service {
                         // Who may not have it does not get it; nor do they from somebody's cache.
                         caching::make_safe(response.headers_mut(), Audience::Person);
                         if let Some(successor) = visit.successor()
-                            && let Some(cookie) = self.refreshed(&successor, sessions).await
+                            && let Some(cookie) = Box::pin(self.refreshed(&successor, sessions)).await
                         {
                             response.headers_mut().append(SET_COOKIE, cookie);
                         }
@@ -234,7 +234,12 @@ impl Service {
         };
         let is_over = visit.is_over;
         let is_logged_in = visit.principal().is_some();
-        let effect = match self.update(course.target, visit, updates).await {
+        let settled = if updates.is_empty() && visit.told == 0 {
+            Ok(Effect::None)
+        } else {
+            Box::pin(self.update(course.target, visit, updates)).await
+        };
+        let effect = match settled {
             Ok(effect) => effect,
             Err(error) => {
                 let detail = "The application has answered, but what it changed in your session could not be \
@@ -246,7 +251,7 @@ impl Service {
         let change = match effect {
             Effect::Set(credential) => {
                 // Storage that cannot say is no reason to keep it from the visitor.
-                let latest = self.latest(&credential, sessions).await.unwrap_or(Some(credential));
+                let latest = Box::pin(self.latest(&credential, sessions)).await.unwrap_or(Some(credential));
                 latest.and_then(|latest| {
                     let cookie = sessions.set(&latest)?;
                     Some(if is_same(&latest) { Change::Refresh(cookie) } else { Change::Set(cookie) })
@@ -255,7 +260,7 @@ impl Service {
             Effect::Delete => Some(Change::Delete),
             Effect::Emptied => asked.may_delete().then_some(Change::Delete),
             Effect::None => match successor {
-                Some(successor) => self.refreshed(&successor, sessions).await.map(Change::Refresh),
+                Some(successor) => Box::pin(self.refreshed(&successor, sessions)).await.map(Change::Refresh),
                 None if is_over && asked.may_delete() => Some(Change::Delete),
                 None => None,
             },
@@ -304,9 +309,6 @@ impl Service {
         visit: Visit,
         updates: Vec<HeaderValue>,
     ) -> Result<Effect, Unavailable> {
-        if updates.is_empty() && visit.told == 0 {
-            return Ok(Effect::None);
-        }
         let (service, application) = (Arc::clone(self), Arc::clone(application));
         self.undisturbed(async move {
             let Some(sessions) = &application.sessions else { return Ok(Effect::None) };

@@ -10,7 +10,7 @@
 //! to, and is not asked again. Everything else is told to the visitor: an application may have done what it was asked to.
 //! Nothing is sent again for a visitor who has left, nor more than `retries` times, nor later than `retry_timeout`.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -112,10 +112,9 @@ impl Upstream {
         let answering = async move {
             let (upstream, upload, began) =
                 (Arc::clone(&sending.upstream), Arc::clone(&sending.upload), sending.began);
-            let answer = sending.answer(request);
             let answer = match followed {
-                None => answer.await,
-                Some(followed) => followed.answer(answer).await,
+                None => sending.answer(request).await,
+                Some(followed) => Box::pin(followed.answer(sending.answer(request))).await,
             };
             let waited = began.elapsed();
             upstream.durations.observe(waited);
@@ -251,7 +250,7 @@ impl Sending {
                 request.body_mut().keep();
             }
             let longest = self.response_timeout;
-            let sending = connection.send(request, self.host.as_ref(), &server);
+            let sending = pin!(connection.send(request, self.host.as_ref(), &server));
             let mut error = match within(longest, &self.upload, sending).await {
                 Ok(Ok(answer)) => {
                     if has_body && connection.is_http2() {
@@ -298,7 +297,8 @@ impl Sending {
         let kept = if self.needs_new { None } else { server.kept(self.http2, Instant::now()) };
         match kept {
             Some(kept) => Ok(kept),
-            None => server.connect(self.http2).await,
+            // Apart, for it is rare and large: what every request carries along is copied and cleared for every request.
+            None => Box::pin(server.connect(self.http2)).await,
         }
     }
 
@@ -349,9 +349,8 @@ fn copy(request: &Request<Inbound>, upload: &Arc<Upload>) -> Request<Inbound> {
 async fn within<T>(
     longest: Duration,
     upload: &Upload,
-    answer: impl Future<Output = T>,
+    mut answer: Pin<&mut impl Future<Output = T>>,
 ) -> Result<T, UpstreamError> {
-    let mut answer = std::pin::pin!(answer);
     loop {
         let steps = upload.steps();
         if let Ok(answer) = timeout(longest, answer.as_mut()).await {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::header::{CONNECTION, HOST};
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Request, Response, Uri, Version};
@@ -54,21 +55,21 @@ impl Drop for Stream {
 
 impl Connection {
     /// Sends a request. `host` is what the visitor asked for, if the application is to see that.
-    pub(crate) async fn send(
+    pub(crate) fn send(
         &mut self,
         mut request: Request<Inbound>,
         host: Option<&HeaderValue>,
         server: &Server,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Inbound>>> {
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Inbound>>>> + use<> {
         match &mut self.sender {
             Sender::Http1(sender, heard) => {
                 address_http1(&mut request, host, server);
                 heard.nothing_yet();
-                sender.try_send_request(request).await
+                sender.try_send_request(request).left_future()
             }
             Sender::Http2 { sender, .. } => {
                 address_http2(&mut request, host, server);
-                sender.try_send_request(request).await
+                sender.try_send_request(request).right_future()
             }
         }
     }
