@@ -44,18 +44,30 @@ const MAX_KEPT_PIECES: usize = 16;
 /// The body of a request on its way to an application: bounded in bytes and patience, without trailers.
 #[derive(Debug)]
 pub(crate) struct Inbound {
-    /// `None` of a request that is sent again.
-    body: Option<Incoming>,
-    /// What is sent again, in the place of a body.
-    again: VecDeque<Bytes>,
+    /// `None` if there is no body, as with most requests.
+    flow: Option<Box<Flow>>,
+    upload: Arc<Upload>,
+}
+
+/// A body that comes.
+#[derive(Debug)]
+struct Flow {
+    source: Origin,
     /// Whether what is read is kept.
     keeps: bool,
     patience: Patience,
     received: u64,
     max_bytes: Option<u64>,
-    upload: Arc<Upload>,
     /// Until all of it is read, or nobody reads it any more.
     receiving: Option<Receiving>,
+}
+
+/// Where a body comes from.
+#[derive(Debug)]
+enum Origin {
+    Client(Incoming),
+    /// It was kept, and is sent again.
+    Kept(VecDeque<Bytes>),
 }
 
 /// How far a request has come: its body, and for how long the application was waited for.
@@ -138,63 +150,61 @@ impl Upload {
 impl Inbound {
     pub(crate) fn new(body: Incoming, limits: &Limits, phase: &Arc<Phase>) -> Self {
         let is_empty = body.is_end_stream();
-        let upload = Upload { has_ended: is_empty.into(), ..Upload::default() };
-        let receiving = if is_empty {
+        let upload = Arc::new(Upload { has_ended: is_empty.into(), ..Upload::default() });
+        if is_empty {
             phase.receives_nothing();
-            None
-        } else {
-            Some(phase.receive())
-        };
-        Self {
-            body: Some(body),
-            again: VecDeque::new(),
+            return Self { flow: None, upload };
+        }
+        let flow = Flow {
+            source: Origin::Client(body),
             keeps: false,
-            receiving,
+            receiving: Some(phase.receive()),
             patience: Patience::new(limits.body_timeout),
             received: 0,
             max_bytes: limits.max_body_bytes,
-            upload: Arc::new(upload),
-        }
+        };
+        Self { flow: Some(Box::new(flow)), upload }
     }
 
     /// Other bounds for a body of which nothing was read yet, where a rule has some.
     pub(crate) fn bound(&mut self, timeout: Option<Duration>, max_bytes: Option<Option<u64>>) {
+        let Some(flow) = &mut self.flow else { return };
         if let Some(timeout) = timeout {
-            self.patience = Patience::new(timeout);
+            flow.patience = Patience::new(timeout);
         }
         if let Some(max_bytes) = max_bytes {
-            self.max_bytes = max_bytes;
+            flow.max_bytes = max_bytes;
         }
     }
 
     /// The body of a request that has none, once more.
     pub(crate) fn nothing(upload: &Arc<Upload>) -> Self {
-        Self {
-            body: None,
-            again: VecDeque::new(),
-            keeps: false,
-            receiving: None,
-            patience: Patience::new(Duration::ZERO),
-            received: 0,
-            max_bytes: None,
-            upload: Arc::clone(upload),
-        }
+        Self { flow: None, upload: Arc::clone(upload) }
     }
 
     /// Keeps what will be read: see [`Inbound::again`].
     pub(crate) fn keep(&mut self) {
-        if self.body.is_some() && self.received == 0 {
+        if let Some(flow) = &mut self.flow
+            && matches!(flow.source, Origin::Client(_))
+            && flow.received == 0
+        {
             *self.upload.kept.lock() = Some(VecDeque::new());
-            self.keeps = true;
+            flow.keeps = true;
         }
     }
 
     /// A body of which all was read and kept, once more.
     pub(crate) fn again(upload: &Arc<Upload>) -> Option<Self> {
         let kept = upload.kept.lock().clone().filter(|_| upload.has_ended())?;
-        let mut again = Self::nothing(upload);
-        again.again = kept;
-        Some(again)
+        let flow = Flow {
+            source: Origin::Kept(kept),
+            keeps: false,
+            receiving: None,
+            patience: Patience::new(Duration::ZERO),
+            received: 0,
+            max_bytes: None,
+        };
+        Some(Self { flow: Some(Box::new(flow)), upload: Arc::clone(upload) })
     }
 
     /// Whether there is none.
@@ -209,7 +219,8 @@ impl Inbound {
 
     /// Whether the client itself says that it will be too large.
     pub(crate) fn announces_too_much(&self) -> Option<InboundError> {
-        self.max_bytes.filter(|max| self.size_hint().lower() > *max).map(InboundError::TooLarge)
+        let max = self.flow.as_ref()?.max_bytes?;
+        (self.size_hint().lower() > max).then_some(InboundError::TooLarge(max))
     }
 }
 
@@ -229,10 +240,14 @@ impl HttpBody for Inbound {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, InboundError>>> {
-        let this = &mut *self;
-        let Some(body) = &mut this.body else {
-            this.upload.step();
-            return Poll::Ready(this.again.pop_front().map(|piece| Ok(Frame::data(piece))));
+        let Self { flow, upload } = &mut *self;
+        let Some(flow) = flow else { return Poll::Ready(None) };
+        let body = match &mut flow.source {
+            Origin::Client(body) => body,
+            Origin::Kept(kept) => {
+                upload.step();
+                return Poll::Ready(kept.pop_front().map(|piece| Ok(Frame::data(piece))));
+            }
         };
         loop {
             let frame = match Pin::new(&mut *body).poll_frame(cx) {
@@ -241,42 +256,50 @@ impl HttpBody for Inbound {
                     return Poll::Ready(Some(Err(InboundError::Broken(error.to_string().into()))));
                 }
                 Poll::Ready(None) => {
-                    end(&this.upload, &mut this.receiving);
+                    end(upload, &mut flow.receiving);
                     return Poll::Ready(None);
                 }
                 Poll::Pending => {
-                    this.upload.awaits_client.store(true, Ordering::Relaxed);
-                    ready!(this.patience.poll_exhausted(cx));
+                    upload.awaits_client.store(true, Ordering::Relaxed);
+                    ready!(flow.patience.poll_exhausted(cx));
                     return Poll::Ready(Some(Err(InboundError::TooSlow)));
                 }
             };
             // Trailers are dropped: an application would read them as headers that nobody has looked at.
             let Some(data) = frame.data_ref() else { continue };
-            this.patience.progress(data.len());
-            this.upload.step();
-            this.received = this.received.saturating_add(data.len() as u64);
-            if let Some(max) = this.max_bytes
-                && this.received > max
+            flow.patience.progress(data.len());
+            upload.step();
+            flow.received = flow.received.saturating_add(data.len() as u64);
+            if let Some(max) = flow.max_bytes
+                && flow.received > max
             {
                 return Poll::Ready(Some(Err(InboundError::TooLarge(max))));
             }
-            if this.keeps {
-                this.upload.keep(data);
+            if flow.keeps {
+                upload.keep(data);
             }
             if body.is_end_stream() {
-                end(&this.upload, &mut this.receiving);
+                end(upload, &mut flow.receiving);
             }
             return Poll::Ready(Some(Ok(frame)));
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().map_or(self.again.is_empty(), HttpBody::is_end_stream)
+        self.flow.as_ref().is_none_or(|flow| match &flow.source {
+            Origin::Client(body) => body.is_end_stream(),
+            Origin::Kept(kept) => kept.is_empty(),
+        })
     }
 
     fn size_hint(&self) -> SizeHint {
-        let again = || self.again.iter().fold(0, |sum: u64, piece| sum.saturating_add(piece.len() as u64));
-        self.body.as_ref().map_or_else(|| SizeHint::with_exact(again()), HttpBody::size_hint)
+        match self.flow.as_ref().map(|flow| &flow.source) {
+            None => SizeHint::with_exact(0),
+            Some(Origin::Client(body)) => body.size_hint(),
+            Some(Origin::Kept(kept)) => SizeHint::with_exact(
+                kept.iter().fold(0, |sum: u64, piece| sum.saturating_add(piece.len() as u64)),
+            ),
+        }
     }
 }
 

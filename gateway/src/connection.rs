@@ -110,7 +110,10 @@ impl<S> Connection<S> {
             doing => doing,
         };
         if doing != self.seen.doing || requests != self.seen.requests {
-            self.seen = Seen { doing, requests, since: Instant::now() };
+            // While something is served nobody asks since when: the time costs a call, and there are three a request.
+            let is_timed = !matches!(doing, Doing::Serving | Doing::Tunnel);
+            let since = if is_timed { Instant::now() } else { self.seen.since };
+            self.seen = Seen { doing, requests, since };
         }
     }
 

@@ -53,7 +53,7 @@ pub(crate) struct Exchange {
     pub(crate) client: Option<IpAddr>,
 }
 
-/// A request on its way to an application.
+/// A request on its way to an application. It is handed on in a box, from step to step.
 pub(crate) struct Passing {
     pub(crate) parts: Parts,
     pub(crate) body: Inbound,
@@ -128,7 +128,7 @@ impl Service {
             // From here on it is our own word.
             parts.headers.insert(TE, HeaderValue::from_static("trailers"));
         }
-        let passing = Passing { parts, body, client, upgrade };
+        let passing = Box::new(Passing { parts, body, client, upgrade });
         exchange.response = match &application.sessions {
             None => self.pass(passing, &course).await,
             Some(sessions) => self.with_session(passing, &course, sessions, &mut exchange.handle).await,
@@ -137,7 +137,7 @@ impl Service {
     }
 
     /// Plain proxying.
-    async fn pass(self: &Arc<Self>, passing: Passing, course: &Course<'_>) -> Response<Outbound> {
+    async fn pass(self: &Arc<Self>, passing: Box<Passing>, course: &Course<'_>) -> Response<Outbound> {
         let asked = Asked::of(&passing.parts.headers);
         match self.ask(passing, course) {
             Ok((answer, upgrade)) => match answer.await {
@@ -151,14 +151,14 @@ impl Service {
     /// Proxying with a session.
     async fn with_session(
         self: &Arc<Self>,
-        mut passing: Passing,
+        mut passing: Box<Passing>,
         course: &Course<'_>,
         sessions: &Sessions,
         handle: &mut Option<Handle>,
     ) -> Response<Outbound> {
         let Course { target: application, decision, .. } = course;
         if let (Some(login), Some(page)) = (&sessions.login, decision.own_page) {
-            return Box::pin(self.own_page(passing, application, sessions, login, page)).await;
+            return Box::pin(self.own_page(*passing, application, sessions, login, page)).await;
         }
         let is_handed = decision.is_handed;
         let mut visit = if is_handed || decision.demand.is_some() {
@@ -334,11 +334,11 @@ impl Service {
     /// Sends the request on as the application gets it.
     fn ask(
         &self,
-        passing: Passing,
+        passing: Box<Passing>,
         course: &Course<'_>,
     ) -> Result<(Answer, Option<OnUpgrade>), Fault<'static>> {
         let Course { target: application, path, decision } = course;
-        let Passing { mut parts, body, client, upgrade } = passing;
+        let Passing { mut parts, body, client, upgrade } = *passing;
         decision.change_request(&mut parts.headers);
         application.cookies.hide(&mut parts.headers);
         application.trust.forward(&client, &mut parts.headers);

@@ -12,7 +12,7 @@
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::header::{HOST, UPGRADE};
@@ -98,31 +98,23 @@ impl Upstream {
     ) -> Answer {
         let followed = request.extensions_mut().remove::<Followed>();
         let upload = Arc::clone(request.body().upload());
+        let began = Instant::now();
         let sending = Sending {
             upstream: Arc::clone(self),
             host: request.headers().get(HOST).cloned(),
             http2: !request.headers().contains_key(UPGRADE),
             upload: Arc::clone(&upload),
             response_timeout: response_timeout.unwrap_or(self.settings.response_timeout),
-            began: Instant::now(),
+            began,
             again: 0,
             asked: 0,
             needs_new: false,
         };
-        let answering = async move {
-            let (upstream, upload, began) =
-                (Arc::clone(&sending.upstream), Arc::clone(&sending.upload), sending.began);
-            let answer = match followed {
-                None => sending.answer(request).await,
-                Some(followed) => Box::pin(followed.answer(sending.answer(request))).await,
-            };
-            let waited = began.elapsed();
-            upstream.durations.observe(waited);
-            // Whoever counts the request takes it off what we took ourselves.
-            upload.wait(waited);
-            answer
+        let answering: Pin<Box<dyn Future<Output = _> + Send>> = match followed {
+            None => Box::pin(sending.answer(request)),
+            Some(followed) => Box::pin(followed.answer(sending.answer(request))),
         };
-        Answer { answering: Box::pin(answering), upload }
+        Answer { answering, upstream: Arc::clone(self), upload, began }
     }
 
     /// The server to ask next, of those that were not: of two that are drawn by weight, the one that has less to do. If
@@ -186,7 +178,9 @@ struct Chosen {
 /// An answer on its way: its head, with the body still to come.
 pub(crate) struct Answer {
     answering: Pin<Box<dyn Future<Output = Result<Response<Download>, UpstreamError>> + Send>>,
+    upstream: Arc<Upstream>,
     upload: Arc<Upload>,
+    began: Instant,
 }
 
 impl Answer {
@@ -200,7 +194,12 @@ impl Future for Answer {
     type Output = Result<Response<Download>, UpstreamError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.answering.as_mut().poll(cx)
+        let answer = ready!(self.answering.as_mut().poll(cx));
+        let waited = self.began.elapsed();
+        self.upstream.durations.observe(waited);
+        // Whoever counts the request takes it off what we took ourselves.
+        self.upload.wait(waited);
+        Poll::Ready(answer)
     }
 }
 
