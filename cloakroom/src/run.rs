@@ -251,6 +251,9 @@ async fn open_storage(
             let engine = HandOver::open(id, &folder, claim, clock).await.into_diagnostic()?;
             (engine.storage(), Some(engine))
         }
+        Some(Engine::Sql(settings)) => {
+            (engines::sql::open(id, settings, clock).await.into_diagnostic()?, None)
+        }
     };
     let engine: Arc<dyn Storage> = match storage.and_then(|storage| storage.seal) {
         Some(plain) => Arc::new(Sealed::new(engine, Arc::clone(keys), plain)),

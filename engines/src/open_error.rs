@@ -86,6 +86,16 @@ pub enum Problem {
         /// The schema that this build needs.
         known: i64,
     },
+    /// A database on a server cannot be used.
+    #[error("{place}: {problem}; {cure}")]
+    Database {
+        /// Which database, without a password.
+        place: String,
+        /// What stands in the way.
+        problem: String,
+        /// What to do.
+        cure: String,
+    },
     /// Anything else.
     #[error("{}: {cause}", path.display())]
     Failed {
@@ -94,4 +104,15 @@ pub enum Problem {
         /// What the database library said.
         cause: BoxError,
     },
+}
+
+impl Problem {
+    /// A database on a server cannot be used.
+    pub(crate) fn database(
+        place: impl Into<String>,
+        problem: impl Into<String>,
+        cure: impl Into<String>,
+    ) -> Self {
+        Self::Database { place: place.into(), problem: problem.into(), cure: cure.into() }
+    }
 }

@@ -1,7 +1,57 @@
 //! Records in SQL databases.
 //!
-//! One table holds a row for each key, a live record or what an ended one left; a row beside it keeps the versions
+//! One table holds a row for each key, a live record or what an ended one left; something beside it keeps the versions
 //! growing. What differs from one database to the next lies in a folder for it: its schema, its statements, how it is
-//! reached, and how writers come together. SQLite is the first.
+//! reached, and how writers come together. What database servers have in common lies in [`server`].
+//!
+//! [`sqlite`] is a file of this machine. PostgreSQL is a server that several nodes share: [`open`] opens whatever the URL
+//! names.
 
+mod address;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod row;
+#[cfg(feature = "postgres")]
+mod server;
 pub mod sqlite;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use session::Clock;
+use storage::Storage;
+
+pub use self::address::{Address, AddressError, Product};
+use crate::OpenError;
+
+/// Where a database is, and how it is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Which database.
+    pub address: Address,
+    /// A file whose first line is the password. It is read whenever a connection is opened, so a new password needs no
+    /// restart.
+    pub password_file: Option<PathBuf>,
+    /// Certificates of the authorities that the server's certificate must come from; none: those of the public web.
+    pub ca_file: Option<PathBuf>,
+    /// How many connections there may be at most, beside the one that hears of changes.
+    pub max_connections: u32,
+    /// How long the opening of a connection may take.
+    pub connect_timeout: Duration,
+}
+
+/// Opens the records in a database for the storage service `id`, and makes the tables if they are not there. Must be
+/// called within a tokio runtime.
+pub async fn open(
+    id: &str,
+    settings: &Settings,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn Storage>, OpenError> {
+    let storage: Arc<str> = id.into();
+    let opened = match settings.address.product() {
+        #[cfg(feature = "postgres")]
+        Product::Postgres => server::open::<postgres::Postgres>(&storage, settings, clock).await,
+    };
+    opened.map_err(|problem| OpenError { storage, problem })
+}

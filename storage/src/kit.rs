@@ -119,8 +119,11 @@ pub fn burial(until: Option<Millis>) -> Burial {
 #[macro_export]
 macro_rules! conformance_tests {
     ($make:expr) => {
+        $crate::conformance_tests!(@list tests $make);
+    };
+    (@list $how:ident $make:expr) => {
         $crate::conformance_tests! {
-            @tests $make;
+            @$how $make;
             a_record_is_created_once
             a_record_is_read_as_it_was_written
             an_update_needs_the_version_that_is_there
@@ -162,6 +165,24 @@ macro_rules! conformance_tests {
                 $crate::kit::$check(&$crate::kit::Subject::new(storage, clock)).await;
             }
         )*
+    };
+    (@in_turn $make:expr; $($check:ident)*) => {
+        $(
+            // Says which check it was when one fails.
+            ::std::eprintln!("{}", ::std::stringify!($check));
+            let clock = ::std::sync::Arc::new($crate::kit::manual_clock());
+            let (storage, _guard) = ($make)(::std::sync::Arc::clone(&clock) as $crate::kit::AnyClock).await;
+            ::std::boxed::Box::pin($crate::kit::$check(&$crate::kit::Subject::new(storage, clock))).await;
+        )*
+    };
+}
+
+/// Runs each check of the [`kit`](crate::kit) in turn, within an `async fn`: for engines on a server that takes long to
+/// start. Otherwise like [`conformance_tests!`].
+#[macro_export]
+macro_rules! conformance_in_turn {
+    ($make:expr) => {
+        $crate::conformance_tests!(@list in_turn $make);
     };
 }
 

@@ -74,6 +74,14 @@ impl Publisher {
         }
     }
 
+    /// Tells all listeners that notices were lost.
+    pub fn interrupt(&self) {
+        self.position.fetch_add(1, Ordering::SeqCst);
+        if self.sender.receiver_count() > 0 {
+            let _ = self.sender.send(Notice::Gap);
+        }
+    }
+
     /// The stream from now on. Nothing is kept, so a listener who was elsewhere begins with a gap.
     #[must_use]
     pub fn subscribe(&self, from: Option<Position>) -> Changes {

@@ -28,6 +28,8 @@ const NEEDED: [(&str, &str); 17] = [
     ("openssl", "openssl"),
     ("prometheus", "promtool"),
     ("sqlite3", "sqlite3"),
+    // Its programs are in a directory of their version.
+    ("postgresql", "/usr/share/doc/postgresql"),
     ("redis-server", "redis-server"),
     ("libaprutil1-dbd-sqlite3", "/usr/lib/x86_64-linux-gnu/apr-util-1/apr_dbd_sqlite3.so"),
 ];

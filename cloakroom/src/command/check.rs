@@ -86,9 +86,10 @@ fn summary(configuration: &Configuration) -> String {
     }
     let _ = writeln!(lines, "  session server  http://{}", listen.server);
     for storage in &configuration.storage {
-        let engine = match storage.engine {
-            Engine::Memory { .. } => "in this process's memory, lost when it ends",
-            Engine::Embedded => "embedded, in the data directory",
+        let engine = match &storage.engine {
+            Engine::Memory { .. } => "in this process's memory, lost when it ends".to_owned(),
+            Engine::Embedded => "embedded, in the data directory".to_owned(),
+            Engine::Sql(settings) => format!("in {}", settings.address),
         };
         let sealed = match storage.seal {
             Some(Plain::Refused) => ", sealed",

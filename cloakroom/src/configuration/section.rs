@@ -211,6 +211,11 @@ impl<'d> Section<'d> {
         self.find(name).is_some()
     }
 
+    /// Whether something in here is not built yet: what belongs to it is not worth a word.
+    pub(crate) const fn is_excused(&self) -> bool {
+        self.excused
+    }
+
     /// Where the key stands, or else the section.
     pub(crate) fn place(&self, name: &str) -> Place {
         self.find(name).map_or_else(|| self.place.clone(), |(_, value)| self.inside(value))

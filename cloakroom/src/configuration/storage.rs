@@ -1,5 +1,7 @@
 //! Where sessions are kept: storage services, the session cache above them, and the keys that seal.
 
+mod sql;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -37,17 +39,20 @@ pub enum Engine {
     },
     /// A database of our own in the data directory.
     Embedded,
+    /// A database that other nodes may share.
+    Sql(engines::sql::Settings),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum EngineName {
     Memory,
     Embedded,
+    Sql,
 }
 
 const ENGINE: Choice<EngineName> = Choice {
-    words: &[("memory", EngineName::Memory), ("embedded", EngineName::Embedded)],
-    later: &["sql", "redis", "memcached", "files", "remote"],
+    words: &[("memory", EngineName::Memory), ("embedded", EngineName::Embedded), ("sql", EngineName::Sql)],
+    later: &["redis", "memcached", "files", "remote"],
 };
 
 impl Storage {
@@ -69,7 +74,7 @@ impl Storage {
             &ENGINE,
             EngineName::Embedded,
             "`embedded`: a database of our own in `data_dir`; `memory`: this process's memory, and everybody is logged out when \
-             it ends.",
+             it ends; `sql`: PostgreSQL, which several nodes can share.",
         );
         let max_bytes = section.value(
             "max_bytes",
@@ -77,6 +82,7 @@ impl Storage {
             256 * MIB,
             "Of the engine `memory`: how much it may hold. When it is full, no session is opened.",
         );
+        let sql = sql::Keys::read(section);
         let seal = section.value(
             "seal",
             &Switch,
@@ -106,17 +112,23 @@ impl Storage {
         } else {
             storage::Plain::Refused
         });
-        section.later(&["url", "servers", "path", "lock_path", "format"], "other engines");
+        section.later(&["servers", "path", "lock_path", "format"], "other engines");
+        if engine != EngineName::Memory {
+            section.without_effect(&["max_bytes"]);
+            if section.given("max_bytes") {
+                let message =
+                    "`max_bytes` belongs to the engine `memory`; the others are bounded by their disks";
+                section.wrong("max_bytes", message, "remove it, or say `engine = \"memory\"`");
+            }
+        }
+        if engine != EngineName::Sql {
+            sql.refuse(section);
+        }
         let engine = match engine {
             EngineName::Memory => Engine::Memory { max_bytes },
-            EngineName::Embedded => {
-                section.without_effect(&["max_bytes"]);
-                if section.given("max_bytes") {
-                    let message = "`max_bytes` belongs to the engine `memory`; the engine `embedded` is bounded by its disk";
-                    section.wrong("max_bytes", message, "remove it, or say `engine = \"memory\"`");
-                }
-                Engine::Embedded
-            }
+            EngineName::Embedded => Engine::Embedded,
+            // What is wrong was noted; nothing is used then.
+            EngineName::Sql => sql.engine(section).unwrap_or(Engine::Embedded),
         };
         (Self { id, engine, seal }, section.place("id"))
     }

@@ -15,7 +15,6 @@ mod open;
 mod queue;
 mod read;
 mod readers;
-mod row;
 mod schema;
 mod statements;
 #[cfg(test)]

@@ -185,6 +185,50 @@ fn storage_is_named_by_an_id_that_there_is() {
 }
 
 #[test]
+fn a_database_is_named_by_a_url_without_its_password() {
+    let sql = |rest: &str| format!("[[storage]]\nid = \"d\"\nengine = \"sql\"\n{rest}");
+    let problem = mistake(&sql(""));
+    assert_eq!((problem.line, problem.message.as_str()), (3, "the engine `sql` needs a `url`"));
+    for secret in ["postgres://c:hush@h/d", "postgres://c@h/d?password=hush", "postgres:/c:hush@h:x/d"] {
+        let problem = mistake(&sql(&format!("url = \"{secret}\"")));
+        assert_eq!(problem.message, "`url` holds a password");
+        assert!(problem.cure.contains("`password_file`"), "{}", problem.cure);
+        assert!(!shown(&[problem]).contains("hush"));
+    }
+    for (url, wrong) in [
+        ("db.example", "is no URL"),
+        ("oracle://c@h/d", "names no database that this build knows (`oracle`)"),
+        ("postgres://c@h", "names no database"),
+        ("postgres://h/d", "names no user"),
+    ] {
+        let problem = mistake(&sql(&format!("url = \"{url}\"")));
+        assert_eq!((problem.line, problem.column), (4, 8));
+        assert!(problem.message.contains(wrong), "{}", problem.message);
+    }
+    let problem = mistake("[[storage]]\nid = \"d\"\nurl = \"postgres://c@h/d\"");
+    assert_eq!(
+        shown(&[problem]),
+        "cloakroom.toml:3:8: `url` belongs to the engine `sql` -> remove it, or say `engine = \"sql\"`"
+    );
+}
+
+#[test]
+fn a_database_that_is_not_verified_is_warned_of_unless_it_is_here() {
+    let warnings = |url: &str| {
+        let text = format!("[[storage]]\nid = \"d\"\nengine = \"sql\"\nurl = \"{url}\"");
+        parse(&text).unwrap().warnings.len()
+    };
+    for url in
+        ["postgres://c@h/d", "postgres://c@h/d?sslmode=verify-ca", "postgres://c@127.0.0.1/d?sslmode=disable"]
+    {
+        assert_eq!(warnings(url), 0, "{url}");
+    }
+    for mode in ["disable", "prefer", "require"] {
+        assert_eq!(warnings(&format!("postgres://c@h/d?sslmode={mode}")), 1, "{mode}");
+    }
+}
+
+#[test]
 fn one_of_the_keys_is_active() {
     let problem = mistake("[[keys]]\nid = \"a\"\nfile = \"a.key\"\nstate = \"retiring\"");
     assert_eq!((problem.line, problem.column), (4, 10));

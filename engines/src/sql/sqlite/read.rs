@@ -6,8 +6,8 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, query};
 use storage::{Key, Listed, Page, Read, Scan, Scanned, Version};
 
+use super::super::row::{self, Slot, signed};
 use super::readers::Reader;
-use super::row::{self, Slot, signed};
 use super::statements::{LIST, READ, SCAN};
 
 /// After so many bytes of values a page of a scan ends, whatever its budget.

@@ -8,7 +8,7 @@ use sqlx::query;
 use sqlx::sqlite::SqliteConnection;
 use storage::Version;
 
-use super::row::{signed, unsigned};
+use super::super::row::{signed, unsigned};
 use super::statements::{CEILING, RAISE_CEILING};
 
 /// How many versions a start may leave unused.

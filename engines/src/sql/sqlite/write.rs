@@ -10,8 +10,8 @@ use storage::{
     Update, Version, Was,
 };
 
+use super::super::row::{Slot, signed};
 use super::queue::{Answer, Work};
-use super::row::{Slot, signed};
 use super::statements::{
     BURY, CREATE, PROLONG, READ, READ_WITHOUT_VALUE, REAP, REMOVE, TOUCH, UPDATE, UPDATE_WITH_TIMES,
 };

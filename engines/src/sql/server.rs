@@ -1,0 +1,277 @@
+//! What the engines on database servers have in common: connections, tries, and what their failures mean.
+//!
+//! ```text
+//! operation -> Request -> a connection of the pool -> the backend's statements -> Reply -> answer
+//!                              ^                            |
+//!                              +---- another try <----------+ two transactions in each other's way, or a connection
+//!                                                             that turned out to be dead
+//! ```
+//!
+//! A try that comes after one of unknown fate presents the same write id, and so recognises its own success.
+
+mod backend;
+mod fault;
+mod pool;
+mod stream;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use session::{Clock, Millis};
+use storage::{
+    Applied, Batch, Burial, Bury, Capabilities, Changes, Create, Key, NewRecord, NewValue, Operation,
+    Outcome, Page, Position, Read, Scan, Storage, Times, Touch, Unavailable, Update, Version,
+};
+use tokio::time::{sleep, timeout};
+
+pub(super) use self::backend::{Backend, Connect, Listener, Notices, Reply, Request, write_cursor};
+pub(super) use self::fault::{Fault, Nature};
+use self::pool::Pool;
+use self::stream::Stream;
+use super::Settings;
+use crate::Problem;
+
+/// The most operations of a batch: it holds the locks of all its records meanwhile.
+const MAX_BATCH: usize = 1024;
+/// How many a call of `reap` removes in one transaction.
+const REAP_AT_ONCE: usize = 256;
+/// How often transactions that got into each other's way try again.
+const TRIES: u32 = 12;
+/// How long a statement may go unanswered, whatever the caller's patience. Then its connection is given up.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Records on a database server.
+pub(super) struct Server<B: Backend> {
+    id: Arc<str>,
+    clock: Arc<dyn Clock>,
+    backend: Arc<B>,
+    pool: Pool<B>,
+    stream: Stream,
+}
+
+/// Opens the records on a database server.
+pub(super) async fn open<B: Backend + Connect>(
+    id: &Arc<str>,
+    settings: &Settings,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn Storage>, Problem> {
+    let backend = timeout(ANSWER_TIMEOUT, B::open(settings, clock.now())).await.map_err(|_| {
+        let what = settings.address.to_string();
+        Problem::database(what, "it does not answer", "see that it runs, and that nobody holds its locks")
+    })??;
+    let backend = Arc::new(backend);
+    Ok(Arc::new(Server {
+        id: Arc::clone(id),
+        clock,
+        pool: Pool::new(Arc::clone(&backend), settings.max_connections, settings.connect_timeout),
+        stream: Stream::new(id),
+        backend,
+    }))
+}
+
+impl<B: Backend> Server<B> {
+    /// Asks until there is an answer or nothing more can be hoped for.
+    async fn ask(&self, request: &Request<'_>) -> Result<Reply, Unavailable> {
+        let mut applied = Applied::No;
+        let mut was_lost = false;
+        for number in 1.. {
+            let mut lease = match self.pool.lease().await {
+                Ok(lease) => lease,
+                Err(fault) => return Err(fault.unavailable(&self.id, applied)),
+            };
+            let answer = self.backend.work(lease.connection(), request, self.clock.now());
+            let error = match timeout(ANSWER_TIMEOUT, answer).await {
+                Ok(Ok(reply)) => {
+                    lease.finish();
+                    return Ok(reply);
+                }
+                Ok(Err(error)) => error,
+                Err(_) => std::io::Error::from(std::io::ErrorKind::TimedOut).into(),
+            };
+            let fault = Fault::new(&*self.backend, error);
+            match fault.nature() {
+                Nature::Again if number < TRIES => {
+                    lease.finish();
+                    sleep(Duration::from_micros(fastrand::u64(0..2_000 << number.min(6)))).await;
+                }
+                Nature::Again | Nature::Refused { .. } => {
+                    lease.finish();
+                    return Err(fault.unavailable(&self.id, applied));
+                }
+                nature @ (Nature::Lost | Nature::Moved) => {
+                    drop(lease);
+                    self.pool.doubt();
+                    if nature == Nature::Lost && request.is_write() {
+                        applied = Applied::Unknown;
+                    }
+                    // Once more: perhaps the server was started anew, and this is the first to learn of it.
+                    if std::mem::replace(&mut was_lost, true) {
+                        return Err(fault.unavailable(&self.id, applied));
+                    }
+                }
+            }
+        }
+        Err(self.mistaken())
+    }
+
+    async fn write<T>(
+        &self,
+        operation: Operation,
+        of: impl FnOnce(Outcome) -> Option<T> + Send,
+    ) -> Result<T, Unavailable> {
+        self.admit(&operation)?;
+        let outcome = match self.ask(&Request::One(&operation)).await? {
+            Reply::One(outcome) => of(outcome),
+            _ => None,
+        };
+        outcome.ok_or_else(|| self.mistaken())
+    }
+
+    fn admit(&self, operation: &Operation) -> Result<(), Unavailable> {
+        let value = match operation {
+            Operation::Create(_, new) => &new.value,
+            Operation::Update(_, new) => &new.value,
+            Operation::Touch(..) | Operation::Bury(..) => return Ok(()),
+        };
+        let most = self.backend.max_value();
+        if value.len() > most {
+            let cause = format!("a value of {} bytes is over the engine's {most}", value.len());
+            return Err(Unavailable::refused(&self.id, cause));
+        }
+        Ok(())
+    }
+
+    fn mistaken(&self) -> Unavailable {
+        Unavailable::unknown(
+            &self.id,
+            "the answer belongs to another question: this is an error in Cloakroom",
+        )
+    }
+}
+
+#[async_trait]
+impl<B: Backend> Storage for Server<B> {
+    fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            is_durable: true,
+            is_shared: true,
+            is_memory: false,
+            max_value: self.backend.max_value(),
+        }
+    }
+
+    async fn create(&self, key: &Key, new: NewRecord) -> Result<Create, Unavailable> {
+        self.write(Operation::Create(key.clone(), new), |outcome| match outcome {
+            Outcome::Create(create) => Some(create),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn read(&self, key: &Key, known: Option<Version>) -> Result<Read, Unavailable> {
+        match self.ask(&Request::Read { key, known }).await? {
+            Reply::Read(read) => Ok(read),
+            _ => Err(self.mistaken()),
+        }
+    }
+
+    async fn update(&self, key: &Key, new: NewValue) -> Result<Update, Unavailable> {
+        self.write(Operation::Update(key.clone(), new), |outcome| match outcome {
+            Outcome::Update(update) => Some(update),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn touch(&self, key: &Key, times: Times) -> Result<Touch, Unavailable> {
+        self.write(Operation::Touch(key.clone(), times), |outcome| match outcome {
+            Outcome::Touch(touch) => Some(touch),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn bury(&self, key: &Key, burial: Burial) -> Result<Bury, Unavailable> {
+        self.write(Operation::Bury(key.clone(), burial), |outcome| match outcome {
+            Outcome::Bury(bury) => Some(bury),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn list(&self, context: &str, after: Option<&[u8]>, limit: usize) -> Result<Page, Unavailable> {
+        // No name is empty, so all of them come after the empty one.
+        let after = after.unwrap_or_default();
+        match self.ask(&Request::List { context, after, limit }).await? {
+            Reply::List(page) => Ok(page),
+            _ => Err(self.mistaken()),
+        }
+    }
+
+    async fn scan(&self, cursor: Option<&[u8]>, budget: usize) -> Result<Scan, Unavailable> {
+        let after = cursor
+            .map(backend::read_cursor)
+            .transpose()
+            .map_err(|wrong| Unavailable::refused(&self.id, wrong))?;
+        match self.ask(&Request::Scan { after: after.as_ref(), budget: budget.max(1) }).await? {
+            Reply::Scan(scan) => Ok(scan),
+            _ => Err(self.mistaken()),
+        }
+    }
+
+    async fn batch(&self, operations: Vec<Operation>) -> Result<Batch, Unavailable> {
+        let Some(context) = operations.first().map(|first| first.key().context()) else {
+            return Ok(Batch::Done(Vec::new()));
+        };
+        if operations.iter().any(|operation| operation.key().context() != context) {
+            return Err(Unavailable::refused(&self.id, "the operations of a batch must be of one context"));
+        }
+        if operations.len() > MAX_BATCH {
+            let cause =
+                format!("a batch of {} operations is over the engine's {MAX_BATCH}", operations.len());
+            return Err(Unavailable::refused(&self.id, cause));
+        }
+        operations.iter().try_for_each(|operation| self.admit(operation))?;
+        match self.ask(&Request::All(&operations)).await? {
+            Reply::All(batch) => Ok(batch),
+            _ => Err(self.mistaken()),
+        }
+    }
+
+    /// In slices, so that no transaction lasts long.
+    async fn reap(&self, now: Millis, budget: usize) -> Result<usize, Unavailable> {
+        let mut reaped = 0;
+        while reaped < budget {
+            let slice = REAP_AT_ONCE.min(budget - reaped);
+            match self.ask(&Request::Reap { now, budget: slice }).await? {
+                Reply::Reaped(count) => {
+                    reaped += count;
+                    if count < slice {
+                        break;
+                    }
+                }
+                _ => return Err(self.mistaken()),
+            }
+        }
+        Ok(reaped)
+    }
+
+    async fn watch(&self, from: Option<Position>) -> Result<Changes, Unavailable> {
+        self.stream.watch(&self.backend, from).await.map_err(|fault| fault.unavailable(&self.id, Applied::No))
+    }
+}
+
+impl<B: Backend> fmt::Debug for Server<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("id", &self.id)
+            .field("place", &self.backend.place())
+            .finish_non_exhaustive()
+    }
+}

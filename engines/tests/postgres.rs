@@ -1,0 +1,14 @@
+//! PostgreSQL as an engine, against the real server.
+
+#![cfg(feature = "postgres")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "these are tests"
+)]
+
+#[path = "postgres/conforms.rs"]
+mod conforms;
+mod database;
