@@ -106,6 +106,7 @@ pub enum Problem {
     },
 }
 
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 impl Problem {
     /// A database on a server cannot be used.
     pub(crate) fn database(

@@ -4,14 +4,16 @@
 //! growing. What differs from one database to the next lies in a folder for it: its schema, its statements, how it is
 //! reached, and how writers come together. What database servers have in common lies in [`server`].
 //!
-//! [`sqlite`] is a file of this machine. PostgreSQL is a server that several nodes share: [`open`] opens whatever the URL
-//! names.
+//! [`sqlite`] is a file of this machine. PostgreSQL, MySQL and MariaDB are servers that several nodes share: [`open`] opens
+//! whatever the URL names.
 
 mod address;
+#[cfg(feature = "mysql")]
+mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod row;
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server;
 pub mod sqlite;
 
@@ -39,6 +41,8 @@ pub struct Settings {
     pub max_connections: u32,
     /// How long the opening of a connection may take.
     pub connect_timeout: Duration,
+    /// How often changes of other nodes are looked for, where the database does not tell them.
+    pub poll_interval: Duration,
 }
 
 /// Opens the records in a database for the storage service `id`, and makes the tables if they are not there. Must be
@@ -48,10 +52,13 @@ pub async fn open(
     settings: &Settings,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<dyn Storage>, OpenError> {
-    let storage: Arc<str> = id.into();
-    let opened = match settings.address.product() {
+    match settings.address.product() {
+        Product::Sqlite => {
+            Ok(Arc::new(sqlite::Sqlite::open_file(id, &settings.address.file(), clock).await?))
+        }
         #[cfg(feature = "postgres")]
-        Product::Postgres => server::open::<postgres::Postgres>(&storage, settings, clock).await,
-    };
-    opened.map_err(|problem| OpenError { storage, problem })
+        Product::Postgres => server::open::<postgres::Postgres>(id, settings, clock).await,
+        #[cfg(feature = "mysql")]
+        Product::MySql => server::open::<mysql::MySql>(id, settings, clock).await,
+    }
 }

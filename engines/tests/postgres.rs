@@ -12,3 +12,5 @@
 #[path = "postgres/conforms.rs"]
 mod conforms;
 mod database;
+#[path = "postgres/refuses.rs"]
+mod refuses;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::steps::{Failed, program};
 
 /// What the tests and the benchmarks start, by a file that tells that it is there.
-const NEEDED: [(&str, &str); 18] = [
+const NEEDED: [(&str, &str); 19] = [
     ("nginx-light", "nginx"),
     ("apache2", "apache2"),
     ("systemd", "systemd-analyze"),
@@ -30,6 +30,7 @@ const NEEDED: [(&str, &str); 18] = [
     ("sqlite3", "sqlite3"),
     // Its programs are in a directory of their version.
     ("postgresql", "/usr/share/doc/postgresql"),
+    ("mariadb-server", "mariadbd"),
     ("redis-server", "redis-server"),
     ("libaprutil1-dbd-sqlite3", "/usr/lib/x86_64-linux-gnu/apr-util-1/apr_dbd_sqlite3.so"),
 ];

@@ -74,7 +74,7 @@ impl Storage {
             &ENGINE,
             EngineName::Embedded,
             "`embedded`: a database of our own in `data_dir`; `memory`: this process's memory, and everybody is logged out when \
-             it ends; `sql`: PostgreSQL, which several nodes can share.",
+             it ends; `sql`: PostgreSQL, MySQL or MariaDB, which several nodes can share, or SQLite in a file.",
         );
         let max_bytes = section.value(
             "max_bytes",

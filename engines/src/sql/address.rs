@@ -4,7 +4,9 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
+use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
 /// The URL of a database, without a password.
@@ -17,9 +19,14 @@ pub struct Address {
 /// Whose database it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Product {
+    /// A file of this machine, for one process at a time.
+    Sqlite,
     /// PostgreSQL 12 or newer, and what speaks like it.
     #[cfg(feature = "postgres")]
     Postgres,
+    /// MySQL 8.0 or newer, MariaDB 10.5 or newer.
+    #[cfg(feature = "mysql")]
+    MySql,
 }
 
 /// Why a text is no address of a database, and what would be.
@@ -51,14 +58,20 @@ impl Address {
             return Err(AddressError { is_secret: true, ..AddressError::new("holds a password", cure) });
         }
         let product = match url.scheme() {
+            "sqlite" => Product::Sqlite,
             #[cfg(feature = "postgres")]
             "postgres" | "postgresql" => Product::Postgres,
+            #[cfg(feature = "mysql")]
+            "mysql" | "mariadb" => Product::MySql,
             scheme => {
                 let problem = format!("names no database that this build knows (`{scheme}`)");
                 return Err(AddressError::new(problem, example));
             }
         };
         let address = Self { url, product };
+        if product == Product::Sqlite {
+            return address.check_file();
+        }
         if address.database().is_empty() {
             return Err(AddressError::new("names no database", example));
         }
@@ -66,6 +79,22 @@ impl Address {
             return Err(AddressError::new("names no user", example));
         }
         Ok(address)
+    }
+
+    fn check_file(self) -> Result<Self, AddressError> {
+        let file = self.file();
+        if !self.host().is_empty() || file.file_name().is_none() || self.url.path().ends_with('/') {
+            let cure =
+                "say something like \"sqlite:///var/lib/cloakroom/sessions.sqlite\", with three slashes";
+            return Err(AddressError::new("names no file", cure));
+        }
+        Ok(self)
+    }
+
+    /// The file of a database that is one.
+    #[must_use]
+    pub fn file(&self) -> PathBuf {
+        percent_decode_str(self.url.path()).decode_utf8_lossy().into_owned().into()
     }
 
     /// Whose database it is.
@@ -122,19 +151,23 @@ impl Address {
     /// The name of the database.
     #[must_use]
     pub fn database(&self) -> String {
-        self.parameter(&["dbname"]).unwrap_or_else(|| self.url.path().trim_matches('/').to_owned())
+        self.parameter(&["dbname"]).unwrap_or_else(|| decoded(self.url.path().trim_matches('/')))
     }
 
     /// Who connects.
     #[must_use]
     pub fn user(&self) -> String {
-        self.parameter(&["user"]).unwrap_or_else(|| self.url.username().to_owned())
+        self.parameter(&["user"]).unwrap_or_else(|| decoded(self.url.username()))
     }
 
     fn parameter(&self, names: &[&str]) -> Option<String> {
         let found = self.url.query_pairs().find(|(name, _)| names.contains(&&**name));
         found.map(|(_, value)| value.into_owned())
     }
+}
+
+fn decoded(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 impl AddressError {
@@ -147,6 +180,9 @@ impl AddressError {
 /// Where the database is, without what else the URL says.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.product == Product::Sqlite {
+            return write!(f, "{}", self.file().display());
+        }
         write!(f, "{}://{}@{}", self.url.scheme(), self.user(), self.host())?;
         if let Some(port) = self.url.port() {
             write!(f, ":{port}")?;

@@ -30,6 +30,7 @@ pub(super) struct Postgres {
     target: Target,
     /// Where changes are announced. Channels belong to the database, and tables to a schema of it, so each has its own.
     channel: String,
+    is_durable: bool,
 }
 
 #[async_trait]
@@ -43,6 +44,10 @@ impl Backend for Postgres {
 
     fn max_value(&self) -> usize {
         MAX_VALUE
+    }
+
+    fn is_durable(&self) -> bool {
+        self.is_durable
     }
 
     async fn connect(&self) -> Result<PgConnection, sqlx::Error> {

@@ -4,7 +4,7 @@ use std::str::FromStr as _;
 
 use bytes::Bytes;
 use session::{Ending, Millis, Why};
-use storage::{Key, Record, Times, Tombstone, Version, WriteId};
+use storage::{Key, Read, Record, Times, Tombstone, Version, WriteId};
 
 /// A row of any of the databases. Columns are counted from 0; what was read before is taken from the same buffer.
 pub(super) trait Columns {
@@ -77,6 +77,16 @@ impl Slot {
             Self::Live(record, _) => record.times.expires,
             Self::Buried(tombstone) => tombstone.until,
         }
+    }
+}
+
+/// What a reader is told who has the version that is `known`.
+pub(super) fn read_of(slot: Option<Slot>, known: Option<Version>) -> Read {
+    match slot {
+        Some(Slot::Live(record, _)) if known == Some(record.version) => Read::Unchanged(record.times),
+        Some(Slot::Live(record, _)) => Read::Found(record),
+        Some(Slot::Buried(tombstone)) => Read::Buried(tombstone),
+        None => Read::Absent,
     }
 }
 

@@ -26,12 +26,12 @@ use storage::{
 };
 use tokio::time::{sleep, timeout};
 
-pub(super) use self::backend::{Backend, Connect, Listener, Notices, Reply, Request, write_cursor};
+pub(super) use self::backend::{Backend, Connect, Listener, Notices, Reply, Request, password, scan_page};
 pub(super) use self::fault::{Fault, Nature};
 use self::pool::Pool;
 use self::stream::Stream;
 use super::Settings;
-use crate::Problem;
+use crate::{OpenError, Problem};
 
 /// The most operations of a batch: it holds the locks of all its records meanwhile.
 const MAX_BATCH: usize = 1024;
@@ -53,21 +53,23 @@ pub(super) struct Server<B: Backend> {
 
 /// Opens the records on a database server.
 pub(super) async fn open<B: Backend + Connect>(
-    id: &Arc<str>,
+    id: &str,
     settings: &Settings,
     clock: Arc<dyn Clock>,
-) -> Result<Arc<dyn Storage>, Problem> {
-    let backend = timeout(ANSWER_TIMEOUT, B::open(settings, clock.now())).await.map_err(|_| {
-        let what = settings.address.to_string();
-        Problem::database(what, "it does not answer", "see that it runs, and that nobody holds its locks")
-    })??;
+) -> Result<Arc<dyn Storage>, OpenError> {
+    let id: Arc<str> = id.into();
+    let opened = timeout(ANSWER_TIMEOUT, B::open(settings, clock.now())).await.unwrap_or_else(|_| {
+        let cure = "see that it runs, and that nobody holds its locks";
+        Err(Problem::database(settings.address.to_string(), "it does not answer", cure))
+    });
+    let backend = opened.map_err(|problem| OpenError { storage: Arc::clone(&id), problem })?;
     let backend = Arc::new(backend);
     Ok(Arc::new(Server {
-        id: Arc::clone(id),
         clock,
         pool: Pool::new(Arc::clone(&backend), settings.max_connections, settings.connect_timeout),
-        stream: Stream::new(id),
+        stream: Stream::new(&id),
         backend,
+        id,
     }))
 }
 
@@ -159,7 +161,7 @@ impl<B: Backend> Storage for Server<B> {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            is_durable: true,
+            is_durable: self.backend.is_durable(),
             is_shared: true,
             is_memory: false,
             max_value: self.backend.max_value(),

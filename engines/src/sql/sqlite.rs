@@ -38,10 +38,11 @@ use storage::{
 };
 
 use self::fault::Fault;
+use self::folder::Folder;
 use self::queue::{Answer, Queue, Work};
 use self::readers::{Reader, Readers};
 use self::writer::Counters;
-use crate::OpenError;
+use crate::{OpenError, Problem};
 
 const MAX_VALUE: usize = 16 << 20;
 /// The most operations of a batch: it has the only transaction to itself.
@@ -120,17 +121,48 @@ impl Sqlite {
         self.queue.close().await;
     }
 
+    /// Opens the records in a file of this name, and makes it if it is not there; beside it lie its log and its lock. One
+    /// process at a time has them.
+    pub async fn open_file(id: &str, file: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let claim = || {
+            let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else {
+                let cause = io::Error::from(io::ErrorKind::InvalidFilename);
+                return Err(Problem::Folder { path: file.into(), cause });
+            };
+            let mut lock = name.to_owned();
+            lock.push(".lock");
+            Folder::claim_file(folder, name, &lock)
+        };
+        Self::open_claimed(id, claim(), false, clock, |options| options).await
+    }
+
     /// `tune` changes how the writer connects.
     async fn open_with(
         id: &str,
-        folder: &Path,
+        path: &Path,
         claim: Option<File>,
         clock: Arc<dyn Clock>,
         tune: impl FnOnce(SqliteConnectOptions) -> SqliteConnectOptions,
     ) -> Result<Self, OpenError> {
+        let is_shared = claim.is_some();
+        let folder = match claim {
+            Some(claim) => Folder::inherit(path, claim),
+            None => Folder::claim(path),
+        };
+        Self::open_claimed(id, folder, is_shared, clock, tune).await
+    }
+
+    async fn open_claimed(
+        id: &str,
+        folder: Result<Folder, Problem>,
+        is_shared: bool,
+        clock: Arc<dyn Clock>,
+        tune: impl FnOnce(SqliteConnectOptions) -> SqliteConnectOptions,
+    ) -> Result<Self, OpenError> {
         let storage: Arc<str> = id.into();
-        let writer = open::writer(&storage, folder, claim, clock, tune);
-        let writer = writer.await.map_err(|problem| OpenError { storage: Arc::clone(&storage), problem })?;
+        let refused = |problem| OpenError { storage: Arc::clone(&storage), problem };
+        let folder = folder.map_err(refused)?;
+        let writer = open::writer(&storage, folder, is_shared, clock, tune).await.map_err(refused)?;
         Ok(Self {
             clock: Arc::clone(&writer.clock),
             database: Arc::clone(writer.database()),

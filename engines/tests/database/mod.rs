@@ -1,5 +1,7 @@
 //! What the tests of all database servers need.
 
+pub(crate) mod refusals;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ pub(crate) fn settings(url: &str) -> Settings {
         ca_file: None,
         max_connections: 8,
         connect_timeout: Duration::from_secs(2),
+        poll_interval: Duration::from_millis(20),
     }
 }
 

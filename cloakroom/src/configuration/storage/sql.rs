@@ -11,7 +11,8 @@ use crate::configuration::names::FileName;
 use crate::configuration::section::Section;
 
 /// The keys that only this engine has.
-const NAMES: [&str; 5] = ["url", "password_file", "ca_file", "max_connections", "connect_timeout"];
+const NAMES: [&str; 6] =
+    ["url", "password_file", "ca_file", "max_connections", "connect_timeout", "poll_interval"];
 
 /// What the section says of a database.
 pub(super) struct Keys {
@@ -20,6 +21,7 @@ pub(super) struct Keys {
     ca_file: Option<PathBuf>,
     max_connections: u32,
     connect_timeout: Duration,
+    poll_interval: Duration,
 }
 
 impl Keys {
@@ -40,8 +42,8 @@ impl Keys {
             "ca_file",
             &Text(FileName),
             PathBuf::from("database-ca.pem"),
-            "Of the engine `sql`: certificates of the authorities of which the server's must be. Without it those of the public \
-             web. A server on another machine must show one, unless `sslmode` in `url` asks for less.",
+            "Of the engine `sql`: certificates of authorities of which the server's may be, besides those of the public web. A \
+             server on another machine must show one, unless `sslmode` in `url` asks for less.",
         );
         let max_connections = section.value(
             "max_connections",
@@ -55,6 +57,12 @@ impl Keys {
             SECOND * 2,
             "Of the engine `sql`: how long the opening of a connection may take.",
         );
+        let poll_interval = section.value(
+            "poll_interval",
+            &Span::between(MILLISECOND * 5, SECOND * 5),
+            MILLISECOND * 50,
+            "Of the engine `sql` on MySQL and MariaDB: how often this process looks for what other nodes changed. PostgreSQL tells.",
+        );
         let existing =
             |name, file: Option<PathBuf>, cure| file.map(|file: PathBuf| section.existing(name, &file, cure));
         Self {
@@ -63,6 +71,7 @@ impl Keys {
             ca_file: existing("ca_file", ca_file, "name a file in PEM that can be read"),
             max_connections,
             connect_timeout,
+            poll_interval,
         }
     }
 
@@ -98,6 +107,7 @@ impl Keys {
             ca_file: self.ca_file,
             max_connections: self.max_connections,
             connect_timeout: self.connect_timeout,
+            poll_interval: self.poll_interval,
         }))
     }
 

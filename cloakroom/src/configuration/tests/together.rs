@@ -200,6 +200,7 @@ fn a_database_is_named_by_a_url_without_its_password() {
         ("oracle://c@h/d", "names no database that this build knows (`oracle`)"),
         ("postgres://c@h", "names no database"),
         ("postgres://h/d", "names no user"),
+        ("sqlite://sessions.sqlite", "names no file"),
     ] {
         let problem = mistake(&sql(&format!("url = \"{url}\"")));
         assert_eq!((problem.line, problem.column), (4, 8));

@@ -111,6 +111,7 @@ fn everything_in_the_printed_example_can_be_switched_on() {
                 "#ca_file",
                 "#max_connections",
                 "#connect_timeout",
+                "#poll_interval",
             ];
             !of_others.iter().any(|name| line.starts_with(name))
         })

@@ -1,18 +1,18 @@
 //! From a URL to a database that can be used.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use session::Millis;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
-use sqlx::{ConnectOptions as _, Executor as _, PgConnection};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgConnection};
 
 use super::{Postgres, refusal, schema};
 use crate::Problem;
 use crate::sql::Settings;
-use crate::sql::server::Connect;
+use crate::sql::server::{Connect, password};
 
 /// What every connection is told first. Statements are written for READ COMMITTED; what is acknowledged must be on the
 /// disk, whatever the default of the database; and whoever vanished in the middle of a batch must not hold its locks for
@@ -65,20 +65,23 @@ impl Target {
     }
 }
 
-async fn password(file: &Path) -> Result<String, sqlx::Error> {
-    let read = tokio::fs::read_to_string(file).await.map_err(|error| {
-        sqlx::Error::Configuration(format!("the password file {}: {error}", file.display()).into())
-    })?;
-    Ok(read.lines().next().unwrap_or_default().to_owned())
-}
-
 #[async_trait]
 impl Connect for Postgres {
     async fn open(settings: &Settings, now: Millis) -> Result<Self, Problem> {
         let target = Target::new(settings)?;
         let mut connection =
             target.connect().await.map_err(|error| refusal::at_start(&target.place, &error))?;
+        let failed = |error| refusal::at_start(&target.place, &error);
         let schema = schema::prepare(&mut connection, &target.place, now).await?;
-        Ok(Self { target, channel: format!("cloakroom_{schema}") })
+        let is_durable: bool = sqlx::query_scalar("SELECT current_setting('fsync')::boolean")
+            .fetch_one(&mut connection)
+            .await
+            .map_err(failed)?;
+        if !is_durable {
+            tracing::warn!(place = %target.place, "the server has `fsync = off`: a crash can bring back what was ended");
+        }
+        // It says goodbye; whether that is heard makes no difference.
+        let _ = connection.close().await;
+        Ok(Self { target, channel: format!("cloakroom_{schema}"), is_durable })
     }
 }

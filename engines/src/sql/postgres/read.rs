@@ -2,18 +2,14 @@
 
 use std::borrow::Cow;
 
-use futures_util::TryStreamExt as _;
 use session::Millis;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, query};
-use storage::{Key, Listed, Page, Read, Scan, Scanned, Version};
+use storage::{Key, Listed, Page, Read, Scan, Version};
 
 use super::statements::{LIST, READ, SCAN};
 use crate::sql::row::{self, Columns as _, Slot, signed};
-use crate::sql::server::write_cursor;
-
-/// After so many bytes of values a page of a scan ends, whatever its budget.
-const MAX_SCAN_BYTES: usize = 8 << 20;
+use crate::sql::server::scan_page;
 
 pub(super) async fn read(
     connection: &mut PgConnection,
@@ -23,12 +19,7 @@ pub(super) async fn read(
 ) -> Result<Read, sqlx::Error> {
     // No record has a negative version.
     let unwanted = known.map_or(-1, |known| signed(known.0));
-    Ok(match slot(connection, key, Some(unwanted), now).await? {
-        Some(Slot::Live(record, _)) if known == Some(record.version) => Read::Unchanged(record.times),
-        Some(Slot::Live(record, _)) => Read::Found(record),
-        Some(Slot::Buried(tombstone)) => Read::Buried(tombstone),
-        None => Read::Absent,
-    })
+    Ok(row::read_of(slot(connection, key, Some(unwanted), now).await?, known))
 }
 
 /// What is at a key; its value unless it has the `unwanted` version, or no value if there is none such.
@@ -87,37 +78,13 @@ pub(super) async fn scan(
     budget: usize,
     now: Millis,
 ) -> Result<Scan, sqlx::Error> {
-    let mut scan = Scan { found: Vec::new(), cursor: None };
-    let (mut looked_at, mut bytes) = (0, 0);
-    let mut rows = query(SCAN)
+    let rows = query(SCAN)
         .bind(after.map_or(Cow::Borrowed(""), |key| text(key.context())))
         .bind(after.map_or(&[][..], Key::name))
         .bind(signed(budget as u64))
-        .fetch(&mut *connection);
-    while let Some(row) = rows.try_next().await? {
-        looked_at += 1;
-        let key = row::key(&untext(row.text(8)?), row.bytes(9)?)?;
-        let slot = slot_of(&row)?;
-        let is_over = slot.expires() <= now;
-        let scanned = match slot {
-            Slot::Live(record, _) => {
-                bytes += record.value.len();
-                Scanned::Live(record)
-            }
-            Slot::Buried(tombstone) => Scanned::Buried(tombstone),
-        };
-        let is_page = looked_at >= budget || bytes >= MAX_SCAN_BYTES;
-        if is_page {
-            scan.cursor = Some(write_cursor(&key));
-        }
-        if !is_over {
-            scan.found.push((key, scanned));
-        }
-        if is_page {
-            break;
-        }
-    }
-    Ok(scan)
+        .fetch(connection);
+    let read = |row: &PgRow| Ok((row::key(&untext(row.text(8)?), row.bytes(9)?)?, slot_of(row)?));
+    scan_page(rows, read, budget, now).await
 }
 
 /// As a text of PostgreSQL, which knows no NUL: it is written as `\0`, and a backslash as two.

@@ -53,15 +53,6 @@ pub(super) fn at_start(place: &Arc<str>, error: &sqlx::Error) -> Problem {
             let code = said.code().unwrap_or_default();
             Problem::database(&**place, said.message(), cure(&code).0)
         }
-        sqlx::Error::Io(cause) => {
-            let cure = "see that the server runs, and that host and port in `url` are its own";
-            Problem::database(&**place, cause.to_string(), cure)
-        }
-        sqlx::Error::Tls(cause) => {
-            let cure = "name the authority of the server's certificate as `ca_file`; what `sslmode` may say is in the \
-                        chapter on SQL databases";
-            Problem::database(&**place, format!("no encrypted connection: {cause}"), cure)
-        }
-        other => Problem::database(&**place, other.to_string(), "mend the configuration, or the server"),
+        other => Problem::unreachable(place, other),
     }
 }

@@ -1,11 +1,15 @@
 //! What a database must bring along to be an engine.
 
+use std::path::Path;
+
 use async_trait::async_trait;
+use futures_util::{Stream, TryStreamExt as _};
 use session::Millis;
-use storage::{Batch, Key, Kind, Operation, Outcome, Page, Read, Scan, Version};
+use storage::{Batch, Key, Kind, Operation, Outcome, Page, Read, Scan, Scanned, Version};
 
 use super::{Nature, Settings};
 use crate::Problem;
+use crate::sql::row::Slot;
 
 /// A kind of database server.
 #[async_trait]
@@ -18,6 +22,9 @@ pub(in crate::sql) trait Backend: Send + Sync + 'static {
 
     /// The most bytes that a value may have.
     fn max_value(&self) -> usize;
+
+    /// Whether what is committed is there after a crash.
+    fn is_durable(&self) -> bool;
 
     /// Opens a connection, ready for use.
     async fn connect(&self) -> Result<Self::Connection, sqlx::Error>;
@@ -42,6 +49,14 @@ pub(in crate::sql) trait Backend: Send + Sync + 'static {
 pub(in crate::sql) trait Connect: Sized {
     /// Connects once, and brings the schema to what this build needs.
     async fn open(settings: &Settings, now: Millis) -> Result<Self, Problem>;
+}
+
+/// The first line of the file, as it is now.
+pub(in crate::sql) async fn password(file: &Path) -> Result<String, sqlx::Error> {
+    let read = tokio::fs::read_to_string(file).await.map_err(|error| {
+        sqlx::Error::Configuration(format!("the password file {}: {error}", file.display()).into())
+    })?;
+    Ok(read.lines().next().unwrap_or_default().to_owned())
 }
 
 /// Hears of changes.
@@ -99,8 +114,45 @@ pub(in crate::sql) enum Reply {
     Reaped(usize),
 }
 
+/// After so many bytes of values a page of a scan ends, whatever its budget.
+const MAX_SCAN_BYTES: usize = 8 << 20;
+
+/// A page of a scan, of rows in the order of their keys.
+pub(in crate::sql) async fn scan_page<R>(
+    mut rows: impl Stream<Item = Result<R, sqlx::Error>> + Unpin,
+    read: impl Fn(&R) -> Result<(Key, Slot), sqlx::Error>,
+    budget: usize,
+    now: Millis,
+) -> Result<Scan, sqlx::Error> {
+    let mut scan = Scan { found: Vec::new(), cursor: None };
+    let (mut looked_at, mut bytes) = (0, 0);
+    while let Some(row) = rows.try_next().await? {
+        let (key, slot) = read(&row)?;
+        looked_at += 1;
+        let is_over = slot.expires() <= now;
+        let scanned = match slot {
+            Slot::Live(record, _) => {
+                bytes += record.value.len();
+                Scanned::Live(record)
+            }
+            Slot::Buried(tombstone) => Scanned::Buried(tombstone),
+        };
+        let is_full = looked_at >= budget || bytes >= MAX_SCAN_BYTES;
+        if is_full {
+            scan.cursor = Some(write_cursor(&key));
+        }
+        if !is_over {
+            scan.found.push((key, scanned));
+        }
+        if is_full {
+            break;
+        }
+    }
+    Ok(scan)
+}
+
 /// The cursor of a scan: the length of the context, the context, the name.
-pub(in crate::sql) fn write_cursor(key: &Key) -> Vec<u8> {
+fn write_cursor(key: &Key) -> Vec<u8> {
     let context = key.context().as_bytes();
     // At most 255 bytes, as every key has.
     let length = context.len() as u8;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use storage::{Applied, Blame, Unavailable};
 
 use super::Backend;
+use crate::Problem;
 
 /// What a failure means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,4 +122,22 @@ fn is_of_network(cause: &io::Error) -> bool {
             | ErrorKind::NetworkDown
             | ErrorKind::AddrNotAvailable
     )
+}
+
+impl Problem {
+    /// The server could not be asked at all.
+    pub(in crate::sql) fn unreachable(place: &str, error: &sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Io(cause) => {
+                let cure = "see that the server runs, and that host and port in `url` are its own";
+                Self::database(place, cause.to_string(), cure)
+            }
+            sqlx::Error::Tls(cause) => {
+                let cure = "name the authority of the server's certificate as `ca_file`; what `sslmode` may say is in the \
+                            chapter on SQL databases";
+                Self::database(place, format!("no encrypted connection: {cause}"), cure)
+            }
+            other => Self::database(place, other.to_string(), "mend the configuration, or the server"),
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! The folder that holds the database, for one process at a time.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
@@ -23,9 +24,14 @@ pub(super) struct Folder {
 impl Folder {
     /// Makes the folder if it is not there, and claims it.
     pub(super) fn claim(path: &Path) -> Result<Self, Problem> {
+        Self::claim_file(path, DATABASE.as_ref(), LOCK.as_ref())
+    }
+
+    /// The same for files of these names in it.
+    pub(super) fn claim_file(path: &Path, database: &OsStr, lock: &OsStr) -> Result<Self, Problem> {
         let refused = |path: PathBuf| move |cause| Problem::Folder { path, cause };
         make(path).map_err(refused(path.into()))?;
-        let lock_path = path.join(LOCK);
+        let lock_path = path.join(lock);
         let mut lock = private().open(&lock_path).map_err(refused(lock_path.clone()))?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -34,7 +40,7 @@ impl Folder {
             }
             Err(TryLockError::Error(cause)) => return Err(Problem::Folder { path: lock_path, cause }),
         }
-        let database = path.join(DATABASE);
+        let database = path.join(database);
         // SQLite takes an empty file for an empty database, and gives its other files the rights of this one.
         private().open(&database).map_err(refused(database.clone()))?;
         sign(&mut lock).map_err(refused(lock_path))?;

@@ -1,6 +1,5 @@
 //! From a folder to a database that can be used.
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -26,20 +25,14 @@ const LOG_REMAINS: &str = "67108864";
 /// How many changes a listener may miss before it is told that it did.
 const STREAM_CAPACITY: usize = 4096;
 
-/// Claims the folder, or takes it over together with the claim of the process that has it, and opens and prepares the
-/// database in it.
+/// Opens and prepares the database in a folder that is claimed, or was taken over from the process that shares it.
 pub(super) async fn writer(
     storage: &Arc<str>,
-    path: &Path,
-    claim: Option<File>,
+    folder: Folder,
+    is_shared: bool,
     clock: Arc<dyn Clock>,
     tune: impl FnOnce(SqliteConnectOptions) -> SqliteConnectOptions,
 ) -> Result<Writer, Problem> {
-    let is_shared = claim.is_some();
-    let folder = match claim {
-        Some(claim) => Folder::inherit(path, claim)?,
-        None => Folder::claim(path)?,
-    };
     let failed = |error| fault::problem(&folder.database, error);
     let options = connect_options(&folder.database)
         .synchronous(SqliteSynchronous::Full)

@@ -27,12 +27,7 @@ pub(super) async fn read(
         .bind(signed(now.0))
         .fetch_optional(reader.connection()?)
         .await?;
-    Ok(match row.as_ref().map(Slot::of).transpose()? {
-        Some(Slot::Live(record, _)) if known == Some(record.version) => Read::Unchanged(record.times),
-        Some(Slot::Live(record, _)) => Read::Found(record),
-        Some(Slot::Buried(tombstone)) => Read::Buried(tombstone),
-        None => Read::Absent,
-    })
+    Ok(row::read_of(row.as_ref().map(Slot::of).transpose()?, known))
 }
 
 pub(super) async fn list(

@@ -404,3 +404,25 @@ async fn what_somebody_uses_is_not_brought_to_a_newer_schema() {
     let refused = joined(&engine, &folder, &clock).await.expect_err("it was opened");
     assert!(matches!(refused.problem, Problem::Older { found: 0, .. }), "{refused}");
 }
+
+#[tokio::test]
+async fn a_url_may_name_a_file_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/my%20sessions.db", folder.path().display());
+    let settings = crate::sql::Settings {
+        address: crate::sql::Address::parse(&url).unwrap(),
+        password_file: None,
+        ca_file: None,
+        max_connections: 1,
+        connect_timeout: Duration::from_secs(1),
+        poll_interval: Duration::from_secs(1),
+    };
+    let engine = crate::sql::open("local", &settings, clock()).await.unwrap();
+    engine.create(&key("a"), record(b"1", Millis::NEVER)).await.unwrap();
+    assert!(folder.path().join("my sessions.db").is_file());
+    let told = crate::sql::open("local", &settings, clock()).await.unwrap_err();
+    assert!(matches!(told.problem, Problem::InUse { by: Some(_), .. }), "{told}");
+    // Another file of the same folder is another database.
+    let beside = Sqlite::open_file("local", &folder.path().join("other.db"), clock()).await.unwrap();
+    assert_eq!(beside.read(&key("a"), None).await.unwrap(), Read::Absent);
+}
