@@ -50,6 +50,8 @@ pub struct Cache {
     pub(crate) counters: Counters,
     /// Whether another process may change what storage has, for a while. See [`Cache::begin_sharing`].
     sharing: AtomicBool,
+    /// Whether others change what storage has, and their changes are not heard of now.
+    pub(crate) unheard: AtomicBool,
 }
 
 impl Cache {
@@ -71,6 +73,7 @@ impl Cache {
             longest_session: AtomicU64::new(0),
             late: Arc::default(),
             sharing: AtomicBool::new(false),
+            unheard: AtomicBool::new(false),
             counters: Counters::registered(registry, &tier, &outbox.pending),
             tier,
             outbox,
@@ -102,7 +105,7 @@ impl Cache {
 
     /// Whether a copy that is not doubted is as good as what storage has.
     pub(crate) fn is_believed(&self, held: &Held) -> bool {
-        held.is_current() && !self.sharing.load(Ordering::SeqCst)
+        held.is_current() && !self.sharing.load(Ordering::SeqCst) && !self.unheard.load(Ordering::SeqCst)
     }
 
     /// Whether another process works on the same storage unheard.

@@ -1,6 +1,7 @@
 //! What goes on beside the requests.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -18,8 +19,10 @@ use crate::revocations::is_revocation;
 const REAP_EVERY: Duration = Duration::from_secs(1);
 /// How many expired records are removed at once, so that no writer waits for long.
 const REAP_BUDGET: usize = 500;
-/// The longest pause between two attempts of an end that waits, or of opening the change stream.
+/// The longest pause between two attempts of an end that waits.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The longest pause between two attempts of opening the change stream, about: until then each request asks storage.
+const LONGEST_DEAFNESS: Duration = Duration::from_millis(500);
 /// After how many failures without a success storage is taken to be down, and left alone for a while.
 const FAILURES_IN_A_ROW: usize = 8;
 
@@ -66,6 +69,7 @@ impl Cache {
                 Ok(mut changes) => {
                     // What changed before the stream began is not known.
                     self.doubt_all();
+                    self.unheard.store(false, Ordering::SeqCst);
                     pause = Pause::default();
                     while let Some(notice) = changes.next().await {
                         self.hear(&notice);
@@ -75,7 +79,10 @@ impl Cache {
                     tracing::debug!(%error, "the change stream cannot be followed; it will be tried again")
                 }
             }
-            pause.wait().await;
+            // Nobody's copy is believed while others may end sessions without our hearing of it.
+            self.unheard.store(self.storage.capabilities().is_shared, Ordering::SeqCst);
+            self.doubt_all();
+            pause.wait_at_most(LONGEST_DEAFNESS).await;
         }
     }
 
@@ -179,8 +186,13 @@ impl Default for Pause {
 
 impl Pause {
     pub(crate) async fn wait(&mut self) {
+        self.wait_at_most(LONGEST_PAUSE).await;
+    }
+
+    /// The same, where a pause grows to `longest` only.
+    pub(crate) async fn wait_at_most(&mut self, longest: Duration) {
         let jitter = getrandom::u32().unwrap_or(0) % 1000;
         sleep(self.0.mul_f64(0.5 + f64::from(jitter) / 1000.0)).await;
-        self.0 = (self.0 * 2).min(LONGEST_PAUSE);
+        self.0 = (self.0 * 2).min(longest);
     }
 }

@@ -1,6 +1,7 @@
 //! Several caches over one storage: what one does becomes visible to the others.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use session::OnConflict;
@@ -18,6 +19,7 @@ on_every_engine!(
     a_gap_spares_nobody_who_is_being_read
     writers_on_two_nodes_lose_nothing
     a_stream_that_could_not_be_opened_is_opened_later
+    no_copy_is_believed_while_nothing_is_heard_of_others
     the_house_removes_what_expired
 );
 
@@ -141,6 +143,34 @@ async fn writers_on_two_nodes_lose_nothing(f: Fixture) {
         eventually(async || found(cache.find(&opened.ticket, &f.application).await).entries.len() == 65)
             .await;
     }
+}
+
+async fn no_copy_is_believed_while_nothing_is_heard_of_others(f: Fixture) {
+    if !f.has_first_tier() {
+        return;
+    }
+    // Given nodes that share their storage, one of which cannot follow the changes,
+    let f = Fixture::with(f.engine, |capabilities| capabilities.is_shared = true).await;
+    f.faults.fail(Which::Other, Fault::Refuse);
+    let house = tokio::spawn(Arc::clone(&f.cache).keep_house());
+    let opened = f.open().await;
+    let is_asked = async || {
+        let before = f.probe.reads.load(Ordering::SeqCst);
+        f.found(&opened.ticket).await;
+        f.probe.reads.load(Ordering::SeqCst) > before
+    };
+    // then it asks for each request,
+    eventually(async || is_asked().await).await;
+    assert!(is_asked().await && is_asked().await);
+    // and an end elsewhere holds there at once.
+    let another = f.open().await;
+    f.found(&another.ticket).await;
+    f.another_cache().end(&another.session, f.logout(), &f.application).await.unwrap();
+    f.ending(&another.ticket).await;
+    // When it hears again, it serves its copies.
+    f.faults.heal();
+    eventually(async || !is_asked().await).await;
+    house.abort();
 }
 
 async fn a_stream_that_could_not_be_opened_is_opened_later(f: Fixture) {
