@@ -5,6 +5,7 @@
 //! it needs.
 
 pub(crate) mod applications;
+mod clients;
 mod control;
 mod demonstration;
 mod entrance;
@@ -15,17 +16,17 @@ mod passing;
 mod reload;
 mod sockets;
 mod stop;
+mod storage;
 mod upstream;
 
-use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use ::storage::{Latencies, Measured, Storage};
 use arc_swap::ArcSwap;
 use cache::Settings;
-use engines::embedded::HandOver;
 use gateway::Gateway;
 use gateway::login::Verifiers;
 use gateway::pages::Pages;
@@ -36,29 +37,36 @@ use miette::{IntoDiagnostic, WrapErr, miette};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use seal::Keys;
-use server::Server;
+use server::{Door, Server};
 use session::{Clock, SystemClock};
-use storage::{Deadline, Latencies, Measured, Memory, Sealed, Storage};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
 use self::applications::Before;
 use self::control::Control;
-pub use self::entrance::entrance;
+pub use self::entrance::{entrance, server_entrance};
 use self::hand_over::{HandingOver, Predecessor};
 use self::keys::KeptKeys;
 use self::reload::Reloading;
 use self::sockets::{Listening, Sockets};
 use self::stop::Stop;
-use crate::configuration::{Configuration, Engine, Loaded};
+use crate::configuration::{Configuration, Loaded};
 use crate::key_metrics::KeyMetrics;
 use crate::logs::Level;
 use crate::traces;
 
 /// How long the end of the program waits for storage.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Whether the files can be read that hold certificates and tokens.
+pub fn credentials(configuration: &Configuration) -> miette::Result<()> {
+    entrance(configuration)?;
+    server_entrance(configuration)?;
+    clients::of(configuration)?;
+    storage::credentials(configuration)
+}
 
 /// What is to run.
 #[derive(Debug)]
@@ -96,6 +104,7 @@ async fn start(plan: Plan, stop: Stop, mut sockets: Sockets) -> miette::Result<(
     let configuration = plan.loaded.configuration.clone();
     let hangup = signal(SignalKind::hangup()).into_diagnostic().wrap_err("SIGHUP cannot be received")?;
     let entrance = entrance(&configuration)?;
+    let server_entrance = server_entrance(&configuration)?;
     let predecessor =
         if plan.takes_over { Predecessor::ask(&configuration.data_dir, &mut sockets)? } else { None };
     let (claim, predecessor) = predecessor.map(Predecessor::into_parts).unzip();
@@ -110,10 +119,15 @@ async fn start(plan: Plan, stop: Stop, mut sockets: Sockets) -> miette::Result<(
     let kept = KeptKeys::open(&configuration, Arc::clone(&clock))?;
     let keys = kept.shared();
     registry.register_collector(Box::new(KeyMetrics::of(keys)));
-    let (storage, engine) = open_storage(&configuration, keys, claim.flatten(), Arc::clone(&clock)).await?;
+    let (storage, engine) = storage::open(&configuration, keys, claim.flatten(), Arc::clone(&clock)).await?;
     let storage: Arc<dyn Storage> =
         traces::of_storage(&configuration, Arc::new(Measured::new(storage, &latencies)));
-    let cache = Arc::new(cache::Cache::new(Arc::clone(&storage), clock, settings(&configuration), registry));
+    let cache = Arc::new(cache::Cache::new(
+        Arc::clone(&storage),
+        Arc::clone(&clock),
+        settings(&configuration),
+        registry,
+    ));
     if predecessor.is_some() {
         cache.begin_sharing();
     }
@@ -135,10 +149,17 @@ async fn start(plan: Plan, stop: Stop, mut sockets: Sockets) -> miette::Result<(
         Some((Arc::new(gateway), Listener::new(socket, entrance)))
     };
     let version = env!("CARGO_PKG_VERSION");
-    let server = Server { registry: whole, storages: vec![Arc::clone(&storage)], version };
+    let clients = clients::of(&configuration)?;
+    let server = Server { registry: whole, storages: vec![Arc::clone(&storage)], version, clients, clock };
     let socket = sockets.take("server", configuration.listen.server, configuration.listen.reuse_port)?;
     listening.add("server", &socket)?;
-    let server_listener = TcpListener::from_std(socket).into_diagnostic()?;
+    let socket = TcpListener::from_std(socket).into_diagnostic()?;
+    let server_tls = server_entrance.tls.clone();
+    let mut doors =
+        vec![Door::Network(Listener::new(socket, Arc::new(ArcSwap::from_pointee(server_entrance))))];
+    if let Some(path) = &configuration.listen.server_socket {
+        doors.push(Door::File(sockets::file(path, plan.takes_over)?));
+    }
     sockets.finish();
 
     tracing::info!(
@@ -153,12 +174,13 @@ async fn start(plan: Plan, stop: Stop, mut sockets: Sockets) -> miette::Result<(
         file: plan.file,
         gateway: gateway.as_ref().map(|(gateway, _)| Arc::clone(gateway)),
         keys: kept,
-        tls: entrance.tls.clone(),
+        tls: entrance.tls.iter().chain(&server_tls).cloned().collect(),
         verifiers,
         level: plan.level,
         now: Mutex::new(plan.loaded),
     });
-    let watching = entrance.tls.map(|tls| tokio::spawn(Tls::watch(tls)));
+    let watching: Vec<_> =
+        reloading.tls.iter().map(|tls| tokio::spawn(Tls::watch(Arc::clone(tls)))).collect();
     // The session server outlives the gateway, so that the last requests can be watched.
     let drained = Stop::new();
     let handing_over = Arc::new(HandingOver {
@@ -184,7 +206,7 @@ async fn start(plan: Plan, stop: Stop, mut sockets: Sockets) -> miette::Result<(
         }
     };
     let attending = tokio::spawn(attend(control, hangup, reloading, Arc::clone(&handing_over)));
-    let server = tokio::spawn(server.serve(server_listener, drained.clone().wait()));
+    let server = tokio::spawn(server.serve(doors, drained.clone().wait()));
     let stopped = async {
         stop.wait().await;
         handing_over.listen_no_more();
@@ -197,12 +219,10 @@ async fn start(plan: Plan, stop: Stop, mut sockets: Sockets) -> miette::Result<(
         tracing::warn!("storage takes too long; the last uses of some sessions are not written");
     }
     attending.abort();
-    if let Some(watching) = watching {
-        watching.abort();
-    }
+    watching.iter().for_each(JoinHandle::abort);
     housekeeping.abort();
     drained.now();
-    server.await.into_diagnostic()?.into_diagnostic().wrap_err("the session server failed")?;
+    server.await.into_diagnostic().wrap_err("the session server failed")?;
     tracing::info!("stopped");
     Ok(())
 }
@@ -232,34 +252,6 @@ fn gateway_settings(
         secure,
         traces,
     })
-}
-
-async fn open_storage(
-    configuration: &Configuration,
-    keys: &Arc<Keys>,
-    claim: Option<File>,
-    clock: Arc<dyn Clock>,
-) -> miette::Result<(Arc<dyn Storage>, Option<HandOver>)> {
-    let id = &configuration.cache.storage;
-    let storage = configuration.storage.iter().find(|storage| storage.id == *id);
-    let (engine, hand_over): (Arc<dyn Storage>, _) = match storage.map(|storage| &storage.engine) {
-        Some(Engine::Memory { max_bytes }) => {
-            (Arc::new(Memory::new(id, clock, usize::try_from(*max_bytes).unwrap_or(usize::MAX))), None)
-        }
-        Some(Engine::Embedded) | None => {
-            let folder = configuration.data_dir.join("storage").join(id);
-            let engine = HandOver::open(id, &folder, claim, clock).await.into_diagnostic()?;
-            (engine.storage(), Some(engine))
-        }
-        Some(Engine::Sql(settings)) => {
-            (engines::sql::open(id, settings, clock).await.into_diagnostic()?, None)
-        }
-    };
-    let engine: Arc<dyn Storage> = match storage.and_then(|storage| storage.seal) {
-        Some(plain) => Arc::new(Sealed::new(engine, Arc::clone(keys), plain)),
-        None => engine,
-    };
-    Ok((Arc::new(Deadline::new(engine, configuration.cache.deadline)), hand_over))
 }
 
 fn settings(configuration: &Configuration) -> Settings {

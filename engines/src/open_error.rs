@@ -104,6 +104,14 @@ pub enum Problem {
         /// What the database library said.
         cause: BoxError,
     },
+    /// Whoever answers does not offer the service to us, or nobody answers.
+    #[cfg(feature = "remote")]
+    #[error(transparent)]
+    NotOffered(client::NotOffered),
+    /// A service cannot have that name.
+    #[cfg(feature = "remote")]
+    #[error("`service` cannot be the name of a storage: {0}")]
+    Service(BoxError),
 }
 
 #[cfg(any(feature = "postgres", feature = "mysql"))]

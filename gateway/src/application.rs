@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use cache::{Application as Judge, Credential, Fit};
+use connector::tls::TlsError;
 use http::{HeaderName, HeaderValue};
 use session::{Authentication, Entries, OnConflict, Patch, Principal, Session};
 
@@ -17,7 +18,7 @@ use crate::ours::OurCookies;
 use crate::rewriting::Rewriting;
 use crate::rules::{Decision, RuleError, Site, Sited};
 use crate::settings::{ApplicationSettings, SessionSettings, UpstreamSettings};
-use crate::upstream::{TlsError, Upstream};
+use crate::upstream::Upstream;
 
 /// What stands behind the gateway under some hosts and a path.
 #[derive(Debug)]

@@ -51,6 +51,6 @@ mod upstream;
 mod visit;
 
 pub use application::ApplicationError;
+pub use connector::tls::TlsError;
 pub use explanation::{Explanation, Fitness, Map, Route, Verdict};
 pub use gateway::Gateway;
-pub use upstream::TlsError;

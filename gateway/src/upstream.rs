@@ -15,16 +15,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use connector::is_refused_stream;
+use connector::tls::{Tls, TlsError};
 use http::header::{HOST, UPGRADE};
 use http::{HeaderValue, Method, Request, Response};
 use metrics::Durations;
 use tokio::time::{Instant, timeout};
 
 use self::connection::Connection;
-use self::error::{ConnectError, is_broken_connection, is_refused_stream};
+use self::error::{ConnectError, is_broken_connection};
 use self::health::Admission;
 use self::server::{Busy, Server};
-use self::tls::Tls;
 use crate::body::{Inbound, Upload};
 
 mod connect;
@@ -34,11 +35,9 @@ mod health;
 mod last_words;
 mod server;
 pub(crate) mod settings;
-mod tls;
 
 pub(crate) use self::connection::Download;
 pub(crate) use self::error::UpstreamError;
-pub use self::tls::TlsError;
 use crate::settings::{ServerAddress, UpstreamSettings};
 use crate::traces::Followed;
 

@@ -18,6 +18,7 @@ mod reload;
 mod sealed;
 mod sealing;
 mod service_manager;
+mod shared_cloakroom;
 mod shared_database;
 mod shutdown;
 mod smuggling;

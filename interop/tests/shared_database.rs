@@ -7,7 +7,7 @@ use interop::{Capture, Cloakroom, Postgres, available};
 
 use crate::given::{self, session_with, visit};
 
-const LOGIN: &str = "[application.login]\nfile = \"users.htpasswd\"\nrequire = [\"/account\"]\n";
+pub(crate) const LOGIN: &str = "[application.login]\nfile = \"users.htpasswd\"\nrequire = [\"/account\"]\n";
 
 /// `gateway.toml` with its sessions in that database.
 fn gateway(upstream: &Capture, url: &str) -> Cloakroom {
@@ -19,7 +19,7 @@ fn gateway(upstream: &Capture, url: &str) -> Cloakroom {
     Cloakroom::start_with(&text, &[("users.htpasswd", &*given::htpasswd())]).unwrap()
 }
 
-fn log_out(cloakroom: &Cloakroom, cookie: &str) -> Response {
+pub(crate) fn log_out(cloakroom: &Cloakroom, cookie: &str) -> Response {
     let address = cloakroom.gateway();
     let request = format!(
         "POST /.cloakroom/logout HTTP/1.1\r\nHost: {address}\r\nSec-Fetch-Site: same-origin\r\nCookie: {cookie}\r\n\
@@ -29,7 +29,7 @@ fn log_out(cloakroom: &Cloakroom, cookie: &str) -> Response {
 }
 
 /// Waits for what the other nodes are told, which takes milliseconds; the bound is that of a node that heard nothing.
-fn shows(gateway: &Cloakroom, cookie: &str, text: &str) {
+pub(crate) fn shows(gateway: &Cloakroom, cookie: &str, text: &str) {
     let began = Instant::now();
     loop {
         let answer = visit(gateway, "/", cookie);

@@ -1,8 +1,12 @@
 //! The session server: what operators and other programs ask Cloakroom itself.
 //!
-//! Today it says how Cloakroom is (`/health`) and what it counts (`/metrics`).
+//! It says how Cloakroom is (`/health`) and what it counts (`/metrics`), to whoever reaches it. To clients that may use
+//! them, it offers its storage services ([`Client`], `/storage`).
 
+mod clients;
+mod end_point;
 mod exposition;
+mod serve;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,11 +19,15 @@ use axum::routing::get;
 use axum::{Json, Router};
 use prometheus_client::registry::Registry;
 use serde::Serialize;
+use session::Clock;
 use storage::{Key, Storage};
-use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 
+use self::clients::Clients;
+pub use self::clients::{Client, Right};
+use self::end_point::EndPoint;
 use self::exposition::Format;
+pub use self::serve::Door;
 
 /// How long the health of storage is waited for.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
@@ -33,16 +41,29 @@ pub struct Server {
     pub storages: Vec<Arc<dyn Storage>>,
     /// The version of this build.
     pub version: &'static str,
+    /// Who may call what. Without any, nothing is open but what says how Cloakroom is.
+    pub clients: Vec<Client>,
+    /// By which it is judged what is over.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl Server {
-    /// Serves `listener` until `stop` is ready and requests under way have ended.
-    pub async fn serve(
-        self,
-        listener: TcpListener,
-        stop: impl Future<Output = ()> + Send + 'static,
-    ) -> std::io::Result<()> {
-        axum::serve(listener, self.router()).with_graceful_shutdown(stop).await
+    /// Serves callers who come in by `doors` until `stop` is ready and requests under way have ended.
+    pub async fn serve(mut self, doors: Vec<Door>, stop: impl Future<Output = ()>) {
+        let clients = Clients::new(std::mem::take(&mut self.clients));
+        let end_point = clients
+            .any_may(Right::Storage)
+            .then(|| EndPoint::new(clients, &self.storages, Arc::clone(&self.clock)));
+        let router = self.router();
+        let Some(end_point) = end_point else { return serve::serve(router, doors, stop).await };
+        let router = router.merge(Arc::clone(&end_point).router());
+        let journals = tokio::spawn(Arc::clone(&end_point).keep_journals());
+        let stop = async {
+            stop.await;
+            journals.abort();
+            end_point.end_streams();
+        };
+        serve::serve(router, doors, stop).await;
     }
 
     fn router(self) -> Router {

@@ -3,19 +3,20 @@ use session::{ManualClock, Millis};
 use storage::Memory;
 use storage::faulty::{Fault, Faulty, Which};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 
 async fn started() -> (std::net::SocketAddr, Arc<Faulty>) {
     let clock = Arc::new(ManualClock::at(Millis(0)));
-    let storage = Arc::new(Faulty::new(Arc::new(Memory::new("local", clock, usize::MAX))));
+    let storage = Arc::new(Faulty::new(Arc::new(Memory::new("local", Arc::clone(&clock) as _, usize::MAX))));
     let mut registry = Registry::with_prefix("cloakroom");
     registry.register("tests", "Tests", Counter::<u64>::default());
-    let server = Server { registry, storages: vec![Arc::clone(&storage) as _], version: "1.2.3" };
+    let storages = vec![Arc::clone(&storage) as _];
+    let server = Server { registry, storages, version: "1.2.3", clients: Vec::new(), clock };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(server.serve(listener, std::future::pending()));
+    tokio::spawn(server.serve(vec![listener.into()], std::future::pending()));
     (address, storage)
 }
 

@@ -2,9 +2,10 @@
 //!
 //! A [`Session`] is what belongs to a visitor; a [`Ticket`] is what the visitor holds; a [`Patch`] is what an
 //! application wants changed, relative to the revision that it saw. [`record`] is the form in which a session
-//! lies in storage. Time comes from a [`Clock`], so that tests decide what time it is.
+//! lies in storage, made of what [`wire`] offers. Time comes from a [`Clock`], so that tests decide what time it is.
 
 pub mod record;
+pub mod wire;
 
 mod carried;
 mod end;

@@ -17,11 +17,9 @@
 //! Integers are LEB128 varints, texts are UTF-8 with their length before them. Decoding is total and bounded: it
 //! allocates no more than a small multiple of the bytes that are there.
 
-mod wire;
-
 use std::fmt;
 
-use self::wire::{Reader, Writer};
+use crate::wire::{Damaged, Reader, Writer};
 use crate::{
     Authentication, Carried, Conflict, Entries, Entry, Epoch, Handle, MAX_DEPTH, MAX_ENTRIES, Millis,
     Previous, Principal, Removal, Revision, Secret, SecretHash, Session, Value,
@@ -79,6 +77,12 @@ pub enum Malformed {
     /// It is damaged, or no session record at all.
     #[error("the record is no session: {0}")]
     Damaged(&'static str),
+}
+
+impl From<Damaged> for Malformed {
+    fn from(Damaged(why): Damaged) -> Self {
+        Self::Damaged(why)
+    }
 }
 
 /// The bytes of `session`.
@@ -331,7 +335,7 @@ fn write_value(field: &mut Writer, value: &Value) {
 fn read_value(field: &mut Reader<'_>, levels: usize) -> Result<Value, Malformed> {
     let kind = field.number()?;
     if kind == TEXT {
-        return field.text().map(Value::Text);
+        return Ok(Value::Text(field.text()?));
     }
     if kind == BYTES {
         // A foreign hand may have written text as bytes; equal values must be equal.

@@ -100,9 +100,7 @@ impl Secret {
     /// What storage may know of this secret.
     #[must_use]
     pub fn hash(&self) -> SecretHash {
-        let mut hash = [0; 32];
-        hash.copy_from_slice(digest(&SHA256, &self.0).as_ref());
-        SecretHash(hash)
+        SecretHash::of(&self.0)
     }
 }
 
@@ -119,6 +117,14 @@ pub struct SecretHash([u8; 32]);
 impl SecretHash {
     /// What a session has to which there is no ticket: nobody knows a secret with this hash.
     pub const NOBODYS: Self = Self([0; 32]);
+
+    /// What may be kept of a secret of others, such as a token. It must be long and random, or it can be guessed from this.
+    #[must_use]
+    pub fn of(secret: &[u8]) -> Self {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest(&SHA256, secret).as_ref());
+        Self(hash)
+    }
 
     /// The hash of these bytes.
     #[must_use]

@@ -16,6 +16,7 @@ mod memory;
 mod outcome;
 mod record;
 mod sealed;
+mod shared;
 mod unavailable;
 mod watch;
 
@@ -33,5 +34,6 @@ pub use memory::Memory;
 pub use outcome::{Bury, Create, Read, Touch, Update, Was};
 pub use record::{Burial, NewRecord, NewValue, Record, Times, Tombstone, Version, WriteId};
 pub use sealed::{NotOpened, Plain, Sealed};
+pub use shared::Shared;
 pub use unavailable::{Applied, Blame, BoxError, Unavailable};
 pub use watch::{Change, Changes, Kind, Notice, Position, Publisher};

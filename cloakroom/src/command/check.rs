@@ -11,7 +11,7 @@ use super::explain::{Asked, explain};
 use crate::configuration::{Application, Carrier, Configuration, Engine, KeyRotation, shown_duration};
 use crate::key_files;
 use crate::rotation::{Event, Rotation};
-use crate::run::entrance;
+use crate::run::credentials;
 
 /// What is to be said.
 #[derive(Debug, Args)]
@@ -52,7 +52,7 @@ pub(super) fn check(options: &CheckOptions) -> miette::Result<()> {
         }
         _ => {}
     }
-    entrance(&loaded.configuration)?;
+    credentials(&loaded.configuration)?;
     let warnings = loaded.warnings.len();
     for warning in loaded.warnings {
         eprintln!("{:?}", miette::Report::new(warning));
@@ -84,12 +84,22 @@ fn summary(configuration: &Configuration) -> String {
     for application in &configuration.applications {
         let _ = writeln!(lines, "    {:<13} {}", application.id, describe(application));
     }
-    let _ = writeln!(lines, "  session server  http://{}", listen.server);
+    let scheme = if listen.server_tls.is_some() { "https" } else { "http" };
+    let _ = writeln!(lines, "  session server  {scheme}://{}", listen.server);
+    if let Some(path) = &listen.server_socket {
+        let _ = writeln!(lines, "                  unix:{}", path.display());
+    }
+    for client in &configuration.clients {
+        let _ = writeln!(lines, "    {:<13} may use its storage", client.id);
+    }
     for storage in &configuration.storage {
         let engine = match &storage.engine {
             Engine::Memory { .. } => "in this process's memory, lost when it ends".to_owned(),
             Engine::Embedded => "embedded, in the data directory".to_owned(),
             Engine::Sql(settings) => format!("in {}", settings.address),
+            Engine::Remote(remote) => {
+                format!("the storage {} of the Cloakroom at {}", remote.service, remote.url)
+            }
         };
         let sealed = match storage.seal {
             Some(Plain::Refused) => ", sealed",

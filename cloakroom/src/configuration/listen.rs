@@ -23,6 +23,10 @@ pub struct Listen {
     pub gateway: SocketAddr,
     /// Where the session server answers.
     pub server: SocketAddr,
+    /// A socket in the file system where it answers too. Absolute.
+    pub server_socket: Option<PathBuf>,
+    /// TLS for the session server.
+    pub server_tls: Option<CertificateTls>,
     /// Whether other processes may listen on the same addresses.
     pub reuse_port: bool,
     /// TLS for visitors.
@@ -36,6 +40,19 @@ pub struct Listen {
 /// `[listen.tls]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenTls {
+    /// The certificates, ours and those of clients.
+    pub certificate: CertificateTls,
+    /// The header that tells applications whom it is made out to.
+    pub client_subject_header: Option<HeaderName>,
+    /// The header that tells them its SHA-256.
+    pub client_fingerprint_header: Option<HeaderName>,
+    /// How long browsers shall come by TLS only; zero: nothing is said about it.
+    pub hsts: Duration,
+}
+
+/// `[listen.server_tls]`, and what `[listen.tls]` has in common with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateTls {
     /// Certificates and their keys; never empty. All names of files are absolute.
     pub certificates: Vec<CertificateFiles>,
     /// The oldest version that is spoken.
@@ -44,12 +61,6 @@ pub struct ListenTls {
     pub client_ca: Option<PathBuf>,
     /// Whether clients must show one.
     pub client_certificate: ClientCertificate,
-    /// The header that tells applications whom it is made out to.
-    pub client_subject_header: Option<HeaderName>,
-    /// The header that tells them its SHA-256.
-    pub client_fingerprint_header: Option<HeaderName>,
-    /// How long browsers shall come by TLS only; zero: nothing is said about it.
-    pub hsts: Duration,
 }
 
 /// A certificate and its key, in files.
@@ -116,6 +127,14 @@ impl Listen {
             "Where the session server answers: health, metrics and the interfaces for other programs. Keep it away from \
              visitors.",
         );
+        let server_socket = section.optional(
+            "server_socket",
+            &Text(FileName),
+            PathBuf::from("/run/cloakroom/server.sock"),
+            "A socket in the file system where the session server answers too, in the clear. Its user and group may use it; who \
+             comes by it counts as coming from 127.0.0.1. Relative to the folder of this file.",
+        );
+        let server_socket = server_socket.map(|path| section.document().folder.join(path));
         // Port zero lets the system choose, so two of them are two ports.
         if gateway == server && gateway.port() != 0 {
             let (name, other) =
@@ -138,18 +157,66 @@ impl Listen {
             headers = Some(section.place("client_subject_header"));
             tls
         });
+        let server_tls_text = "TLS for the session server, and for all who come to it over the network. Files are read again \
+                               when they change.";
+        let server_tls = section.optional_table("server_tls", server_tls_text, CertificateTls::read);
         let proxy_text = "Proxies before the gateway that pass bytes on and say by the PROXY protocol (version 1 or 2) who \
                           sends them.";
         let proxy_protocol = section.optional_table("proxy_protocol", proxy_text, proxies);
         let http2_text = "HTTP/2 for visitors. Upgrades, WebSocket among them, come by HTTP/1.1.";
         let http2 = section.table("http2", http2_text, |section| ListenHttp2::read(section, tls.is_some()));
-        (Self { gateway, server, reuse_port, tls, proxy_protocol, http2 }, headers)
+        (Self { gateway, server, server_socket, server_tls, reuse_port, tls, proxy_protocol, http2 }, headers)
     }
 }
 
 impl ListenTls {
     fn read(section: &mut Section<'_>) -> Self {
-        let text = "A certificate. A visitor is shown one that is made out to the name they ask for, `*.` included, and else \
+        let tls = Self {
+            certificate: CertificateTls::read(section),
+            client_subject_header: section.optional(
+                "client_subject_header",
+                &Text(Header),
+                HeaderName::from_static("x-client-subject"),
+                "In this header applications learn whom the client's certificate is made out to, as RFC 4514 writes it. \
+                 What clients send under this name is removed.",
+            ),
+            client_fingerprint_header: section.optional(
+                "client_fingerprint_header",
+                &Text(Header),
+                HeaderName::from_static("x-client-fingerprint"),
+                "In this header applications learn the SHA-256 of the client's certificate, in hexadecimal. What clients send \
+                 under this name is removed.",
+            ),
+            hsts: section.value(
+                "hsts",
+                &Span::between(SECOND, DAY * 3650).or_zero("not said"),
+                Duration::ZERO,
+                "How long browsers shall come to a host by TLS only, once they were there (`Strict-Transport-Security`). \
+                 What an application says itself stays.",
+            ),
+        };
+        tls.check(section);
+        tls
+    }
+
+    fn check(&self, section: &Section<'_>) {
+        if self.certificate.client_ca.is_none() {
+            for name in ["client_subject_header", "client_fingerprint_header"] {
+                without_authority(section, name);
+            }
+        }
+        if self.client_subject_header.is_some()
+            && self.client_subject_header == self.client_fingerprint_header
+        {
+            let message = "the subject and the fingerprint of a client are told in the same header";
+            section.wrong("client_fingerprint_header", message, "give each a header of its own");
+        }
+    }
+}
+
+impl CertificateTls {
+    fn read(section: &mut Section<'_>) -> Self {
+        let text = "A certificate. Whoever comes is shown one that is made out to the name they ask for, `*.` included, and else \
                     the first.";
         let certificates = section.tables("certificates", text, CertificateFiles::read);
         if certificates.is_empty() {
@@ -181,47 +248,19 @@ impl ListenTls {
                 ClientCertificate::Required,
                 "With `client_ca`: whether one may come without a certificate. One that is not believed is always turned away.",
             ),
-            client_subject_header: section.optional(
-                "client_subject_header",
-                &Text(Header),
-                HeaderName::from_static("x-client-subject"),
-                "In this header applications learn whom the client's certificate is made out to, as RFC 4514 writes it. \
-                 What clients send under this name is removed.",
-            ),
-            client_fingerprint_header: section.optional(
-                "client_fingerprint_header",
-                &Text(Header),
-                HeaderName::from_static("x-client-fingerprint"),
-                "In this header applications learn the SHA-256 of the client's certificate, in hexadecimal. What clients send \
-                 under this name is removed.",
-            ),
-            hsts: section.value(
-                "hsts",
-                &Span::between(SECOND, DAY * 3650).or_zero("not said"),
-                Duration::ZERO,
-                "How long browsers shall come to a host by TLS only, once they were there (`Strict-Transport-Security`). \
-                 What an application says itself stays.",
-            ),
         };
-        tls.check(section);
+        if tls.client_ca.is_none() {
+            without_authority(section, "client_certificate");
+        }
         tls
     }
+}
 
-    fn check(&self, section: &Section<'_>) {
-        if self.client_ca.is_none() {
-            for name in ["client_certificate", "client_subject_header", "client_fingerprint_header"] {
-                if section.given(name) {
-                    let cure = "name the file with the authorities that issue to clients as `client_ca`";
-                    section.wrong(name, format!("`{name}` says nothing without `client_ca`"), cure);
-                }
-            }
-        }
-        if self.client_subject_header.is_some()
-            && self.client_subject_header == self.client_fingerprint_header
-        {
-            let message = "the subject and the fingerprint of a client are told in the same header";
-            section.wrong("client_fingerprint_header", message, "give each a header of its own");
-        }
+/// A key that says something about certificates of clients, where clients show none.
+fn without_authority(section: &Section<'_>, name: &str) {
+    if section.given(name) {
+        let cure = "name the file with the authorities that issue to clients as `client_ca`";
+        section.wrong(name, format!("`{name}` says nothing without `client_ca`"), cure);
     }
 }
 

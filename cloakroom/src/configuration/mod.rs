@@ -8,6 +8,7 @@
 //! `data_dir` alone is relative to the working directory: it belongs to the process, not to the file.
 
 mod application;
+mod client;
 mod cookie;
 mod document;
 mod example;
@@ -44,20 +45,23 @@ use form::Text;
 use names::FileName;
 use section::Section;
 use shape::Table;
-use together::{check_applications, check_client_headers, check_keys, check_storage};
+use together::{check_applications, check_client_headers, check_clients, check_keys, check_storage};
 
 pub use application::{Application, Carrier, OnConflict};
+pub use client::Client;
 pub use cookie::{Cookie, SameSite};
 pub use form::{shown_duration, shown_size};
 pub use handoff::{Handoff, HandoffFormat};
 pub use key_rotation::KeyRotation;
-pub use listen::{CertificateFiles, ClientCertificate, Listen, ListenHttp2, ListenTls, TlsVersion};
+pub use listen::{
+    CertificateFiles, CertificateTls, ClientCertificate, Listen, ListenHttp2, ListenTls, TlsVersion,
+};
 pub use login::{Login, LoginProvider};
 pub use node::{Gateway, Log, LogFormat};
 pub use problem::{Problem, Problems};
 pub use rewrite::Rewrite;
 pub use rule::{HeaderChanges, Require, Rule};
-pub use storage::{Cache, Engine, KeyFile, Storage};
+pub use storage::{Cache, Engine, KeyFile, Remote, Storage};
 #[cfg(feature = "otel")]
 pub use traces::{Sampling, Traces};
 pub use upstream::{Server, ServerUrl, Upstream, UpstreamTls};
@@ -73,6 +77,8 @@ pub struct Configuration {
     pub data_dir: PathBuf,
     /// Where to listen.
     pub listen: Listen,
+    /// Who may call the session server. Empty: it only says how it is.
+    pub clients: Vec<Client>,
     /// The storage services; never empty.
     pub storage: Vec<Storage>,
     /// The session cache.
@@ -219,10 +225,14 @@ impl Configuration {
         let rotation_text = "Keys that follow one another by themselves, beside those of `[[keys]]`. Without it, keys change only by hand.";
         let key_rotation = section
             .optional_table("key_rotation", rotation_text, |section| KeyRotation::read(section, sealed));
-        section.later(&["llng", "client"], "the session server for LemonLDAP::NG");
+        let client_text = "A program that may call the session server. Nothing is open to anybody but what says how Cloakroom is.";
+        let clients = section.tables("client", client_text, |section| Client::read(section, &listen));
+        check_clients(document, &clients);
+        section.later(&["llng"], "the session server for LemonLDAP::NG");
         Self {
             data_dir,
             listen,
+            clients: clients.into_iter().map(|(client, _)| client).collect(),
             cache,
             keys: keys.into_iter().map(|(key, ..)| key).collect(),
             key_rotation,

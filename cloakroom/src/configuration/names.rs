@@ -86,6 +86,28 @@ impl Wording for UserName {
     }
 }
 
+/// To whom a certificate is made out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SubjectName;
+
+impl Wording for SubjectName {
+    type Value = String;
+    const NAME: &'static str = "subject";
+    const RULES: &'static str = "as RFC 4514 writes it, such as `CN=ada,O=Example`";
+
+    fn parse(text: &str) -> Result<String, Wrong> {
+        if text.contains('=') && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            Ok(text.to_owned())
+        } else {
+            Err(Wrong::new("is no subject", "write it as RFC 4514 does: \"CN=ada,O=Example\""))
+        }
+    }
+
+    fn text(value: &String) -> String {
+        value.clone()
+    }
+}
+
 /// What an entry of a session holds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EntryText;

@@ -216,6 +216,11 @@ impl<'d> Section<'d> {
         self.excused
     }
 
+    /// Whether the file has this key, with a value that is right.
+    pub(crate) fn is_read(&self, name: &str) -> bool {
+        self.given(name) && self.shape.keys.iter().any(|key| key.name == name && key.effective.is_some())
+    }
+
     /// Where the key stands, or else the section.
     pub(crate) fn place(&self, name: &str) -> Place {
         self.find(name).map_or_else(|| self.place.clone(), |(_, value)| self.inside(value))

@@ -1,11 +1,15 @@
 //! Where sessions are kept: storage services, the session cache above them, and the keys that seal.
 
+mod remote;
+mod server;
 mod sql;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use seal::KeyState;
+
+pub use self::remote::Remote;
 
 use super::document::Place;
 use super::form::{Choice, Form, List, Size, Span, Switch, Text, enumerate};
@@ -41,6 +45,8 @@ pub enum Engine {
     Embedded,
     /// A database that other nodes may share.
     Sql(engines::sql::Settings),
+    /// A storage service of another Cloakroom.
+    Remote(Remote),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,11 +54,17 @@ enum EngineName {
     Memory,
     Embedded,
     Sql,
+    Remote,
 }
 
 const ENGINE: Choice<EngineName> = Choice {
-    words: &[("memory", EngineName::Memory), ("embedded", EngineName::Embedded), ("sql", EngineName::Sql)],
-    later: &["redis", "memcached", "files", "remote"],
+    words: &[
+        ("memory", EngineName::Memory),
+        ("embedded", EngineName::Embedded),
+        ("sql", EngineName::Sql),
+        ("remote", EngineName::Remote),
+    ],
+    later: &["redis", "memcached", "files"],
 };
 
 impl Storage {
@@ -74,7 +86,8 @@ impl Storage {
             &ENGINE,
             EngineName::Embedded,
             "`embedded`: a database of our own in `data_dir`; `memory`: this process's memory, and everybody is logged out when \
-             it ends; `sql`: PostgreSQL, MySQL or MariaDB, which several nodes can share, or SQLite in a file.",
+             it ends; `sql`: PostgreSQL, MySQL or MariaDB, which several nodes can share, or SQLite in a file; `remote`: a storage of \
+             another Cloakroom, through its session server.",
         );
         let max_bytes = section.value(
             "max_bytes",
@@ -82,7 +95,9 @@ impl Storage {
             256 * MIB,
             "Of the engine `memory`: how much it may hold. When it is full, no session is opened.",
         );
+        let server = server::Keys::read(section);
         let sql = sql::Keys::read(section);
+        let remote = remote::Keys::read(section);
         let seal = section.value(
             "seal",
             &Switch,
@@ -121,16 +136,44 @@ impl Storage {
                 section.wrong("max_bytes", message, "remove it, or say `engine = \"memory\"`");
             }
         }
-        if engine != EngineName::Sql {
-            sql.refuse(section);
+        // Whose keys are these, and who uses them?
+        let owners: [(&[&'static str], &[EngineName]); 3] = [
+            (&server::NAMES, &[EngineName::Sql, EngineName::Remote]),
+            (&sql::NAMES, &[EngineName::Sql]),
+            (&remote::NAMES, &[EngineName::Remote]),
+        ];
+        for (names, owners) in owners {
+            if !owners.contains(&engine) {
+                refuse(section, names, owners);
+            }
         }
         let engine = match engine {
             EngineName::Memory => Engine::Memory { max_bytes },
             EngineName::Embedded => Engine::Embedded,
-            // What is wrong was noted; nothing is used then.
-            EngineName::Sql => sql.engine(section).unwrap_or(Engine::Embedded),
+            // Where they give nothing, what is wrong was noted, and nothing is used.
+            EngineName::Sql => sql.engine(section, server).unwrap_or(Engine::Embedded),
+            EngineName::Remote => remote.engine(section, server).unwrap_or(Engine::Embedded),
         };
         (Self { id, engine, seal }, section.place("id"))
+    }
+}
+
+/// Notes keys that belong to other engines than the one that was chosen.
+fn refuse(section: &mut Section<'_>, names: &[&'static str], owners: &[EngineName]) {
+    // What was wrong with the others was said, and may be that one holds a password.
+    let given: Vec<&str> = names.iter().copied().filter(|name| section.is_read(name)).collect();
+    section.without_effect(names);
+    if section.is_excused() {
+        return;
+    }
+    let owners: Vec<&str> = owners.iter().map(|owner| ENGINE.word(owner)).collect();
+    for name in given {
+        let message = match owners.as_slice() {
+            [one] => format!("`{name}` belongs to the engine `{one}`"),
+            several => format!("`{name}` belongs to the engines {}", enumerate(several, "and")),
+        };
+        let first = owners.first().copied().unwrap_or_default();
+        section.wrong(name, message, format!("remove it, or say `engine = \"{first}\"`"));
     }
 }
 

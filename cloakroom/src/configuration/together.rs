@@ -8,6 +8,7 @@ use http::HeaderName;
 use seal::KeyState;
 
 use super::application::{Application, Carrier, Places};
+use super::client::Client;
 use super::document::{Document, Place};
 use super::listen::ListenTls;
 use super::rule::Require;
@@ -35,6 +36,10 @@ pub(crate) fn check_ids<'a>(
 
 pub(crate) fn check_storage(document: &Document<'_>, storage: &[(Storage, Place)]) {
     check_ids(document, "storage", storage.iter().map(|(storage, place)| (storage.id.as_str(), place)));
+}
+
+pub(crate) fn check_clients(document: &Document<'_>, clients: &[(Client, Place)]) {
+    check_ids(document, "client", clients.iter().map(|(client, place)| (client.id.as_str(), place)));
 }
 
 pub(crate) fn check_keys(document: &Document<'_>, keys: &[(KeyFile, Place, Place)]) {

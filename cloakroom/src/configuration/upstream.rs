@@ -148,7 +148,7 @@ impl Upstream {
     }
 }
 
-/// `[application.upstream_tls]`.
+/// How servers over TLS are recognised, and what they are shown: `[application.upstream_tls]`, and what `[[storage]]` says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UpstreamTls {
     /// Certificates of those who are believed; nothing: those whom the system believes.
@@ -187,7 +187,7 @@ impl UpstreamTls {
             "server_name",
             &Text(Host),
             "app.example.org".to_owned(),
-            "The name that the server's certificate must have, and that it is asked for. Left out: the host of `upstream`.",
+            "The name that the server's certificate must have, and that it is asked for. Left out: the host of its URL.",
         );
         let danger_accept_any_certificate = section.value(
             "danger_accept_any_certificate",
@@ -204,7 +204,7 @@ impl UpstreamTls {
             );
         }
         if danger_accept_any_certificate {
-            let message = "`danger_accept_any_certificate = true`: whoever is on the way to the upstream can read and \
+            let message = "`danger_accept_any_certificate = true`: whoever is on the way to the server can read and \
                            change everything";
             section.warn(
                 "danger_accept_any_certificate",
@@ -308,7 +308,7 @@ fn server(value: &Spanned<DeValue<'_>>) -> Result<Server, Vec<Wrong>> {
 
 /// The wording of a [`ServerUrl`].
 #[derive(Debug, Clone, Copy)]
-struct ServerText;
+pub(crate) struct ServerText;
 
 impl Wording for ServerText {
     type Value = ServerUrl;

@@ -9,21 +9,29 @@ use listener::proxy_protocol::ProxyProtocol;
 use listener::tls::{ClientSettings, KeyPair, Minimum, Tls, TlsSettings};
 use miette::{IntoDiagnostic, WrapErr};
 
-use crate::configuration::{ClientCertificate, Configuration, ListenTls, TlsVersion};
+use crate::configuration::{CertificateTls, ClientCertificate, Configuration, TlsVersion};
 
 /// What is asked of who comes in. Reads the certificates.
 pub fn entrance(configuration: &Configuration) -> miette::Result<Entrance> {
     let listen = &configuration.listen;
     let protocols: &[&'static [u8]] =
         if listen.http2.enabled { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
-    let tls = listen.tls.as_ref().map(|tls| Tls::open(settings(tls, protocols)).map(Arc::new));
+    let tls = listen.tls.as_ref().map(|tls| Tls::open(settings(&tls.certificate, protocols)).map(Arc::new));
     Ok(Entrance {
         proxy_protocol: listen.proxy_protocol.as_ref().map(|from| ProxyProtocol::new(from.iter().copied())),
         tls: tls.transpose().into_diagnostic().wrap_err("TLS cannot be set up as `[listen.tls]` says")?,
     })
 }
 
-fn settings(tls: &ListenTls, protocols: &[&'static [u8]]) -> TlsSettings {
+/// What is asked of who comes to the session server. Reads the certificates.
+pub fn server_entrance(configuration: &Configuration) -> miette::Result<Entrance> {
+    let tls = configuration.listen.server_tls.as_ref();
+    let tls = tls.map(|tls| Tls::open(settings(tls, &[b"h2", b"http/1.1"])).map(Arc::new));
+    let unusable = "TLS cannot be set up as `[listen.server_tls]` says";
+    Ok(Entrance { proxy_protocol: None, tls: tls.transpose().into_diagnostic().wrap_err(unusable)? })
+}
+
+fn settings(tls: &CertificateTls, protocols: &[&'static [u8]]) -> TlsSettings {
     let pairs = tls.certificates.iter();
     TlsSettings {
         certificates: pairs

@@ -21,7 +21,7 @@ use crate::logs::Level;
 use crate::report;
 
 /// Begins of the names of keys that a running process cannot follow.
-const FIXED: [&str; 6] = ["data_dir", "listen.", "storage.", "cache.", "log.format", "traces."];
+const FIXED: [&str; 7] = ["data_dir", "listen.", "client.", "storage.", "cache.", "log.format", "traces."];
 
 /// What a reload needs and changes.
 #[derive(Debug)]
@@ -30,8 +30,8 @@ pub(super) struct Reloading {
     pub(super) file: Option<PathBuf>,
     pub(super) gateway: Option<Arc<Gateway>>,
     pub(super) keys: KeptKeys,
-    /// Its files are read again.
-    pub(super) tls: Option<Arc<Tls>>,
+    /// Their files are read again.
+    pub(super) tls: Vec<Arc<Tls>>,
     pub(super) verifiers: Verifiers,
     pub(super) level: Option<Level>,
     /// What holds. Locked by the one reload that goes on.
@@ -98,7 +98,7 @@ impl Reloading {
         check(now, &loaded)?;
         let configuration = &loaded.configuration;
         let keys = self.keys.read(configuration)?;
-        if let Some(tls) = &self.tls {
+        for tls in &self.tls {
             tls.reload().into_diagnostic()?;
         }
         if let Some(gateway) = &self.gateway {

@@ -3,13 +3,18 @@
 //! From the process whose place it takes, or from the service manager, which holds them over a restart so that whoever
 //! connects meanwhile waits instead of being refused; or it makes them itself.
 
-use std::io;
+use std::fs::{self, Permissions};
+use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 use listenfd::ListenFd;
 use miette::{IntoDiagnostic, miette};
 use socket2::{Domain, Socket, Type};
+use tokio::net::UnixListener;
 
 /// How many connections may wait to be accepted; the system's own bound (`net.core.somaxconn`) holds as well.
 const BACKLOG: i32 = 4096;
@@ -111,6 +116,28 @@ fn bind(address: SocketAddr, name: &str, reuse_port: bool) -> miette::Result<Tcp
         );
         miette!(help = cure, "cannot listen on {address}: {error}")
     })
+}
+
+/// A socket in the file system, for the user and the group of this process. One that nobody listens on any more is in
+/// nobody's way; `takes_over` is whether one that somebody still listens on is not either.
+pub(super) fn file(path: &Path, takes_over: bool) -> miette::Result<UnixListener> {
+    let failed = |what: &str, error: io::Error| {
+        let cure =
+            "name another place as `server_socket` in [listen], in a folder that this process may write";
+        miette!(help = cure, "{} {what}: {error}", path.display())
+    };
+    match UnixStream::connect(path) {
+        Ok(_) if !takes_over => return Err(failed("is in use", ErrorKind::AddrInUse.into())),
+        Err(error) if error.kind() != ErrorKind::ConnectionRefused => {}
+        Ok(_) | Err(_) => {
+            // It was left by a process that has ended, or is about to.
+            fs::remove_file(path).map_err(|error| failed("cannot be removed", error))?;
+        }
+    }
+    let socket = UnixListener::bind(path).map_err(|error| failed("cannot be listened on", error))?;
+    let permissions = Permissions::from_mode(0o660);
+    fs::set_permissions(path, permissions).map_err(|error| failed("cannot be closed to others", error))?;
+    Ok(socket)
 }
 
 /// The sockets on which this process listens, to be passed on.

@@ -37,7 +37,7 @@ pub(super) fn settings(upstream: &Upstream) -> miette::Result<UpstreamSettings> 
     })
 }
 
-fn address(url: &ServerUrl) -> miette::Result<ServerAddress> {
+pub(super) fn address(url: &ServerUrl) -> miette::Result<ServerAddress> {
     let origin = match url {
         ServerUrl::Unix(path) => return Ok(ServerAddress::Unix(path.clone())),
         ServerUrl::Network(origin) => origin,
@@ -49,7 +49,7 @@ fn address(url: &ServerUrl) -> miette::Result<ServerAddress> {
     })
 }
 
-fn tls(tls: &UpstreamTls) -> miette::Result<TlsSettings> {
+pub(super) fn tls(tls: &UpstreamTls) -> miette::Result<TlsSettings> {
     let identity = match (&tls.certificate, &tls.key) {
         (Some(certificate), Some(key)) => Some(ClientIdentity {
             chain: certificates(certificate)?,

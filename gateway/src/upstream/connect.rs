@@ -1,27 +1,20 @@
-//! How a connection to a server is made: by name, address or path, with TLS where it is wanted, up to the point where a
-//! request can be sent on it.
+//! How a connection to a server is made, up to the point where a request can be sent on it.
 
-use std::io::{Error, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::uri::Authority;
+use connector::tls::Tls;
+use connector::{Connected, Stream};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::pki_types::ServerName;
-use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream, lookup_host};
-use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
+use listener::KEEPALIVE_INTERVAL;
+use tokio::time::{Instant, timeout};
 
 use super::error::ConnectError;
 use super::last_words::{Heard, LastWords};
 use super::server::MAX_STREAMS;
 use super::settings::{ServerAddress, UpstreamSettings};
-use super::tls::{Tls, is_http2};
 use crate::body::Inbound;
-use listener::{KEEPALIVE, KEEPALIVE_INTERVAL};
 
 /// How much of one answer over HTTP/2 may wait for its visitor.
 const STREAM_WINDOW: u32 = 256 << 10;
@@ -43,12 +36,8 @@ pub(crate) enum Made {
 /// Makes connections to one server.
 #[derive(Debug)]
 pub(crate) struct Connector {
-    address: ServerAddress,
-    /// As errors name it.
-    name: Box<str>,
-    tls: Option<Arc<Tls>>,
+    connector: connector::Connector,
     pub(crate) speaks_http2: bool,
-    pub(crate) connect_timeout: Duration,
     /// How long the server may take nothing of a request.
     patience: Duration,
 }
@@ -60,94 +49,37 @@ impl Connector {
         settings: &UpstreamSettings,
         patience: Duration,
     ) -> Self {
-        let name = match address {
-            ServerAddress::Http(authority) | ServerAddress::Https(authority) => authority.as_str().into(),
-            ServerAddress::Unix(path) => path.to_string_lossy().into(),
-        };
         Self {
-            address: address.clone(),
-            name,
-            tls: tls.filter(|_| matches!(address, ServerAddress::Https(_))).cloned(),
+            connector: connector::Connector::new(address, tls, settings.connect_timeout),
             speaks_http2: settings.http2,
-            connect_timeout: settings.connect_timeout,
             patience,
         }
     }
 
     /// As errors and logs name it.
     pub(crate) const fn name(&self) -> &str {
-        &self.name
+        self.connector.name()
+    }
+
+    /// How long a connection may take, up to the point where a request can be sent on it.
+    pub(crate) const fn connect_timeout(&self) -> Duration {
+        self.connector.connect_timeout()
     }
 
     /// A new connection, with HTTP/2 if the server may speak it and `http2` is wanted.
     pub(crate) async fn connect(&self, http2: bool) -> Result<Made, ConnectError> {
         let http2 = http2 && self.speaks_http2;
-        let connecting = async {
-            match &self.address {
-                ServerAddress::Unix(path) => {
-                    let socket = UnixStream::connect(path).await.map_err(|error| self.refused(error))?;
-                    self.handshake(socket, http2).await
-                }
-                ServerAddress::Http(authority) => self.handshake(self.tcp(authority).await?, http2).await,
-                ServerAddress::Https(authority) => self.secure(authority, http2).await,
-            }
-        };
-        let too_slow = || ConnectError::TooSlow { server: self.name.clone(), after: self.connect_timeout };
-        timeout(self.connect_timeout, connecting).await.map_err(|_| too_slow())?
-    }
-
-    async fn tcp(&self, authority: &Authority) -> Result<TcpStream, ConnectError> {
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        let port = authority.port_u16().unwrap_or(match self.address {
-            ServerAddress::Https(_) => 443,
-            ServerAddress::Http(_) | ServerAddress::Unix(_) => 80,
-        });
-        let unknown = |error| ConnectError::Name { host: host.into(), error };
-        let addresses: Vec<_> = lookup_host((host, port)).await.map_err(unknown)?.collect();
-        // One address that swallows everything must not take the time of the others.
-        let share = self.connect_timeout / u32::try_from(addresses.len()).unwrap_or(1).max(1);
-        let mut failed = Error::new(ErrorKind::NotFound, "the name has no address");
-        for address in addresses {
-            match timeout(share, TcpStream::connect(address)).await {
-                Ok(Ok(socket)) => {
-                    let keepalive =
-                        TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE_INTERVAL);
-                    let prepared = socket.set_nodelay(true);
-                    prepared
-                        .and_then(|()| SockRef::from(&socket).set_tcp_keepalive(&keepalive))
-                        .map_err(|error| self.refused(error))?;
-                    return Ok(socket);
-                }
-                Ok(Err(error)) => failed = error,
-                Err(_) => failed = ErrorKind::TimedOut.into(),
-            }
-        }
-        Err(self.refused(failed))
-    }
-
-    async fn secure(&self, authority: &Authority, http2: bool) -> Result<Made, ConnectError> {
-        let failed = |error| ConnectError::Tls { server: self.name.clone(), error };
-        let missing = || failed(Error::new(ErrorKind::NotFound, "TLS is not set up"));
-        let tls = self.tls.as_ref().ok_or_else(missing)?;
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        let server_name = match &tls.server_name {
-            Some(name) => name.clone(),
-            None => ServerName::try_from(host.to_owned())
-                .map_err(|error| failed(Error::new(ErrorKind::InvalidInput, error)))?,
-        };
-        let config = Arc::clone(if http2 { &tls.any } else { &tls.http1 });
-        let socket = self.tcp(authority).await?;
-        let secure = TlsConnector::from(config).connect(server_name, socket).await.map_err(failed)?;
-        let http2 = is_http2(secure.get_ref().1.alpn_protocol());
-        self.handshake(secure, http2).await
+        let begun = Instant::now();
+        let Connected { stream, chose_http2 } = self.connector.connect(http2).await?;
+        let handshake = self.handshake(stream, http2 && chose_http2.unwrap_or(true));
+        let after = self.connect_timeout();
+        let too_slow = || ConnectError::TooSlow { server: self.name().into(), after };
+        timeout(after.saturating_sub(begun.elapsed()), handshake).await.map_err(|_| too_slow())?
     }
 
     /// Begins to speak HTTP on a connection, in a task of its own, which ends with the connection.
-    async fn handshake<S>(&self, socket: S, http2: bool) -> Result<Made, ConnectError>
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
-        let failed = |error| ConnectError::Handshake { server: self.name.clone(), error };
+    async fn handshake(&self, socket: Stream, http2: bool) -> Result<Made, ConnectError> {
+        let failed = |error| ConnectError::Handshake { server: self.name().into(), error };
         if http2 {
             let (sender, connection) = http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
@@ -167,10 +99,6 @@ impl Connector {
             http1::Builder::new().handshake(TokioIo::new(socket)).await.map_err(failed)?;
         tokio::spawn(async move { ended(connection.with_upgrades().await) });
         Ok(Made::Http1(sender, heard))
-    }
-
-    fn refused(&self, error: Error) -> ConnectError {
-        ConnectError::Refused { server: self.name.clone(), error }
     }
 }
 

@@ -1,10 +1,9 @@
 //! Why an application did not answer, and who is to blame.
 
-use std::error::Error as StdError;
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use h2::Reason;
+use connector::{causes, is_refused_stream};
 
 use crate::body::InboundError;
 
@@ -28,14 +27,10 @@ pub(crate) enum UpstreamError {
 /// Why there is no connection to a server. Nothing of a request has reached it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
-    #[error("the name {host} is not known: {error}")]
-    Name { host: Box<str>, error: std::io::Error },
-    #[error("{server} takes no connection: {error}")]
-    Refused { server: Box<str>, error: std::io::Error },
-    #[error("{server} did not take a connection within {} ms", .after.as_millis())]
+    #[error(transparent)]
+    Socket(#[from] connector::ConnectError),
+    #[error("{server} did not begin to speak HTTP/2 within {} ms", .after.as_millis())]
     TooSlow { server: Box<str>, after: Duration },
-    #[error("{server} and we do not agree on TLS: {error}")]
-    Tls { server: Box<str>, error: std::io::Error },
     #[error("{server} does not speak HTTP as it should: {}", Chain(.error))]
     Handshake { server: Box<str>, error: hyper::Error },
     #[error("there is no server left to ask")]
@@ -76,6 +71,7 @@ pub(crate) fn is_broken_connection(error: &hyper::Error) -> bool {
     error.is_incomplete_message()
         || error.is_canceled()
         || error.is_closed()
+        || is_refused_stream(error)
         || causes(error).any(|cause| {
             let broke = cause.downcast_ref::<std::io::Error>().is_some_and(|error| {
                 use ErrorKind::{
@@ -86,24 +82,8 @@ pub(crate) fn is_broken_connection(error: &hyper::Error) -> bool {
                     BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof
                 )
             });
-            broke || cause.downcast_ref::<h2::Error>().is_some_and(|error| is_refused(error) || error.is_io())
+            broke || cause.downcast_ref::<h2::Error>().is_some_and(|error| error.is_io())
         })
-}
-
-/// Whether a server says that it has not looked at the request: then it may be sent again, whatever it asks for.
-pub(crate) fn is_refused_stream(error: &hyper::Error) -> bool {
-    causes(error).any(|cause| cause.downcast_ref::<h2::Error>().is_some_and(is_refused))
-}
-
-/// RFC 9113, 8.7. The library gives the end of a connection as the end of those streams only that came after the last one
-/// that the server says it has looked at.
-fn is_refused(error: &h2::Error) -> bool {
-    error.is_remote()
-        && match error.reason() {
-            Some(Reason::REFUSED_STREAM) => error.is_reset(),
-            Some(Reason::NO_ERROR) => error.is_go_away(),
-            _ => false,
-        }
 }
 
 /// Whether the application did not take the request.
@@ -113,16 +93,13 @@ fn is_timed_out(error: &hyper::Error) -> bool {
     })
 }
 
-fn causes(error: &hyper::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
-    std::iter::successors(error.source(), |cause| (**cause).source())
-}
-
 /// An error with what it comes from, which the library does not say by itself.
 struct Chain<'a>(&'a hyper::Error);
 
 impl std::fmt::Display for Chain<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}", self.0)?;
-        causes(self.0).try_for_each(|cause| write!(formatter, ": {cause}"))
+        let mut causes = causes(self.0);
+        causes.next().map_or(Ok(()), |error| write!(formatter, "{error}"))?;
+        causes.try_for_each(|cause| write!(formatter, ": {cause}"))
     }
 }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use connector::tls::Tls;
 use http::HeaderValue;
 use hyper::client::conn::{http1, http2};
 use parking_lot::Mutex;
@@ -20,7 +21,6 @@ use super::error::ConnectError;
 use super::health::Health;
 use super::last_words::Heard;
 use super::settings::{ServerAddress, ServerSettings, UpstreamSettings};
-use super::tls::Tls;
 use crate::body::Inbound;
 
 /// How many idle connections to one server are kept, and how long: less than the five seconds after which common
@@ -142,7 +142,7 @@ impl Server {
         let http2 = http2 && self.connector.speaks_http2;
         // Who has waited as long as connecting may take does not wait for others any more.
         let _one_at_a_time = if http2 && !self.prefers_http1.load(Ordering::Relaxed) {
-            timeout(self.connector.connect_timeout, self.connecting.lock()).await.ok()
+            timeout(self.connector.connect_timeout(), self.connecting.lock()).await.ok()
         } else {
             None
         };

@@ -1,12 +1,10 @@
 //! What the configuration says of an upstream. Two that are equal make the same connections, so that a reload which does
 //! not change them keeps those that are open.
 
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use http::uri::Authority;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+pub use connector::Address as ServerAddress;
+pub use connector::tls::{ClientIdentity, TlsSettings};
 
 /// Where an application is, and how it is spoken to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,37 +59,4 @@ impl From<ServerAddress> for ServerSettings {
     fn from(address: ServerAddress) -> Self {
         Self { address, weight: 1 }
     }
-}
-
-/// Where a server is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ServerAddress {
-    /// Host and port, in the clear.
-    Http(Authority),
-    /// Host and port, over TLS.
-    Https(Authority),
-    /// A socket in the file system.
-    Unix(PathBuf),
-}
-
-/// How TLS to an upstream is made.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct TlsSettings {
-    /// Whose certificates are believed; `None` is those whom the system believes.
-    pub authorities: Option<Arc<[CertificateDer<'static>]>>,
-    /// The certificate that we show.
-    pub identity: Option<ClientIdentity>,
-    /// The name that the server's certificate must have, and that it is asked for; `None` is the host of its address.
-    pub server_name: Option<ServerName<'static>>,
-    /// Whoever answers is believed to be the server: the connection is secret from those who only listen.
-    pub danger_accept_any_certificate: bool,
-}
-
-/// A certificate of ours, and its key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClientIdentity {
-    /// Our own first, then those that vouch for it.
-    pub chain: Arc<[CertificateDer<'static>]>,
-    /// The key. It is not shown.
-    pub key: Arc<PrivateKeyDer<'static>>,
 }

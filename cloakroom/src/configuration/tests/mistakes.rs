@@ -100,7 +100,7 @@ fn what_is_not_built_yet_is_not_called_unknown() {
     );
     assert_told(
         "[[storage]]\nid = \"db\"\nengine = \"redis\"\nurl = \"redis://127.0.0.1\"",
-        "cloakroom.toml:3:11: `engine = \"redis\"` is not built yet -> say `memory`, `embedded` or `sql` for now",
+        "cloakroom.toml:3:11: `engine = \"redis\"` is not built yet -> say `memory`, `embedded`, `sql` or `remote` for now",
     );
     assert_told(
         "[llng]\nsoap = true",

@@ -209,7 +209,7 @@ fn a_database_is_named_by_a_url_without_its_password() {
     let problem = mistake("[[storage]]\nid = \"d\"\nurl = \"postgres://c@h/d\"");
     assert_eq!(
         shown(&[problem]),
-        "cloakroom.toml:3:8: `url` belongs to the engine `sql` -> remove it, or say `engine = \"sql\"`"
+        "cloakroom.toml:3:8: `url` belongs to the engines `sql` and `remote` -> remove it, or say `engine = \"sql\"`"
     );
 }
 
@@ -322,4 +322,50 @@ fn a_rule_does_not_say_who_a_client_is() {
         assert_eq!(problem.line, 10);
         assert!(problem.message.contains("tells who a client is"), "{}", problem.message);
     }
+}
+
+#[test]
+fn another_cloakroom_is_named_by_the_url_of_its_session_server() {
+    let remote = |rest: &str| format!("[[storage]]\nid = \"r\"\nengine = \"remote\"\n{rest}");
+    let problem = mistake(&remote(""));
+    assert_eq!(problem.message, "the engine `remote` needs the `url` of the other Cloakroom");
+    for (url, wrong) in [
+        ("redis://h", "has a scheme other than http and https"),
+        ("https://h/storage", "has a path"),
+        ("unix:server.sock", "names no socket"),
+    ] {
+        let problem = mistake(&remote(&format!("url = \"{url}\"")));
+        assert_eq!((problem.line, problem.column), (4, 8));
+        assert!(problem.message.contains(wrong), "{}", problem.message);
+    }
+    let problem = mistake(&remote("url = \"https://h\"\ncertificate = \"a.pem\""));
+    assert_eq!(problem.message, "there is a `certificate` and no `key`");
+    let problem = mistake("[[storage]]\nid = \"d\"\nservice = \"x\"");
+    assert_eq!(problem.message, "`service` belongs to the engine `remote`");
+    // In the clear only where nobody is on the way.
+    let warnings = |url: &str| parse(&remote(&format!("url = \"{url}\""))).unwrap().warnings.len();
+    assert_eq!(["https://h:1", "http://127.0.0.1:1", "http://[::1]:1", "unix:/a.sock"].map(warnings), [0; 4]);
+    assert_eq!(warnings("http://10.0.0.1:1"), 1);
+}
+
+#[test]
+fn a_client_of_the_session_server_is_somebody() {
+    let client = |rest: &str| format!("[[client]]\nid = \"g\"\nmay = [\"storage\"]\n{rest}");
+    assert_eq!(mistake(&client("")).message, "`g` could be anybody");
+    let problem = mistake(&client("tls_subject = \"CN=g\""));
+    assert!(problem.message.contains("asks nobody for a certificate"), "{}", problem.message);
+    let problem = mistake(&client("bearer_file = \"t\"\ntls_subject = \"g\""));
+    assert!(problem.message.contains("is no subject"), "{}", problem.message);
+    let problem = mistake("[[client]]\nid = \"g\"\nfrom = [\"10.0.0.0/8\"]\nmay = [\"sessions\"]");
+    assert!(problem.message.contains("not built yet"), "{}", problem.message);
+    let warned = |text: &str| {
+        let warnings = parse(text).unwrap().warnings;
+        warnings.into_iter().map(|warning| warning.message).collect::<Vec<_>>().join("; ")
+    };
+    assert_eq!(warned(&client("bearer_file = \"t\"")), "");
+    assert!(warned(&client("from = [\"10.0.0.0/8\"]")).contains("without any proof"));
+    let open = format!("[listen]\nserver = \"10.0.0.1:8081\"\n{}", client("bearer_file = \"t\""));
+    assert!(warned(&open).contains("in the clear"));
+    let twice = format!("{0}bearer_file = \"t\"\n{0}bearer_file = \"t\"", client(""));
+    assert!(mistake(&twice).message.contains("was given to another `[[client]]`"));
 }

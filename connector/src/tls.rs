@@ -5,27 +5,49 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-
-use super::settings::TlsSettings;
 
 /// Names of protocols in a handshake (RFC 7301).
 const HTTP2: &[u8] = b"h2";
 const HTTP1: &[u8] = b"http/1.1";
 
+/// How TLS to a server is made.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TlsSettings {
+    /// Whose certificates are believed; `None` is those whom the system believes.
+    pub authorities: Option<Arc<[CertificateDer<'static>]>>,
+    /// The certificate that we show.
+    pub identity: Option<ClientIdentity>,
+    /// The name that the server's certificate must have, and that it is asked for; `None` is the host of its address.
+    pub server_name: Option<ServerName<'static>>,
+    /// Whoever answers is believed to be the server: the connection is secret from those who only listen.
+    pub danger_accept_any_certificate: bool,
+}
+
+/// A certificate of ours, and its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientIdentity {
+    /// Our own first, then those that vouch for it.
+    pub chain: Arc<[CertificateDer<'static>]>,
+    /// The key. It is not shown.
+    pub key: Arc<PrivateKeyDer<'static>>,
+}
+
 /// What a handshake needs, for connections that may speak HTTP/2 and for those that must not.
 #[derive(Debug)]
-pub(crate) struct Tls {
+pub struct Tls {
     pub(crate) any: Arc<ClientConfig>,
     pub(crate) http1: Arc<ClientConfig>,
     pub(crate) server_name: Option<ServerName<'static>>,
 }
 
 impl Tls {
+    /// Reads the system's certificates, if those are to be believed. `http2` is whether HTTP/2 is ever offered.
+    ///
     /// # Errors
     /// The system's certificates cannot be read, or ours cannot be used.
-    pub(crate) fn new(settings: &TlsSettings, http2: bool) -> Result<Self, TlsError> {
+    pub fn new(settings: &TlsSettings, http2: bool) -> Result<Self, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let building = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
@@ -77,11 +99,11 @@ pub enum TlsError {
     /// The system's certificates, by which a server is recognised, cannot be read.
     #[error(
         "the system's root certificates cannot be read: {0}; install `ca-certificates`, or name those that count as \
-         `ca_file` in `[application.upstream_tls]`"
+         `ca_file`"
     )]
     System(Error),
     /// A certificate or key of the configuration cannot be used.
-    #[error("a certificate in `[application.upstream_tls]` cannot be used: {0}")]
+    #[error("a certificate that the configuration names for TLS cannot be used: {0}")]
     Unusable(rustls::Error),
 }
 

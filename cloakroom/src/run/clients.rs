@@ -1,0 +1,52 @@
+//! Clients of the session server, with their tokens read.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use miette::{IntoDiagnostic, WrapErr, miette};
+use session::SecretHash;
+use zeroize::Zeroizing;
+
+use crate::configuration::{Client, Configuration};
+
+/// No token file is longer, in bytes.
+const MAX_FILE: u64 = 4096;
+/// A token that is shorter could be guessed from its hash.
+const MIN_TOKEN: usize = 32;
+
+/// All clients, as the session server wants to know them.
+pub(super) fn of(configuration: &Configuration) -> miette::Result<Vec<server::Client>> {
+    configuration.clients.iter().map(client).collect()
+}
+
+fn client(client: &Client) -> miette::Result<server::Client> {
+    let token = client.bearer_file.as_deref().map(token).transpose();
+    let token =
+        token.wrap_err_with(|| format!("the token of the `[[client]]` `{}` cannot be used", client.id))?;
+    Ok(server::Client {
+        id: client.id.as_str().into(),
+        from: client.from.clone().into(),
+        token: token.map(|token| SecretHash::of(token.as_bytes())),
+        subject: client.tls_subject.as_deref().map(Into::into),
+        may: client.may.clone(),
+    })
+}
+
+/// The token in a file: one line of visible ASCII.
+pub(super) fn token(file: &Path) -> miette::Result<Zeroizing<String>> {
+    let mut text = Zeroizing::new(String::new());
+    File::open(file)
+        .and_then(|opened| opened.take(MAX_FILE).read_to_string(&mut text))
+        .into_diagnostic()
+        .wrap_err_with(|| format!("{} cannot be read", file.display()))?;
+    let token = text.trim();
+    if token.len() < MIN_TOKEN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(miette!(
+            help = format!("`cloakroom keys new {}` makes a file whose line serves as one", file.display()),
+            "{} holds no token: that is one line of at least {MIN_TOKEN} visible characters",
+            file.display()
+        ));
+    }
+    Ok(Zeroizing::new(token.to_owned()))
+}

@@ -1,0 +1,158 @@
+//! The remote engine: a storage service of another Cloakroom, through the storage end point of its session server.
+//!
+//! It keeps nothing itself. What an operation finds there it finds here, with the versions, times and tombstones of the
+//! service over there, whose clock says what is over. See [`client`] for how a failure is told: an answer that is none
+//! of the service is [`Unavailable`], never an outcome.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use client::protocol::{ListRequest, MAX_ITEMS, Operation as Asked, ReapRequest, ScanRequest};
+use client::{Link, LinkSettings, StorageService};
+use parking_lot::Mutex;
+use session::Millis;
+use storage::{
+    Batch, Burial, Bury, Capabilities, Changes, Create, Key, NewRecord, NewValue, Operation, Page, Position,
+    Read, Scan, Storage, Times, Touch, Unavailable, Update, Version,
+};
+
+use crate::{OpenError, Problem};
+
+/// Where the service is, and what it is called there.
+#[derive(Debug)]
+pub struct RemoteSettings {
+    /// The session server, and how it is reached.
+    pub link: LinkSettings,
+    /// The id of the storage service over there.
+    pub service: Box<str>,
+    /// How long an operation may take. The other side is told, and stops then.
+    pub deadline: Duration,
+}
+
+/// A storage service of another Cloakroom.
+#[derive(Debug)]
+pub struct Remote {
+    id: Arc<str>,
+    service: StorageService,
+    /// Asked for anew whenever the change stream begins: the other side may be another one by then.
+    capabilities: Mutex<Capabilities>,
+}
+
+impl Remote {
+    /// Asks the service what it can do, and is the service `id` here from then on. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// Nobody answers, or somebody who does not offer that service to us.
+    pub async fn open(id: &str, settings: RemoteSettings) -> Result<Self, OpenError> {
+        let id: Arc<str> = id.into();
+        let failed = |problem| OpenError { storage: Arc::clone(&id), problem };
+        let RemoteSettings { link, service, deadline } = settings;
+        // A little less than whoever asks waits, so that they learn what has become of it.
+        let deadline = deadline.mul_f64(0.95);
+        let service = StorageService::new(Arc::new(Link::new(link)), &id, &service, deadline)
+            .map_err(|error| failed(Problem::Service(error.into())))?;
+        let offer = service.offer().await.map_err(|error| failed(Problem::NotOffered(error)))?;
+        Ok(Self { capabilities: Mutex::new(seen_from_here(offer.capabilities)), id, service })
+    }
+
+    fn admit(&self, value: &[u8]) -> Result<(), Unavailable> {
+        let most = self.capabilities().max_value;
+        if value.len() > most {
+            let cause = format!("a value of {} bytes is over the {most} of the service", value.len());
+            return Err(Unavailable::refused(&self.id, cause));
+        }
+        Ok(())
+    }
+}
+
+/// Others work on the same records, at the very least those over there.
+const fn seen_from_here(there: Capabilities) -> Capabilities {
+    Capabilities { is_shared: true, is_memory: false, ..there }
+}
+
+#[async_trait]
+impl Storage for Remote {
+    fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        *self.capabilities.lock()
+    }
+
+    async fn create(&self, key: &Key, new: NewRecord) -> Result<Create, Unavailable> {
+        self.admit(&new.value)?;
+        self.service.ask(Asked::Create, &(key, &new)).await
+    }
+
+    async fn read(&self, key: &Key, known: Option<Version>) -> Result<Read, Unavailable> {
+        self.service.ask(Asked::Read, &(key, known)).await
+    }
+
+    async fn update(&self, key: &Key, new: NewValue) -> Result<Update, Unavailable> {
+        self.admit(&new.value)?;
+        self.service.ask(Asked::Update, &(key, &new)).await
+    }
+
+    async fn touch(&self, key: &Key, times: Times) -> Result<Touch, Unavailable> {
+        self.service.ask(Asked::Touch, &(key, &times)).await
+    }
+
+    async fn bury(&self, key: &Key, burial: Burial) -> Result<Bury, Unavailable> {
+        self.service.ask(Asked::Bury, &(key, &burial)).await
+    }
+
+    async fn list(&self, context: &str, after: Option<&[u8]>, limit: usize) -> Result<Page, Unavailable> {
+        let mut page = Page { records: Vec::new(), has_more: true };
+        // The other side gives no more than so many at once.
+        while page.has_more && page.records.len() < limit {
+            let last = page.records.last().map(|listed| listed.key.name()).or(after);
+            let request = ListRequest {
+                context: context.into(),
+                after: last.map(Into::into),
+                limit: (limit - page.records.len()).min(MAX_ITEMS) as u64,
+            };
+            let more: Page = self.service.ask(Asked::List, &request).await?;
+            page.has_more = more.has_more && !more.records.is_empty();
+            page.records.extend(more.records);
+        }
+        Ok(page)
+    }
+
+    async fn scan(&self, cursor: Option<&[u8]>, budget: usize) -> Result<Scan, Unavailable> {
+        let request = ScanRequest { cursor: cursor.map(Into::into), budget: budget as u64 };
+        self.service.ask(Asked::Scan, &request).await
+    }
+
+    async fn batch(&self, operations: Vec<Operation>) -> Result<Batch, Unavailable> {
+        for operation in &operations {
+            match operation {
+                Operation::Create(_, new) => self.admit(&new.value)?,
+                Operation::Update(_, new) => self.admit(&new.value)?,
+                Operation::Touch(..) | Operation::Bury(..) => {}
+            }
+        }
+        if operations.len() > MAX_ITEMS {
+            let cause =
+                format!("a batch of {} operations is over the {MAX_ITEMS} of the protocol", operations.len());
+            return Err(Unavailable::refused(&self.id, cause));
+        }
+        self.service.ask(Asked::Batch, &operations).await
+    }
+
+    async fn reap(&self, now: Millis, budget: usize) -> Result<usize, Unavailable> {
+        let request = ReapRequest { now, budget: budget as u64 };
+        let reaped: u64 = self.service.ask(Asked::Reap, &request).await?;
+        Ok(usize::try_from(reaped).unwrap_or(usize::MAX))
+    }
+
+    async fn watch(&self, from: Option<Position>) -> Result<Changes, Unavailable> {
+        let changes = self.service.watch(from).await?;
+        match self.service.offer().await {
+            Ok(offer) => *self.capabilities.lock() = seen_from_here(offer.capabilities),
+            Err(error) => return Err(Unavailable::failed(&self.id, error)),
+        }
+        Ok(changes)
+    }
+}
