@@ -12,5 +12,7 @@
 #[path = "mysql/conforms.rs"]
 mod conforms;
 mod database;
+#[path = "mysql/faults.rs"]
+mod faults;
 #[path = "mysql/refuses.rs"]
 mod refuses;

@@ -12,5 +12,7 @@
 #[path = "postgres/conforms.rs"]
 mod conforms;
 mod database;
+#[path = "postgres/faults.rs"]
+mod faults;
 #[path = "postgres/refuses.rs"]
 mod refuses;

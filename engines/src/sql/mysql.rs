@@ -56,7 +56,7 @@ impl Backend for MySql {
     async fn work(
         &self,
         connection: &mut MySqlConnection,
-        request: &Request<'_>,
+        request: &Request,
         now: Millis,
     ) -> Result<Reply, sqlx::Error> {
         Ok(match request {
@@ -65,7 +65,7 @@ impl Backend for MySql {
                 Reply::List(read::list(connection, context, after, *limit, now).await?)
             }
             Request::Scan { after, budget } => {
-                Reply::Scan(read::scan(connection, *after, *budget, now).await?)
+                Reply::Scan(read::scan(connection, after.as_ref(), *budget, now).await?)
             }
             Request::One(operation) => Reply::One(write::one(connection, now, operation).await?),
             Request::All(operations) => Reply::All(write::all(connection, now, operations).await?),

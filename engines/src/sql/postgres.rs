@@ -57,7 +57,7 @@ impl Backend for Postgres {
     async fn work(
         &self,
         connection: &mut PgConnection,
-        request: &Request<'_>,
+        request: &Request,
         now: Millis,
     ) -> Result<Reply, sqlx::Error> {
         Ok(match request {
@@ -66,7 +66,7 @@ impl Backend for Postgres {
                 Reply::List(read::list(connection, context, after, *limit, now).await?)
             }
             Request::Scan { after, budget } => {
-                Reply::Scan(read::scan(connection, *after, *budget, now).await?)
+                Reply::Scan(read::scan(connection, after.as_ref(), *budget, now).await?)
             }
             Request::One(operation) => {
                 Reply::One(Write::new(connection, &self.channel, now).one(operation).await?)

@@ -9,6 +9,7 @@
 //!
 //! A try that comes after one of unknown fate presents the same write id, and so recognises its own success.
 
+mod asking;
 mod backend;
 mod fault;
 mod pool;
@@ -24,10 +25,13 @@ use storage::{
     Applied, Batch, Burial, Bury, Capabilities, Changes, Create, Key, NewRecord, NewValue, Operation,
     Outcome, Page, Position, Read, Scan, Storage, Times, Touch, Unavailable, Update, Version,
 };
-use tokio::time::{sleep, timeout};
+use tokio::spawn;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
+use self::asking::Asking;
 pub(super) use self::backend::{Backend, Connect, Listener, Notices, Reply, Request, password, scan_page};
-pub(super) use self::fault::{Fault, Nature};
+pub(super) use self::fault::Nature;
 use self::pool::Pool;
 use self::stream::Stream;
 use super::Settings;
@@ -37,17 +41,14 @@ use crate::{OpenError, Problem};
 const MAX_BATCH: usize = 1024;
 /// How many a call of `reap` removes in one transaction.
 const REAP_AT_ONCE: usize = 256;
-/// How often transactions that got into each other's way try again.
-const TRIES: u32 = 12;
 /// How long a statement may go unanswered, whatever the caller's patience. Then its connection is given up.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Records on a database server.
 pub(super) struct Server<B: Backend> {
     id: Arc<str>,
-    clock: Arc<dyn Clock>,
     backend: Arc<B>,
-    pool: Pool<B>,
+    asking: Arc<Asking<B>>,
     stream: Stream,
 }
 
@@ -64,58 +65,21 @@ pub(super) async fn open<B: Backend + Connect>(
     });
     let backend = opened.map_err(|problem| OpenError { storage: Arc::clone(&id), problem })?;
     let backend = Arc::new(backend);
-    Ok(Arc::new(Server {
+    let asking = Asking {
+        id: Arc::clone(&id),
         clock,
+        backend: Arc::clone(&backend),
         pool: Pool::new(Arc::clone(&backend), settings.max_connections, settings.connect_timeout),
-        stream: Stream::new(&id),
-        backend,
-        id,
-    }))
+    };
+    Ok(Arc::new(Server { asking: Arc::new(asking), stream: Stream::new(&id), backend, id }))
 }
 
 impl<B: Backend> Server<B> {
-    /// Asks until there is an answer or nothing more can be hoped for.
-    async fn ask(&self, request: &Request<'_>) -> Result<Reply, Unavailable> {
-        let mut applied = Applied::No;
-        let mut was_lost = false;
-        for number in 1.. {
-            let mut lease = match self.pool.lease().await {
-                Ok(lease) => lease,
-                Err(fault) => return Err(fault.unavailable(&self.id, applied)),
-            };
-            let answer = self.backend.work(lease.connection(), request, self.clock.now());
-            let error = match timeout(ANSWER_TIMEOUT, answer).await {
-                Ok(Ok(reply)) => {
-                    lease.finish();
-                    return Ok(reply);
-                }
-                Ok(Err(error)) => error,
-                Err(_) => std::io::Error::from(std::io::ErrorKind::TimedOut).into(),
-            };
-            let fault = Fault::new(&*self.backend, error);
-            match fault.nature() {
-                Nature::Again if number < TRIES => {
-                    lease.finish();
-                    sleep(Duration::from_micros(fastrand::u64(0..2_000 << number.min(6)))).await;
-                }
-                Nature::Again | Nature::Refused { .. } => {
-                    lease.finish();
-                    return Err(fault.unavailable(&self.id, applied));
-                }
-                nature @ (Nature::Lost | Nature::Moved) => {
-                    drop(lease);
-                    self.pool.doubt();
-                    if nature == Nature::Lost && request.is_write() {
-                        applied = Applied::Unknown;
-                    }
-                    // Once more: perhaps the server was started anew, and this is the first to learn of it.
-                    if std::mem::replace(&mut was_lost, true) {
-                        return Err(fault.unavailable(&self.id, applied));
-                    }
-                }
-            }
-        }
-        Err(self.mistaken())
+    async fn ask(&self, request: Request) -> Result<Reply, Unavailable> {
+        let (_wants, gone) = oneshot::channel();
+        let asking = Arc::clone(&self.asking);
+        let answer = spawn(async move { asking.ask(&request, gone).await });
+        answer.await.unwrap_or_else(|_| Err(self.mistaken()))
     }
 
     async fn write<T>(
@@ -124,7 +88,7 @@ impl<B: Backend> Server<B> {
         of: impl FnOnce(Outcome) -> Option<T> + Send,
     ) -> Result<T, Unavailable> {
         self.admit(&operation)?;
-        let outcome = match self.ask(&Request::One(&operation)).await? {
+        let outcome = match self.ask(Request::One(operation)).await? {
             Reply::One(outcome) => of(outcome),
             _ => None,
         };
@@ -177,7 +141,7 @@ impl<B: Backend> Storage for Server<B> {
     }
 
     async fn read(&self, key: &Key, known: Option<Version>) -> Result<Read, Unavailable> {
-        match self.ask(&Request::Read { key, known }).await? {
+        match self.ask(Request::Read { key: key.clone(), known }).await? {
             Reply::Read(read) => Ok(read),
             _ => Err(self.mistaken()),
         }
@@ -209,8 +173,8 @@ impl<B: Backend> Storage for Server<B> {
 
     async fn list(&self, context: &str, after: Option<&[u8]>, limit: usize) -> Result<Page, Unavailable> {
         // No name is empty, so all of them come after the empty one.
-        let after = after.unwrap_or_default();
-        match self.ask(&Request::List { context, after, limit }).await? {
+        let (context, after) = (context.into(), after.unwrap_or_default().into());
+        match self.ask(Request::List { context, after, limit }).await? {
             Reply::List(page) => Ok(page),
             _ => Err(self.mistaken()),
         }
@@ -221,7 +185,7 @@ impl<B: Backend> Storage for Server<B> {
             .map(backend::read_cursor)
             .transpose()
             .map_err(|wrong| Unavailable::refused(&self.id, wrong))?;
-        match self.ask(&Request::Scan { after: after.as_ref(), budget: budget.max(1) }).await? {
+        match self.ask(Request::Scan { after, budget: budget.max(1) }).await? {
             Reply::Scan(scan) => Ok(scan),
             _ => Err(self.mistaken()),
         }
@@ -240,7 +204,7 @@ impl<B: Backend> Storage for Server<B> {
             return Err(Unavailable::refused(&self.id, cause));
         }
         operations.iter().try_for_each(|operation| self.admit(operation))?;
-        match self.ask(&Request::All(&operations)).await? {
+        match self.ask(Request::All(operations)).await? {
             Reply::All(batch) => Ok(batch),
             _ => Err(self.mistaken()),
         }
@@ -251,7 +215,7 @@ impl<B: Backend> Storage for Server<B> {
         let mut reaped = 0;
         while reaped < budget {
             let slice = REAP_AT_ONCE.min(budget - reaped);
-            match self.ask(&Request::Reap { now, budget: slice }).await? {
+            match self.ask(Request::Reap { now, budget: slice }).await? {
                 Reply::Reaped(count) => {
                     reaped += count;
                     if count < slice {

@@ -1,5 +1,6 @@
 //! What the tests of all database servers need.
 
+pub(crate) mod faults;
 pub(crate) mod refusals;
 
 use std::sync::Arc;

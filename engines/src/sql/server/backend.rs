@@ -5,7 +5,9 @@ use std::path::Path;
 use async_trait::async_trait;
 use futures_util::{Stream, TryStreamExt as _};
 use session::Millis;
-use storage::{Batch, Key, Kind, Operation, Outcome, Page, Read, Scan, Scanned, Version};
+use storage::{
+    Batch, Bury, Create, Key, Kind, Operation, Outcome, Page, Read, Scan, Scanned, Update, Version,
+};
 
 use super::{Nature, Settings};
 use crate::Problem;
@@ -33,7 +35,7 @@ pub(in crate::sql) trait Backend: Send + Sync + 'static {
     async fn work(
         &self,
         connection: &mut Self::Connection,
-        request: &Request<'_>,
+        request: &Request,
         now: Millis,
     ) -> Result<Reply, sqlx::Error>;
 
@@ -49,6 +51,20 @@ pub(in crate::sql) trait Backend: Send + Sync + 'static {
 pub(in crate::sql) trait Connect: Sized {
     /// Connects once, and brings the schema to what this build needs.
     async fn open(settings: &Settings, now: Millis) -> Result<Self, Problem>;
+}
+
+impl Reply {
+    /// Whether a write was not done because of what another one left.
+    pub(super) const fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::One(
+                Outcome::Create(Create::Exists)
+                    | Outcome::Update(Update::Conflict(_))
+                    | Outcome::Bury(Bury::Conflict(_))
+            ) | Self::All(Batch::Refused { .. })
+        )
+    }
 }
 
 /// The first line of the file, as it is now.
@@ -71,21 +87,21 @@ pub(in crate::sql) type Notices = Vec<(Key, Version, Kind)>;
 
 /// What is asked.
 #[derive(Debug)]
-pub(in crate::sql) enum Request<'a> {
+pub(in crate::sql) enum Request {
     Read {
-        key: &'a Key,
+        key: Key,
         known: Option<Version>,
     },
-    One(&'a Operation),
-    All(&'a [Operation]),
+    One(Operation),
+    All(Vec<Operation>),
     List {
-        context: &'a str,
-        after: &'a [u8],
+        context: Box<str>,
+        after: Box<[u8]>,
         limit: usize,
     },
     /// Behind this key.
     Scan {
-        after: Option<&'a Key>,
+        after: Option<Key>,
         budget: usize,
     },
     Reap {
@@ -94,7 +110,7 @@ pub(in crate::sql) enum Request<'a> {
     },
 }
 
-impl Request<'_> {
+impl Request {
     pub(super) const fn is_write(&self) -> bool {
         match self {
             Self::One(_) | Self::All(_) | Self::Reap { .. } => true,

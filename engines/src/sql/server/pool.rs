@@ -12,7 +12,8 @@ use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use super::{Backend, Fault};
+use super::Backend;
+use super::fault::Fault;
 
 /// A connection that nobody used for so long is not used again: a firewall may have forgotten it.
 const MAX_IDLE: Duration = Duration::from_secs(240);

@@ -12,7 +12,8 @@ use tokio::sync::Mutex;
 use tokio::task::{AbortHandle, spawn};
 use tokio::time::{sleep, timeout};
 
-use super::{Backend, Fault, Listener as _};
+use super::fault::Fault;
+use super::{Backend, Listener as _};
 
 /// How many changes a listener may miss before it is told that it did.
 const CAPACITY: usize = 4096;
