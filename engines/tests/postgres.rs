@@ -16,3 +16,5 @@ mod database;
 mod faults;
 #[path = "postgres/refuses.rs"]
 mod refuses;
+#[path = "postgres/server.rs"]
+mod server;

@@ -5,6 +5,7 @@
 //! is gone: what became of the last statement nobody knows.
 
 use std::error::Error as _;
+use std::fmt;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -127,15 +128,18 @@ fn is_of_network(cause: &io::Error) -> bool {
 impl Problem {
     /// The server could not be asked at all.
     pub(in crate::sql) fn unreachable(place: &str, error: &sqlx::Error) -> Self {
+        let untrusted = |cause: &dyn fmt::Display| {
+            let cure = "name the authority of the server's certificate as `ca_file`, and the server in `url` as its certificate \
+                        does; what `sslmode` may say is in the chapter on SQL databases";
+            Self::database(place, format!("no encrypted connection: {cause}"), cure)
+        };
         match error {
+            sqlx::Error::Tls(cause) => untrusted(cause),
+            // How the library for TLS calls a certificate that it does not believe.
+            sqlx::Error::Io(cause) if cause.kind() == ErrorKind::InvalidData => untrusted(cause),
             sqlx::Error::Io(cause) => {
                 let cure = "see that the server runs, and that host and port in `url` are its own";
                 Self::database(place, cause.to_string(), cure)
-            }
-            sqlx::Error::Tls(cause) => {
-                let cure = "name the authority of the server's certificate as `ca_file`; what `sslmode` may say is in the \
-                            chapter on SQL databases";
-                Self::database(place, format!("no encrypted connection: {cause}"), cure)
             }
             other => Self::database(place, other.to_string(), "mend the configuration, or the server"),
         }
