@@ -4,6 +4,8 @@
 //! writers who saw the same revision can be told apart: different names merge, the same name is a conflict, and
 //! equal values never are.
 
+use std::collections::HashSet;
+
 use crate::{Change, Merge, OnConflict, Patch, Revision, Value};
 
 /// How many entries a session can hold.
@@ -45,11 +47,17 @@ impl Entries {
     /// Entries as they were stored. Later entries of a name that is already there are dropped.
     #[must_use]
     pub fn restore(live: Vec<Entry>, removals: Vec<Removal>, floor: Revision) -> Self {
-        let mut entries = Self { live: Vec::with_capacity(live.len()), removals, floor };
-        for entry in live {
-            if entries.entry(&entry.name).is_none() {
-                entries.live.push(entry);
-            }
+        let mut entries = Self { live, removals, floor };
+        let mut names = Names::default();
+        // Nobody writes a name twice: it is only looked for where a filter says that it may have been there.
+        let is_known = |before: &[Entry], name: &str| before.iter().any(|entry| *entry.name == *name);
+        let twice = entries.live.iter().enumerate().any(|(index, entry)| {
+            names.may_hold(&entry.name)
+                && is_known(entries.live.get(..index).unwrap_or_default(), &entry.name)
+        });
+        if twice {
+            let mut names = HashSet::new();
+            entries.live.retain(|entry| names.insert(entry.name.clone()));
         }
         entries
     }
@@ -174,6 +182,22 @@ impl Entries {
     }
 }
 
+/// A filter of names that were there: it never forgets one, and hardly ever takes another one for it.
+#[derive(Default)]
+struct Names([u64; 16]);
+
+impl Names {
+    /// Whether this name may have been here before. It has been, from now on.
+    fn may_hold(&mut self, name: &str) -> bool {
+        let hash = name.bytes().fold(0_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
+        let bit = 1 << (hash % 64);
+        let Some(word) = self.0.get_mut(hash / 64 % 16) else { return true };
+        let held = *word & bit != 0;
+        *word |= bit;
+        held
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -189,6 +213,21 @@ mod tests {
             }
         }
         patch
+    }
+
+    #[test]
+    fn of_a_name_that_was_stored_twice_the_first_is_kept() {
+        let entry =
+            |name: &str, value: &str| Entry { name: name.into(), value: value.into(), written: Revision(1) };
+        // More than the filter can tell apart, and a few that are there twice.
+        let names = || (0..MAX_ENTRIES).map(|index| format!("name {index}"));
+        let once: Vec<_> = names().map(|name| entry(&name, "first")).collect();
+        let restore = |live| Entries::restore(live, Vec::new(), Revision::default());
+        assert_eq!(restore(once.clone()).live(), once);
+        let again = names().step_by(100).map(|name| entry(&name, "second"));
+        let twice: Vec<_> = once.iter().cloned().chain(again).collect();
+        assert_eq!(restore(twice).live(), once);
+        assert_eq!(restore(vec![entry("a", "1"), entry("a", "2")]).live(), [entry("a", "1")]);
     }
 
     fn entries(pairs: &[(&str, &str)]) -> Entries {

@@ -127,16 +127,16 @@ pub fn decode(text: &[u8], limits: Limits) -> Result<Form, FormError> {
     Ok(form)
 }
 
-/// Adds a pair to a text that [`decode`] and `mod_session` can read. An empty value reads as a removal there, and so
-/// does a pair without a key as nothing.
-pub fn push_pair(text: &mut String, key: &[u8], value: &[u8]) {
+/// Adds a pair to a text that [`decode`] and `mod_session` can read, and that is nothing but printable ASCII. An empty
+/// value reads as a removal there, and so does a pair without a key as nothing.
+pub fn push_pair(text: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     // Room for the usual case, where little needs an escape.
     text.reserve(key.len() + value.len() + 2);
     if !text.is_empty() {
-        text.push('&');
+        text.push(b'&');
     }
     push_escaped(text, key);
-    text.push('=');
+    text.push(b'=');
     push_escaped(text, value);
 }
 
@@ -195,30 +195,53 @@ fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|value| value.try_into().ok())
 }
 
-fn push_escaped(text: &mut String, bytes: &[u8]) {
-    for byte in bytes {
-        match WRITTEN.get(usize::from(*byte)) {
-            Some(plain) if *plain != 0 => text.push(char::from(*plain)),
-            _ => {
-                text.push('%');
-                let digits = [byte >> 4, byte & 15];
-                text.extend(digits.iter().filter_map(|digit| char::from_digit((*digit).into(), 16)));
-            }
+/// So many bytes are written together, as if none needed an escape: of most that sessions hold, none does.
+const CHUNK: usize = 64;
+
+fn push_escaped(text: &mut Vec<u8>, bytes: &[u8]) {
+    for chunk in bytes.chunks(CHUNK) {
+        let before = text.len();
+        let mut is_plain = true;
+        text.extend(chunk.iter().map(|byte| {
+            let written = written(*byte);
+            is_plain &= written != ESCAPED;
+            written
+        }));
+        if !is_plain {
+            text.truncate(before);
+            chunk.iter().for_each(|byte| push_byte(text, *byte));
         }
     }
 }
 
-/// What each byte is written as; 0 where it needs an escape. Runs of plain bytes are short, so that a look here for
-/// each is quicker than to copy them as runs.
+fn push_byte(text: &mut Vec<u8>, byte: u8) {
+    match written(byte) {
+        ESCAPED => text.extend([b'%', digit(byte >> 4), digit(byte & 15)]),
+        written => text.push(written),
+    }
+}
+
+/// In lower case, as `mod_session` writes them.
+const fn digit(value: u8) -> u8 {
+    if value < 10 { b'0' + value } else { b'a' + value - 10 }
+}
+
+/// What a byte is written as, or [`ESCAPED`].
+fn written(byte: u8) -> u8 {
+    WRITTEN.get(usize::from(byte)).copied().unwrap_or(ESCAPED)
+}
+
+const ESCAPED: u8 = 0;
+
 static WRITTEN: [u8; 256] = {
-    let mut written = [0; 256];
+    let mut written = [ESCAPED; 256];
     let mut rest = written.as_mut_slice();
     let mut byte = 0;
     while let Some((first, others)) = rest.split_first_mut() {
         *first = match byte {
             b' ' => b'+',
             b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'.' | b'-' | b'*' | b'_' => byte,
-            _ => 0,
+            _ => ESCAPED,
         };
         byte = byte.wrapping_add(1);
         rest = others;

@@ -11,9 +11,9 @@ pub(super) fn text<'e>(
     entries: impl Iterator<Item = (&'e str, &'e Value)>,
     separator: Option<&str>,
     hidden: Hidden<'_>,
-) -> String {
+) -> Vec<u8> {
     // Room for an ordinary session, so that it is not copied while it grows.
-    let mut text = String::with_capacity(256);
+    let mut text = Vec::with_capacity(256);
     for (name, value) in facts {
         push_pair(&mut text, name.as_bytes(), value.as_bytes());
     }
@@ -24,12 +24,12 @@ pub(super) fn text<'e>(
 }
 
 /// Names, escaped, between commas, and how many were told by that.
-pub(super) fn names(names: &[Box<str>], max_bytes: usize) -> (String, usize) {
-    let mut list = String::new();
+pub(super) fn names(names: &[Box<str>], max_bytes: usize) -> (Vec<u8>, usize) {
+    let mut list = Vec::new();
     for (told, name) in names.iter().enumerate() {
-        let mut pair = String::new();
+        let mut pair = Vec::new();
         push_pair(&mut pair, name.as_bytes(), b"");
-        let escaped = pair.strip_suffix('=').unwrap_or(&pair);
+        let escaped = pair.strip_suffix(b"=").unwrap_or(&pair);
         let comma = usize::from(!list.is_empty());
         if escaped.len() > max_bytes {
             continue;
@@ -38,9 +38,9 @@ pub(super) fn names(names: &[Box<str>], max_bytes: usize) -> (String, usize) {
             return (list, told);
         }
         if comma > 0 {
-            list.push(',');
+            list.push(b',');
         }
-        list.push_str(escaped);
+        list.extend_from_slice(escaped);
     }
     (list, names.len())
 }
@@ -67,7 +67,7 @@ pub(super) const fn scalar(value: &Value) -> Option<&[u8]> {
 
 /// Recursion ends at [`session::MAX_DEPTH`], which every value keeps. What a map holds may get a hidden name as its
 /// key, and is left out as well.
-fn push(text: &mut String, key: &str, value: &Value, separator: Option<&str>, hidden: Hidden<'_>) {
+fn push(text: &mut Vec<u8>, key: &str, value: &Value, separator: Option<&str>, hidden: Hidden<'_>) {
     if hidden.holds(key) {
         return;
     }

@@ -107,7 +107,7 @@ impl Presentation {
         let hidden = self.hidden(facts);
         let text = match self.format {
             Format::Form => form::text(facts, hidden.rest(entries), separator, hidden),
-            Format::Json => json::object(facts, hidden.rest(entries)),
+            Format::Json => json::object(facts, hidden.rest(entries)).into_bytes(),
         };
         if text.len() <= self.max_header_bytes {
             return Ok(sensitive(text));
@@ -155,7 +155,7 @@ impl Presentation {
                     largest: vec![(name.clone(), text.len())],
                 });
             }
-            values.push((header, sensitive(text)));
+            values.push((header, sensitive(text.into_bytes())));
         }
         Ok(values)
     }
@@ -191,7 +191,10 @@ impl Hidden<'_> {
 pub fn conflicts(names: &[Box<str>], format: Format, max_bytes: usize) -> (HeaderValue, usize) {
     let (text, told) = match format {
         Format::Form => form::names(names, max_bytes),
-        Format::Json => json::names(names, max_bytes),
+        Format::Json => {
+            let (text, told) = json::names(names, max_bytes);
+            (text.into_bytes(), told)
+        }
     };
     (sensitive(text), told)
 }
@@ -214,7 +217,7 @@ impl std::fmt::Display for TooLarge {
 impl std::error::Error for TooLarge {}
 
 /// Text of ours is printable ASCII, so always a legal value.
-fn sensitive(text: String) -> HeaderValue {
+fn sensitive(text: Vec<u8>) -> HeaderValue {
     let mut value =
         HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or_else(|_| HeaderValue::from_static(""));
     value.set_sensitive(true);

@@ -119,11 +119,30 @@ fn a_form_that_is_too_large_is_not_read() {
 
 #[test]
 fn pairs_are_written_as_the_module_writes_them() {
-    let mut text = String::new();
+    let mut text = Vec::new();
     push_pair(&mut text, b"key1", b"foo");
     push_pair(&mut text, b"/admin user", b"a.b-c*d_e~f/+&=%");
     push_pair(&mut text, "é".as_bytes(), b"\x00\xff\"");
-    assert_eq!(text, "key1=foo&%2fadmin+user=a.b-c*d_e%7ef%2f%2b%26%3d%25&%c3%a9=%00%ff%22");
+    assert_eq!(text, b"key1=foo&%2fadmin+user=a.b-c*d_e%7ef%2f%2b%26%3d%25&%c3%a9=%00%ff%22");
+}
+
+#[test]
+fn each_byte_is_written_as_the_module_writes_it_wherever_it_stands() {
+    for byte in 0..=u8::MAX {
+        let expected = match byte {
+            b' ' => "+".to_owned(),
+            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'.' | b'-' | b'*' | b'_' => {
+                char::from(byte).to_string()
+            }
+            _ => format!("%{byte:02x}"),
+        };
+        for before in [0, 1, 31, 32, 63, 70] {
+            let mut text = Vec::new();
+            push_pair(&mut text, &[byte], &[&vec![b'x'; before][..], &[byte], b"yz"].concat());
+            let written = format!("{expected}={}{expected}yz", "x".repeat(before));
+            assert_eq!(text, written.as_bytes(), "byte {byte} after {before}");
+        }
+    }
 }
 
 proptest! {
@@ -135,7 +154,7 @@ proptest! {
             0..8,
         ),
     ) {
-        let mut text = String::new();
+        let mut text = Vec::new();
         let mut expected: Vec<Pair> = Vec::new();
         for (key, value) in pairs.into_iter().filter(|(key, _)| !is_expiry(key)) {
             push_pair(&mut text, &key, &value);
@@ -145,8 +164,8 @@ proptest! {
                 None => expected.push(Pair { key, value }),
             }
         }
-        prop_assert!(text.bytes().all(|byte| byte.is_ascii_graphic()));
-        let form = decode(text.as_bytes(), Limits::default()).unwrap();
+        prop_assert!(text.iter().all(u8::is_ascii_graphic));
+        let form = decode(&text, Limits::default()).unwrap();
         prop_assert_eq!(form, Form { pairs: expected, expiry: None, notes: vec![] });
     }
 
