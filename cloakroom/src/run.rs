@@ -13,6 +13,7 @@ mod hand_over;
 mod keys;
 mod notify;
 mod passing;
+mod redis;
 mod reload;
 mod sockets;
 mod stop;

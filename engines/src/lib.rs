@@ -7,6 +7,8 @@
 #[cfg(feature = "sql")]
 pub mod embedded;
 mod open_error;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "remote")]
 pub mod remote;
 #[cfg(feature = "sql")]

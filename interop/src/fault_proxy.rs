@@ -72,13 +72,17 @@ impl FaultProxy {
             .enable_all()
             .build()
             .map_err(Error::system("starting the fault proxy"))?;
-        // Bound before anybody is told the address.
+        // Bound before anybody is told the address; and not within the runtime, because the caller may be in one.
         let listener = match condition {
             Condition::Refused => None,
-            _ => Some(runtime.block_on(line.listen()).map_err(Error::system("listening as a fault proxy"))?),
+            _ => Some(line.listen().map_err(Error::system("listening as a fault proxy"))?),
         };
         // On a thread of its own, so that a test that blocks does not stop it, and one without a runtime has it too.
-        let thread = thread::spawn(move || runtime.block_on(line.run(listener)));
+        let thread = thread::spawn(move || {
+            runtime.block_on(async {
+                line.run(listener.and_then(|bound| TcpListener::from_std(bound).ok())).await
+            });
+        });
         Ok(Self { port, state, accepted, thread: Some(thread) })
     }
 
@@ -127,8 +131,10 @@ struct Line {
 }
 
 impl Line {
-    async fn listen(&self) -> std::io::Result<TcpListener> {
-        TcpListener::bind(self.address).await
+    fn listen(&self) -> std::io::Result<std::net::TcpListener> {
+        let listener = std::net::TcpListener::bind(self.address)?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
     }
 
     async fn run(mut self, mut listener: Option<TcpListener>) {
@@ -141,7 +147,7 @@ impl Line {
             if condition == Condition::Refused {
                 listener = None;
             } else if listener.is_none() {
-                listener = self.listen().await.ok();
+                listener = self.listen().and_then(TcpListener::from_std).ok();
             }
             let accepted = async {
                 match &listener {

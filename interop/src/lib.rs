@@ -25,6 +25,7 @@ mod postgres;
 mod process;
 mod prometheus;
 pub mod raw;
+mod redis;
 mod scratch;
 
 pub use apache::Apache;
@@ -42,3 +43,4 @@ pub use port::Port;
 pub use postgres::Postgres;
 pub use process::{Process, find};
 pub use prometheus::{Prometheus, promtool};
+pub use redis::{Cluster, Redis, Sentinels};

@@ -48,7 +48,7 @@ async fn a_stale_writer_of_the_same_key_is_told(f: Fixture) {
     f.set(&opened.session, "a", "first").await;
     let (session, merge) =
         merged(f.patch(&opened.ticket.handle, &setting(&opened.session, "a", "late")).await);
-    assert_eq!(merge.conflicts, ["a".into()]);
+    assert_eq!(merge.conflicts, [Box::from("a")]);
     assert_eq!(entries(&session), "a=first");
 }
 
@@ -72,7 +72,7 @@ async fn what_was_refused_or_overwritten_is_as_the_option_says(f: Fixture) {
         late.set("b", "late".into());
         let patched = f.cache.patch(&opened.ticket.handle, &late, on_conflict, &f.application).await;
         let (session, merge) = merged(patched);
-        assert_eq!(merge.conflicts, ["a".into()], "{on_conflict:?}");
+        assert_eq!(merge.conflicts, [Box::from("a")], "{on_conflict:?}");
         assert_eq!(entries(&session), expected, "{on_conflict:?}");
     }
 }
@@ -157,7 +157,7 @@ async fn a_session_with_a_conflict_to_tell_is_not_over_as_empty(f: Fixture) {
     let mut late = removing(&opened.session, "a");
     late.set("b", "2".into());
     let (session, merge) = merged(f.patch(&opened.ticket.handle, &late).await);
-    assert_eq!(merge.conflicts, ["b".into()]);
+    assert_eq!(merge.conflicts, [Box::from("b")]);
     assert_eq!(conflicts(&session), ["b"]);
     assert_eq!(conflicts(&*f.found(&opened.ticket).await), ["b"]);
 }
@@ -246,7 +246,7 @@ async fn of_64_writers_of_one_key_one_is_first_and_63_are_told(mut f: Fixture) {
         if merge.conflicts.is_empty() {
             winners.push(number);
         } else {
-            assert_eq!(merge.conflicts, ["a".into()]);
+            assert_eq!(merge.conflicts, [Box::from("a")]);
         }
     }
     assert_eq!(winners.len(), 1, "{winners:?}");
@@ -276,7 +276,7 @@ async fn a_stale_writer_is_told_of_an_update_whose_answer_was_lost(f: Fixture) {
     let _ = f.patch(&opened.ticket.handle, &patch).await;
     // What was there before the lost answer is no measure for who wants to keep it.
     let (session, merge) = merged(f.patch(&opened.ticket.handle, &setting(&opened.session, "a", "1")).await);
-    assert_eq!(merge.conflicts, ["a".into()]);
+    assert_eq!(merge.conflicts, [Box::from("a")]);
     assert_eq!(entries(&session), "a=2");
 }
 
@@ -312,7 +312,7 @@ async fn a_patch_that_changes_nothing_is_measured_against_storage_if_others_writ
     merged(other.patch(&opened.ticket.handle, &patch, OnConflict::KeepFirst, &f.application).await);
     // This node's copy still says `a=1`, and its writer wants just that.
     let (session, merge) = merged(f.patch(&opened.ticket.handle, &setting(&opened.session, "a", "1")).await);
-    assert_eq!(merge.conflicts, ["a".into()]);
+    assert_eq!(merge.conflicts, [Box::from("a")]);
     assert_eq!(entries(&session), "a=2");
     // And what was ended elsewhere is not patched here, whatever the patch changes.
     other.end(&session, f.logout(), &f.application).await.unwrap();

@@ -97,6 +97,7 @@ fn summary(configuration: &Configuration) -> String {
             Engine::Memory { .. } => "in this process's memory, lost when it ends".to_owned(),
             Engine::Embedded => "embedded, in the data directory".to_owned(),
             Engine::Sql(settings) => format!("in {}", settings.address),
+            Engine::Redis(redis) => format!("in {}", redis.url),
             Engine::Remote(remote) => {
                 format!("the storage {} of the Cloakroom at {}", remote.service, remote.url)
             }

@@ -61,7 +61,7 @@ pub use node::{Gateway, Log, LogFormat};
 pub use problem::{Problem, Problems};
 pub use rewrite::Rewrite;
 pub use rule::{HeaderChanges, Require, Rule};
-pub use storage::{Cache, Engine, KeyFile, Remote, Storage};
+pub use storage::{Cache, Engine, KeyFile, Redis, Remote, Storage};
 #[cfg(feature = "otel")]
 pub use traces::{Sampling, Traces};
 pub use upstream::{Server, ServerUrl, Upstream, UpstreamTls};

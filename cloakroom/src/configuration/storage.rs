@@ -1,5 +1,6 @@
 //! Where sessions are kept: storage services, the session cache above them, and the keys that seal.
 
+mod redis;
 mod remote;
 mod server;
 mod sql;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use seal::KeyState;
 
+pub use self::redis::Redis;
 pub use self::remote::Remote;
 
 use super::document::Place;
@@ -45,6 +47,8 @@ pub enum Engine {
     Embedded,
     /// A database that other nodes may share.
     Sql(engines::sql::Settings),
+    /// Redis or Valkey, which other nodes may share.
+    Redis(Box<Redis>),
     /// A storage service of another Cloakroom.
     Remote(Remote),
 }
@@ -54,6 +58,7 @@ enum EngineName {
     Memory,
     Embedded,
     Sql,
+    Redis,
     Remote,
 }
 
@@ -62,9 +67,10 @@ const ENGINE: Choice<EngineName> = Choice {
         ("memory", EngineName::Memory),
         ("embedded", EngineName::Embedded),
         ("sql", EngineName::Sql),
+        ("redis", EngineName::Redis),
         ("remote", EngineName::Remote),
     ],
-    later: &["redis", "memcached", "files"],
+    later: &["memcached", "files"],
 };
 
 impl Storage {
@@ -86,8 +92,8 @@ impl Storage {
             &ENGINE,
             EngineName::Embedded,
             "`embedded`: a database of our own in `data_dir`; `memory`: this process's memory, and everybody is logged out when \
-             it ends; `sql`: PostgreSQL, MySQL or MariaDB, which several nodes can share, or SQLite in a file; `remote`: a storage of \
-             another Cloakroom, through its session server.",
+             it ends; `sql`: PostgreSQL, MySQL or MariaDB, which several nodes can share, or SQLite in a file; `redis`: Redis or \
+             Valkey, which several nodes can share; `remote`: a storage of another Cloakroom, through its session server.",
         );
         let max_bytes = section.value(
             "max_bytes",
@@ -97,6 +103,7 @@ impl Storage {
         );
         let server = server::Keys::read(section);
         let sql = sql::Keys::read(section);
+        let redis = redis::Keys::read(section);
         let remote = remote::Keys::read(section);
         let seal = section.value(
             "seal",
@@ -132,14 +139,16 @@ impl Storage {
             section.without_effect(&["max_bytes"]);
             if section.given("max_bytes") {
                 let message =
-                    "`max_bytes` belongs to the engine `memory`; the others are bounded by their disks";
+                    "`max_bytes` belongs to the engine `memory`; the others are bounded where they lie";
                 section.wrong("max_bytes", message, "remove it, or say `engine = \"memory\"`");
             }
         }
         // Whose keys are these, and who uses them?
-        let owners: [(&[&'static str], &[EngineName]); 3] = [
-            (&server::NAMES, &[EngineName::Sql, EngineName::Remote]),
+        let owners: [(&[&'static str], &[EngineName]); 5] = [
+            (&server::NAMES, &[EngineName::Sql, EngineName::Redis, EngineName::Remote]),
+            (&server::PASSWORD, &[EngineName::Sql, EngineName::Redis]),
             (&sql::NAMES, &[EngineName::Sql]),
+            (&redis::NAMES, &[EngineName::Redis]),
             (&remote::NAMES, &[EngineName::Remote]),
         ];
         for (names, owners) in owners {
@@ -152,6 +161,7 @@ impl Storage {
             EngineName::Embedded => Engine::Embedded,
             // Where they give nothing, what is wrong was noted, and nothing is used.
             EngineName::Sql => sql.engine(section, server).unwrap_or(Engine::Embedded),
+            EngineName::Redis => redis.engine(section, server).unwrap_or(Engine::Embedded),
             EngineName::Remote => remote.engine(section, server).unwrap_or(Engine::Embedded),
         };
         (Self { id, engine, seal }, section.place("id"))

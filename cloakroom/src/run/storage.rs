@@ -14,7 +14,7 @@ use server::Right;
 use session::Clock;
 use storage::{Deadline, Memory, Sealed, Shared, Storage};
 
-use super::{clients, upstream};
+use super::{clients, redis, upstream};
 use crate::configuration::{self, Configuration, Engine};
 
 /// Opens the storage service that the session cache uses. An embedded one can be handed over.
@@ -39,6 +39,7 @@ pub(super) async fn open(
         Some(Engine::Sql(settings)) => {
             (engines::sql::open(id, settings, clock).await.into_diagnostic()?, None)
         }
+        Some(Engine::Redis(redis)) => (redis::open(id, redis, deadline, clock).await?, None),
         Some(Engine::Remote(remote)) => {
             let unusable = || format!("the storage `{id}` cannot be used as it is configured");
             let settings = remote_settings(remote, deadline).wrap_err_with(unusable)?;

@@ -11,10 +11,14 @@ use crate::configuration::section::Section;
 /// Their names.
 pub(super) const NAMES: [&str; 3] = ["url", "ca_file", "connect_timeout"];
 
+/// The name of the one that only those have who ask for a password.
+pub(super) const PASSWORD: [&str; 1] = ["password_file"];
+
 /// What the section says of a server.
 pub(super) struct Keys {
     /// As it was written; each engine has rules of its own.
     pub(super) url: Option<String>,
+    pub(super) password_file: Option<PathBuf>,
     pub(super) ca_file: Option<PathBuf>,
     pub(super) connect_timeout: Duration,
 }
@@ -25,17 +29,28 @@ impl Keys {
             "url",
             &Text(ServiceUrl),
             "postgres://cloakroom@127.0.0.1:5432/cloakroom".to_owned(),
-            "Of the engines `sql` and `remote`: where the server is. `sql`: which database, and who connects; the password does \
-             not belong here. `remote`: the session server of the other Cloakroom, `https://host:port`, `unix:/path/to.sock`, or \
+            "Of the engines `sql`, `redis` and `remote`: where the server is. `sql`: which database, and who connects; the password \
+             does not belong here. `redis`: `redis://host:6379`, `unix:///path/to.sock`, `redis-sentinel://host:26379,host/name` or \
+             `redis-cluster://host,host`; encrypted with `rediss` in the place of `redis`; with `user@` before the hosts and the \
+             number of a database, `/1`, behind them. `remote`: the session server of the other Cloakroom, `https://host:port`, `unix:/path/to.sock`, or \
              `http://host:port` where nobody is on the way.",
         );
+        let password_file = section.optional(
+            "password_file",
+            &Text(FileName),
+            PathBuf::from("database.password"),
+            "Of the engines `sql` and `redis`: a file whose first line is the password. `sql` reads it for every connection that \
+             is opened, `redis` at the start.",
+        );
+        let password_file = password_file
+            .map(|file| section.existing("password_file", &file, "name a file that can be read"));
         let ca_file = section.optional(
             "ca_file",
             &Text(FileName),
             PathBuf::from("storage-ca.pem"),
-            "Of the engines `sql` and `remote`: certificates (PEM) of authorities of which the server's may be. `sql`: besides those \
+            "Of the engines `sql`, `redis` and `remote`: certificates (PEM) of authorities of which the server's may be. `sql`: besides those \
              of the public web; a database server on another machine must show one, unless `sslmode` in `url` asks for less. \
-             `remote`: of no others.",
+             `redis` and `remote`: of no others; without it, `redis` goes by those that the system trusts.",
         );
         let ca_file =
             ca_file.map(|file| section.existing("ca_file", &file, "name a file in PEM that can be read"));
@@ -43,9 +58,9 @@ impl Keys {
             "connect_timeout",
             &Span::between(MILLISECOND * 10, MINUTE),
             SECOND * 2,
-            "Of the engines `sql` and `remote`: how long the opening of a connection may take.",
+            "Of the engines `sql`, `redis` and `remote`: how long the opening of a connection may take.",
         );
-        Self { url, ca_file, connect_timeout }
+        Self { url, password_file, ca_file, connect_timeout }
     }
 }
 

@@ -1,33 +1,24 @@
 //! The keys of the engine `sql`.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use engines::sql::{Address, Settings};
 
 use super::{Engine, MILLISECOND, SECOND, server};
-use crate::configuration::form::{Count, Span, Text, quote};
-use crate::configuration::names::FileName;
+use crate::configuration::form::{Count, Span, quote};
 use crate::configuration::section::Section;
 
 /// The keys that only this engine has.
-pub(super) const NAMES: [&str; 3] = ["password_file", "max_connections", "poll_interval"];
+pub(super) const NAMES: [&str; 2] = ["max_connections", "poll_interval"];
 
 /// What the section says of a database.
 pub(super) struct Keys {
-    password_file: Option<PathBuf>,
     max_connections: u32,
     poll_interval: Duration,
 }
 
 impl Keys {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
-        let password_file = section.optional(
-            "password_file",
-            &Text(FileName),
-            PathBuf::from("database.password"),
-            "Of the engine `sql`: a file whose first line is the password. It is read for every connection that is opened.",
-        );
         let max_connections = section.value(
             "max_connections",
             &Count(1..=1000),
@@ -40,9 +31,7 @@ impl Keys {
             MILLISECOND * 50,
             "Of the engine `sql` on MySQL and MariaDB: how often this process looks for what other nodes changed. PostgreSQL tells.",
         );
-        let password_file = password_file
-            .map(|file| section.existing("password_file", &file, "name a file that can be read"));
-        Self { password_file, max_connections, poll_interval }
+        Self { max_connections, poll_interval }
     }
 
     /// The engine, if the section says where it is.
@@ -73,7 +62,7 @@ impl Keys {
         }
         Some(Engine::Sql(Settings {
             address,
-            password_file: self.password_file,
+            password_file: server.password_file,
             ca_file: server.ca_file,
             max_connections: self.max_connections,
             connect_timeout: server.connect_timeout,

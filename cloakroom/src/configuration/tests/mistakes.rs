@@ -99,8 +99,9 @@ fn what_is_not_built_yet_is_not_called_unknown() {
         "cloakroom.toml:4:12: `carrier = \"apache\"` is not built yet -> say `ticket`, `sealed` or `none` for now",
     );
     assert_told(
-        "[[storage]]\nid = \"db\"\nengine = \"redis\"\nurl = \"redis://127.0.0.1\"",
-        "cloakroom.toml:3:11: `engine = \"redis\"` is not built yet -> say `memory`, `embedded`, `sql` or `remote` for now",
+        "[[storage]]\nid = \"db\"\nengine = \"memcached\"\nservers = [\"127.0.0.1\"]",
+        "cloakroom.toml:3:11: `engine = \"memcached\"` is not built yet -> say `memory`, `embedded`, `sql`, `redis` or `remote` \
+         for now",
     );
     assert_told(
         "[llng]\nsoap = true",
@@ -243,6 +244,33 @@ fn a_header_of_the_transport_is_not_ours_to_take() {
 }
 
 #[test]
+fn what_is_wrong_about_redis_is_told_with_the_cure() {
+    let redis = |more: &str| format!("[[storage]]\nid = \"db\"\nengine = \"redis\"\n{more}");
+    assert_told(
+        &redis(""),
+        "cloakroom.toml:3:11: the engine `redis` needs a `url` -> add a line such as `url = \"redis://127.0.0.1:6379\"`",
+    );
+    assert_told(
+        &redis("url = \"redis://a,b\""),
+        "cloakroom.toml:4:8: `url = \"redis://a,b\"` is no URL of Redis: `redis://` is for one server -> several are \
+         `redis-cluster://HOST,HOST`, or `redis-sentinel://HOST,HOST/NAME`",
+    );
+    assert_told(
+        &redis("url = \"redis://shop:geheim@a\""),
+        "cloakroom.toml:4:8: `url` holds a password -> write the password into a file, and name that as `password_file`",
+    );
+    assert_told(
+        &redis("url = \"redis://a\"\nmax_bytes = \"1GiB\""),
+        "cloakroom.toml:5:14: `max_bytes` belongs to the engine `memory`; the others are bounded where they lie -> remove it, \
+         or say `engine = \"memory\"`",
+    );
+    assert_told(
+        "[[storage]]\nid = \"db\"\nmin_replicas = 1",
+        "cloakroom.toml:3:16: `min_replicas` belongs to the engine `redis` -> remove it, or say `engine = \"redis\"`",
+    );
+}
+
+#[test]
 fn what_is_no_toml_is_told_where_it_stops_being_it() {
     let problem = mistake("[listen]\ngateway = 127.0.0.1:8080\n");
     assert_eq!(problem.line, 2);
@@ -283,6 +311,8 @@ fn no_message_shows_what_may_be_a_password() {
     let secret = "geheim";
     let texts = [
         format!("[[storage]]\nid = \"a\"\nurl = \"redis://user:{secret}@host\""),
+        format!("[[storage]]\nid = \"a\"\nengine = \"redis\"\nurl = \"redis://user:{secret}@host\""),
+        format!("[[storage]]\nid = \"a\"\nengine = \"redis\"\nurl = \"user:{secret}@host\""),
         format!("password = \"{secret}\""),
         format!("password.of = {{ shop = \"{secret}\" }}"),
         format!("[[application]]\nid = \"a\"\nupstream = \"http://user:{secret}@host:1/x\""),

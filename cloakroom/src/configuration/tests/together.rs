@@ -209,7 +209,7 @@ fn a_database_is_named_by_a_url_without_its_password() {
     let problem = mistake("[[storage]]\nid = \"d\"\nurl = \"postgres://c@h/d\"");
     assert_eq!(
         shown(&[problem]),
-        "cloakroom.toml:3:8: `url` belongs to the engines `sql` and `remote` -> remove it, or say `engine = \"sql\"`"
+        "cloakroom.toml:3:8: `url` belongs to the engines `sql`, `redis` and `remote` -> remove it, or say `engine = \"sql\"`"
     );
 }
 

@@ -110,6 +110,10 @@ fn everything_in_the_printed_example_can_be_switched_on() {
                 "#connect_timeout",
                 "#poll_interval",
                 "#service",
+                "#prefix",
+                "#sentinel_password_file",
+                "#min_replicas",
+                "#danger_accept_eviction",
             ];
             !of_others.iter().any(|name| line.starts_with(name))
         })
