@@ -13,7 +13,8 @@ use tokio_stream::wrappers::BroadcastStream;
 
 use crate::{Key, Version};
 
-/// A stream of notices. It ends only when the service does.
+/// A stream of notices. It ends when changes are not heard any more: whoever relies on it believes no copies until
+/// [`watch`](crate::Storage::watch) gives another one.
 pub type Changes = Pin<Box<dyn Stream<Item = Notice> + Send>>;
 
 /// A place in the change stream, from which it can be continued.

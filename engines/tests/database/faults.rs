@@ -210,33 +210,31 @@ pub(crate) async fn a_crowd_is_no_storm(line: &Line) {
     line.recovers(&key).await;
 }
 
-/// Whoever listens is told that something was missed, and hears again.
-pub(crate) async fn a_listener_learns_of_the_gap(line: &Line) {
+/// Whoever listens learns that nothing is heard any more, cannot listen while that is so, and then hears again.
+pub(crate) async fn a_listener_learns_that_it_is_deaf(line: &Line) {
     let key = key("heard");
-    let mut changes = line.storage.watch(None).await.unwrap();
-    line.proxy.cut();
-    let mut gaps = 0;
-    let mut version = line.created(&key).await;
-    let began = Instant::now();
-    loop {
-        match timeout(Duration::from_millis(100), changes.next()).await {
-            Ok(Some(Notice::Gap)) => gaps += 1,
-            Ok(Some(Notice::Change(change))) if change.key == key && gaps > 0 => {
-                assert_eq!(change.kind, Kind::Written);
-                return;
-            }
-            Ok(Some(Notice::Change(_))) => {}
-            Ok(None) => panic!("the stream came to an end"),
-            Err(_) => {
-                assert!(began.elapsed() < PATIENCE, "nothing is heard after {gaps} gaps");
-                if gaps > 0 {
-                    let Update::Updated(next) =
-                        line.direct.update(&key, new_value(version, b"n")).await.unwrap()
-                    else {
-                        panic!("not updated")
-                    };
-                    version = next;
+    let version = line.created(&key).await;
+    for condition in [Condition::Refused, Condition::BlackHole] {
+        let mut changes = repeated(|| line.storage.watch(None)).await;
+        line.proxy.set(condition);
+        while timeout(PATIENCE, changes.next()).await.expect("the end is not noticed").is_some() {}
+        assert!(line.storage.watch(None).await.is_err(), "{condition:?}");
+        line.recovers(&key).await;
+    }
+    // Of several who listen each hears; whoever was elsewhere is told so.
+    let mut changes = repeated(|| line.storage.watch(None)).await;
+    let mut later = repeated(|| line.storage.watch(Some(storage::Position(u64::MAX)))).await;
+    assert_eq!(later.next().await, Some(Notice::Gap));
+    line.direct.update(&key, new_value(version, b"n")).await.unwrap();
+    for changes in [&mut changes, &mut later] {
+        loop {
+            match timeout(PATIENCE, changes.next()).await.expect("nothing is heard") {
+                Some(Notice::Change(change)) if change.key == key => {
+                    assert_eq!(change.kind, Kind::Written);
+                    break;
                 }
+                Some(_) => {}
+                None => panic!("the stream came to an end"),
             }
         }
     }

@@ -17,7 +17,7 @@ async fn no_fault_of_the_line_or_the_server_undoes_or_invents_anything() {
     an_outage_is_unavailable_and_over_when_it_is_over(&line).await;
     an_unknown_fate_is_learnt_by_asking_again(&line).await;
     a_crowd_is_no_storm(&line).await;
-    a_listener_learns_of_the_gap(&line).await;
+    a_listener_learns_that_it_is_deaf(&line).await;
     writers_lose_nothing(&line, async || {
         for _ in 0..20 {
             sleep(Duration::from_millis(50)).await;

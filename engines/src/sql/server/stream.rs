@@ -1,16 +1,17 @@
 //! One ear for all who listen in this process.
 //!
 //! The first who wants to hear of changes makes a task that does, on a connection of its own, and hands on what it hears.
-//! When the connection is lost everybody is told so at once, and again when there is a new one: whoever asked the
-//! database between the two may have been told what was overwritten since.
+//! When that connection is lost, what everybody listens to ends: so they know that they hear nothing, and ask the database
+//! instead. Whoever listens again makes a new one, or learns that it cannot be had yet.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use storage::{Changes, Position, Publisher};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::task::{AbortHandle, spawn};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::fault::Fault;
 use super::{Backend, Listener as _};
@@ -19,41 +20,57 @@ use super::{Backend, Listener as _};
 const CAPACITY: usize = 4096;
 /// How long a new connection may take until it hears.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(2);
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 
 pub(super) struct Stream {
     storage: Arc<str>,
     changes: Publisher,
-    task: Mutex<Option<AbortHandle>>,
+    ear: Mutex<Option<Ear>>,
+}
+
+/// A task that hears.
+struct Ear {
+    task: AbortHandle,
+    /// Its other end is dropped when it hears no more.
+    lives: watch::Receiver<()>,
 }
 
 impl Stream {
     pub(super) fn new(storage: &Arc<str>) -> Self {
-        Self { storage: Arc::clone(storage), changes: Publisher::new(CAPACITY), task: Mutex::new(None) }
+        Self { storage: Arc::clone(storage), changes: Publisher::new(CAPACITY), ear: Mutex::new(None) }
     }
 
-    /// The changes from now on. Nothing is kept, so a listener who was elsewhere begins with a gap.
+    /// The changes from now on, for as long as they are heard. Nothing is kept, so a listener who was elsewhere begins with
+    /// a gap.
     pub(super) async fn watch<B: Backend>(
         &self,
         backend: &Arc<B>,
         from: Option<Position>,
     ) -> Result<Changes, Fault> {
-        let mut task = self.task.lock().await;
-        if task.is_none() {
-            let listener = listen(&**backend).await?;
-            let task_of =
-                hear(Arc::clone(&self.storage), Arc::clone(backend), listener, self.changes.clone());
-            *task = Some(spawn(task_of).abort_handle());
-        }
-        Ok(self.changes.subscribe(from))
+        let mut ear = self.ear.lock().await;
+        let lives = match ear.as_ref().filter(|ear| ear.lives.has_changed().is_ok()) {
+            Some(ear) => ear.lives.clone(),
+            None => {
+                let listener = listen(&**backend).await?;
+                let (hears, lives) = watch::channel(());
+                let storage = Arc::clone(&self.storage);
+                let hearing = hear(storage, Arc::clone(backend), listener, self.changes.clone(), hears);
+                *ear = Some(Ear { task: spawn(hearing).abort_handle(), lives: lives.clone() });
+                lives
+            }
+        };
+        let mut ends = lives;
+        let end = async move {
+            // Nothing is ever sent: it is dropped.
+            let _ = ends.changed().await;
+        };
+        Ok(Box::pin(self.changes.subscribe(from).take_until(Box::pin(end))))
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if let Some(task) = self.task.get_mut() {
-            task.abort();
+        if let Some(ear) = self.ear.get_mut() {
+            ear.task.abort();
         }
     }
 }
@@ -66,34 +83,28 @@ async fn listen<B: Backend>(backend: &B) -> Result<B::Listener, Fault> {
     }
 }
 
-async fn hear<B: Backend>(storage: Arc<str>, backend: Arc<B>, mut listener: B::Listener, changes: Publisher) {
+/// Until nothing is heard any more.
+async fn hear<B: Backend>(
+    storage: Arc<str>,
+    backend: Arc<B>,
+    mut listener: B::Listener,
+    changes: Publisher,
+    _hears: watch::Sender<()>,
+) {
     loop {
-        let error = loop {
-            match listener.next().await {
-                Ok(notices) => {
-                    for (key, version, kind) in notices {
-                        changes.publish(&key, version, kind);
-                    }
+        match listener.next().await {
+            Ok(notices) => {
+                for (key, version, kind) in notices {
+                    changes.publish(&key, version, kind);
                 }
-                Err(error) => break error,
             }
-        };
-        let fault = Fault::new(&*backend, error);
-        tracing::warn!(%storage, %fault, "changes that others make are not heard");
-        changes.interrupt();
-        drop(listener);
-        let mut pause = FIRST_PAUSE;
-        listener = loop {
-            match listen(&*backend).await {
-                Ok(listener) => break listener,
-                Err(fault) => tracing::debug!(%storage, %fault, "still not heard"),
+            Err(error) => {
+                let fault = Fault::new(&*backend, error);
+                tracing::warn!(%storage, %fault, "changes that others make are not heard; storage is asked instead");
+                // Whoever comes back and says where they were begins with a gap.
+                changes.interrupt();
+                return;
             }
-            // The database may answer all the same: nobody serves for longer than this what was read from it meanwhile.
-            changes.interrupt();
-            sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        };
-        tracing::info!(%storage, "changes that others make are heard again");
-        changes.interrupt();
+        }
     }
 }
