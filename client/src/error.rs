@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use connector::ConnectError;
+use connector::{ConnectError, causes};
 
 /// A request was not answered.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -15,7 +15,7 @@ pub enum SendError {
     #[error("{0}")]
     NotSent(Arc<NotConnected>),
     /// It may have arrived.
-    #[error("{server} broke off before it had answered: {cause}")]
+    #[error("{server} broke off before it had answered: {}", whole(cause))]
     Lost {
         /// Which server.
         server: Box<str>,
@@ -31,7 +31,7 @@ pub enum NotConnected {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The other side does not speak HTTP/2.
-    #[error("{server} does not speak HTTP/2: {cause}")]
+    #[error("{server} does not speak HTTP/2: {}", whole(cause))]
     Handshake {
         /// Which server.
         server: Box<str>,
@@ -66,7 +66,9 @@ pub enum NotConnected {
 #[derive(Debug, thiserror::Error)]
 pub enum NotOffered {
     /// Nobody answers.
-    #[error("{0}; start the Cloakroom there, or correct `url`")]
+    #[error(
+        "{0}; start the Cloakroom there, or correct `url`: it is that of a session server, which speaks HTTP/2"
+    )]
     Unreachable(#[source] SendError),
     /// Nobody answers in time.
     #[error("{server} did not answer within {} ms; look after the Cloakroom there, or correct `url`", .after.as_millis())]
@@ -143,4 +145,9 @@ pub enum NotOffered {
         /// What is wrong with it.
         says: Box<str>,
     },
+}
+
+/// An error with what it comes from, which the library does not say by itself.
+fn whole(error: &hyper::Error) -> String {
+    causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -5,12 +5,12 @@
 //! of the service is [`Unavailable`], never an outcome.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use client::protocol::{ListRequest, MAX_ITEMS, Operation as Asked, ReapRequest, ScanRequest};
 use client::{Link, LinkSettings, StorageService};
-use parking_lot::Mutex;
 use session::Millis;
 use storage::{
     Batch, Burial, Bury, Capabilities, Changes, Create, Key, NewRecord, NewValue, Operation, Page, Position,
@@ -35,8 +35,10 @@ pub struct RemoteSettings {
 pub struct Remote {
     id: Arc<str>,
     service: StorageService,
-    /// Asked for anew whenever the change stream begins: the other side may be another one by then.
-    capabilities: Mutex<Capabilities>,
+    /// What the service can do. Asked for anew whenever the change stream begins: the other side may be another one by
+    /// then. Looked at with every request, so without a lock.
+    is_durable: AtomicBool,
+    max_value: AtomicUsize,
 }
 
 impl Remote {
@@ -53,7 +55,13 @@ impl Remote {
         let service = StorageService::new(Arc::new(Link::new(link)), &id, &service, deadline)
             .map_err(|error| failed(Problem::Service(error.into())))?;
         let offer = service.offer().await.map_err(|error| failed(Problem::NotOffered(error)))?;
-        Ok(Self { capabilities: Mutex::new(seen_from_here(offer.capabilities)), id, service })
+        let Capabilities { is_durable, max_value, .. } = offer.capabilities;
+        Ok(Self {
+            is_durable: AtomicBool::new(is_durable),
+            max_value: AtomicUsize::new(max_value),
+            id,
+            service,
+        })
     }
 
     fn admit(&self, value: &[u8]) -> Result<(), Unavailable> {
@@ -66,11 +74,6 @@ impl Remote {
     }
 }
 
-/// Others work on the same records, at the very least those over there.
-const fn seen_from_here(there: Capabilities) -> Capabilities {
-    Capabilities { is_shared: true, is_memory: false, ..there }
-}
-
 #[async_trait]
 impl Storage for Remote {
     fn id(&self) -> &Arc<str> {
@@ -78,7 +81,13 @@ impl Storage for Remote {
     }
 
     fn capabilities(&self) -> Capabilities {
-        *self.capabilities.lock()
+        Capabilities {
+            is_durable: self.is_durable.load(Ordering::Relaxed),
+            // Others work on the same records, at the very least those over there.
+            is_shared: true,
+            is_memory: false,
+            max_value: self.max_value.load(Ordering::Relaxed),
+        }
     }
 
     async fn create(&self, key: &Key, new: NewRecord) -> Result<Create, Unavailable> {
@@ -149,10 +158,9 @@ impl Storage for Remote {
 
     async fn watch(&self, from: Option<Position>) -> Result<Changes, Unavailable> {
         let changes = self.service.watch(from).await?;
-        match self.service.offer().await {
-            Ok(offer) => *self.capabilities.lock() = seen_from_here(offer.capabilities),
-            Err(error) => return Err(Unavailable::failed(&self.id, error)),
-        }
+        let offer = self.service.offer().await.map_err(|error| Unavailable::failed(&self.id, error))?;
+        self.is_durable.store(offer.capabilities.is_durable, Ordering::Relaxed);
+        self.max_value.store(offer.capabilities.max_value, Ordering::Relaxed);
         Ok(changes)
     }
 }

@@ -26,6 +26,7 @@ pub mod return_to;
 pub mod rules;
 pub mod sealed;
 pub mod set_cookie;
+pub mod storage_protocol;
 pub mod ticket;
 pub mod update;
 
@@ -68,6 +69,7 @@ pub const TARGETS: &[Target] = &[
     target!(rules),
     target!(sealed),
     target!(set_cookie),
+    target!(storage_protocol),
     target!(ticket),
     target!(update),
 ];

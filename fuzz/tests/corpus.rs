@@ -52,7 +52,7 @@ mod the_laws_hold_for {
 
     the_laws_hold_for! {
         carried configuration cookies form forwarded host htpasswd json path proxy_protocol record return_to rules sealed
-        set_cookie ticket update
+        set_cookie storage_protocol ticket update
     }
 }
 

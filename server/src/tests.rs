@@ -1,3 +1,5 @@
+mod storage_end_point;
+
 use prometheus_client::metrics::counter::Counter;
 use session::{ManualClock, Millis};
 use storage::Memory;
