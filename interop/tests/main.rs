@@ -20,6 +20,7 @@ mod sealing;
 mod service_manager;
 mod shared_cloakroom;
 mod shared_database;
+mod shared_redis;
 mod shutdown;
 mod smuggling;
 mod tls;
