@@ -78,7 +78,9 @@ async fn a_server_that_is_away_is_no_server_without_records() {
         assert_eq!(error.blame, Blame::Network, "{error}");
         let error = remote.bury(&key("a"), burial(None)).await.unwrap_err();
         assert_eq!((error.blame, error.applied), (Blame::Network, Applied::No), "{error}");
-        assert!(error.to_string().contains("takes no connection"), "{error}");
+        // Who comes in the pause between two attempts learns that there was none within their time.
+        let says = error.to_string();
+        assert!(says.contains("takes no connection") || says.contains("there was no connection"), "{says}");
     }
     let (_host, _) = Host::on_tcp(storage, clock, address);
     found_again(&remote, "a").await;
