@@ -16,6 +16,7 @@ use crate::held::Held;
 use crate::outbox::Outbox;
 use crate::revocations::Revocations;
 use crate::tier::FirstTier;
+use crate::trust::Trust;
 
 /// Of how many carried sessions it is remembered when their cookie was last sealed.
 const MAX_USES: usize = 1 << 16;
@@ -27,6 +28,9 @@ pub struct Settings {
     pub inproc_timeout: Duration,
     /// How many bytes the copies may take, about.
     pub inproc_bytes: usize,
+    /// How long copies are served, where storage is shared and neither it nor its change stream can be had. This bounds how
+    /// long an end elsewhere is not seen here.
+    pub trust_window: Duration,
     /// How long the ticket before a renewal is good.
     pub renew_window: Duration,
 }
@@ -40,6 +44,8 @@ pub struct Cache {
     pub(crate) tier: Arc<FirstTier>,
     pub(crate) outbox: Outbox,
     pub(crate) revocations: Revocations,
+    /// Whether what was heard of others is good.
+    pub(crate) trust: Trust,
     pub(crate) heads: Heads,
     /// When cookies of carried sessions were last sealed anew, as far as there was room to remember.
     pub(crate) uses: quick_cache::sync::Cache<Handle, Millis>,
@@ -50,8 +56,6 @@ pub struct Cache {
     pub(crate) counters: Counters,
     /// Whether another process may change what storage has, for a while. See [`Cache::begin_sharing`].
     sharing: AtomicBool,
-    /// Whether others change what storage has, and their changes are not heard of now.
-    pub(crate) unheard: AtomicBool,
 }
 
 impl Cache {
@@ -68,12 +72,12 @@ impl Cache {
         let outbox = Outbox::default();
         Self {
             revocations: Revocations::default(),
+            trust: Trust::new(storage.capabilities().is_shared.then_some(settings.trust_window)),
             heads: Heads::new(&storage, &clock, settings.inproc_bytes),
             uses: quick_cache::sync::Cache::new(MAX_USES),
             longest_session: AtomicU64::new(0),
             late: Arc::default(),
             sharing: AtomicBool::new(false),
-            unheard: AtomicBool::new(false),
             counters: Counters::registered(registry, &tier, &outbox.pending),
             tier,
             outbox,
@@ -105,12 +109,23 @@ impl Cache {
 
     /// Whether a copy that is not doubted is as good as what storage has.
     pub(crate) fn is_believed(&self, held: &Held) -> bool {
-        held.is_current() && !self.sharing.load(Ordering::SeqCst) && !self.unheard.load(Ordering::SeqCst)
+        held.is_current() && !self.must_ask()
     }
 
-    /// Whether another process works on the same storage unheard.
-    pub(crate) fn is_sharing(&self) -> bool {
-        self.sharing.load(Ordering::SeqCst)
+    /// Whether storage must be asked, for others may have changed what nothing was heard of. Not if somebody has just done
+    /// that in vain, and what was heard is good enough without it.
+    pub(crate) fn must_ask(&self) -> bool {
+        self.is_deaf() && !(self.trust.is_in_vain() && self.may_go_by_what_was_heard())
+    }
+
+    /// Whether others may work on the same storage unheard.
+    pub(crate) fn is_deaf(&self) -> bool {
+        self.sharing.load(Ordering::SeqCst) || self.trust.is_deaf()
+    }
+
+    /// Whether what was known when others were last heard of is good enough for whom storage has no answer.
+    pub(crate) fn may_go_by_what_was_heard(&self) -> bool {
+        !self.sharing.load(Ordering::SeqCst) && self.trust.holds()
     }
 
     /// Whether this process knows of every use and every change.

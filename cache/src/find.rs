@@ -89,17 +89,45 @@ impl Cache {
         let held = self.tier.held(&ticket.handle);
         if let Some(held) = &held
             && self.is_believed(held)
-            && now.since(held.seen.last()) < self.settings.inproc_timeout
-            && (held.session.principal.is_none() || self.revocations.is_known())
-            && let Verdict::Found(found) = judge(held, ticket, &self.revocations, application, now)
+            && let Some(found) = self.find_held(held, ticket, application, now)
         {
-            self.counters.found_first.inc();
-            self.mark(held, application, now);
             return Ok(Find::Found(found));
         }
         let answer = self.find_in_storage(ticket, application, now, held).await;
+        if answer.is_err() {
+            self.trust.ask_in_vain();
+            // While storage was asked it may have ended here.
+            self.outbox.check(&ticket.handle, self.storage.id())?;
+            if self.may_go_by_what_was_heard()
+                && let Some(held) = self.tier.held(&ticket.handle)
+                && let Some(found) = self.find_held(&held, ticket, application, now)
+            {
+                return Ok(Find::Found(found));
+            }
+        }
         self.counters.count_find(&answer);
         answer
+    }
+
+    /// What a copy is worth that nobody has doubted.
+    fn find_held(
+        &self,
+        held: &Held,
+        ticket: &Ticket,
+        application: &Application,
+        now: Millis,
+    ) -> Option<Found> {
+        let is_good = held.is_current()
+            && now.since(held.seen.last()) < self.settings.inproc_timeout
+            && (held.session.principal.is_none() || self.revocations.is_known());
+        match is_good.then(|| judge(held, ticket, &self.revocations, application, now))? {
+            Verdict::Found(found) => {
+                self.counters.found_first.inc();
+                self.mark(held, application, now);
+                Some(found)
+            }
+            Verdict::Absent(_) | Verdict::Over(_) => None,
+        }
     }
 
     async fn find_in_storage(

@@ -65,8 +65,10 @@ impl Heads {
         Self { storage: heads, clock: Arc::clone(clock), is_local, known: Expiring::default(), unsure_until }
     }
 
-    pub(crate) async fn read(&self, handle: &Handle) -> Result<Head, Unavailable> {
-        let is_sure = self.clock.now().0 >= self.unsure_until.load(Ordering::Acquire);
+    /// What was written of a session. `must_ask`: others may have written without our hearing of it.
+    pub(crate) async fn read(&self, handle: &Handle, must_ask: bool) -> Result<Head, Unavailable> {
+        let must_ask = must_ask && !self.is_local;
+        let is_sure = !must_ask && self.clock.now().0 >= self.unsure_until.load(Ordering::Acquire);
         if is_sure && self.known.of(handle).is_none() {
             return Ok(Head::None);
         }

@@ -1,7 +1,6 @@
 //! What goes on beside the requests.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -69,7 +68,7 @@ impl Cache {
                 Ok(mut changes) => {
                     // What changed before the stream began is not known.
                     self.doubt_all();
-                    self.unheard.store(false, Ordering::SeqCst);
+                    self.trust.hear();
                     pause = Pause::default();
                     while let Some(notice) = changes.next().await {
                         self.hear(&notice);
@@ -79,9 +78,8 @@ impl Cache {
                     tracing::debug!(%error, "the change stream cannot be followed; it will be tried again")
                 }
             }
-            // Nobody's copy is believed while others may end sessions without our hearing of it.
-            self.unheard.store(self.storage.capabilities().is_shared, Ordering::SeqCst);
-            self.doubt_all();
+            // Storage is asked while others may end sessions without our hearing of it.
+            self.trust.lose();
             pause.wait_at_most(LONGEST_DEAFNESS).await;
         }
     }

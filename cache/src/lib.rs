@@ -27,6 +27,7 @@ mod renew;
 mod revocations;
 mod tier;
 mod touch;
+mod trust;
 
 pub use application::{Application, Realm};
 pub use cache::{Cache, Settings};

@@ -110,22 +110,30 @@ impl Cache {
         Ok(())
     }
 
-    /// The same for whoever judges this session: while another process works on the same storage unheard, storage is asked
-    /// about it each time.
+    /// The same for whoever judges this session: while others work on the same storage unheard, storage is asked about it
+    /// each time.
     pub(crate) async fn know_revocations_of(&self, session: &Session) -> Result<(), Unavailable> {
         self.know_revocations().await?;
-        if self.is_sharing() {
-            let handle = session.handle.to_string();
-            let [first, ..] = session.handle.as_bytes();
-            // One that moved and was ended then has a record of each.
-            let page =
-                self.storage.list(&gone_context(*first), Some(handle.as_bytes()), Why::ALL.len()).await?;
-            for listed in &page.records {
-                self.learn(&listed.key, Epoch(listed.version.0), listed.times);
+        if self.must_ask()
+            && let Err(error) = self.ask_about(session).await
+        {
+            self.trust.ask_in_vain();
+            if !self.may_go_by_what_was_heard() {
+                return Err(error);
             }
-            self.epoch_of(session.principal.as_ref()).await?;
         }
         Ok(())
+    }
+
+    async fn ask_about(&self, session: &Session) -> Result<(), Unavailable> {
+        let handle = session.handle.to_string();
+        let [first, ..] = session.handle.as_bytes();
+        // One that moved and was ended then has a record of each.
+        let page = self.storage.list(&gone_context(*first), Some(handle.as_bytes()), Why::ALL.len()).await?;
+        for listed in &page.records {
+            self.learn(&listed.key, Epoch(listed.version.0), listed.times);
+        }
+        self.epoch_of(session.principal.as_ref()).await.map(drop)
     }
 
     async fn read_all(&self, context: &str) -> Result<(), Unavailable> {

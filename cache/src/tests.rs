@@ -19,6 +19,7 @@ mod renewing;
 mod secrets;
 mod timing;
 mod touching;
+mod trusting;
 
 use fixture::{Engine, Fixture};
 

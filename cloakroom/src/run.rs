@@ -260,6 +260,7 @@ fn settings(configuration: &Configuration) -> Settings {
     Settings {
         inproc_timeout: cache.inproc_timeout,
         inproc_bytes: usize::try_from(cache.inproc_bytes).unwrap_or(usize::MAX),
+        trust_window: cache.trust_window,
         renew_window: cache.renew_window,
     }
 }

@@ -392,8 +392,7 @@ impl Storage for Redis {
 
     async fn watch(&self, from: Option<Position>) -> Result<Changes, Unavailable> {
         let until = Instant::now() + self.servers.patience();
-        self.listening.start(until).await.map_err(|fault| self.failed(fault))?;
-        Ok(self.listening.changes().subscribe(from))
+        self.listening.changes(from, until).await.map_err(|fault| self.failed(fault))
     }
 }
 

@@ -206,6 +206,7 @@ impl House {
         let settings = Settings {
             inproc_timeout: Duration::from_secs(60),
             inproc_bytes: 1 << 20,
+            trust_window: Duration::from_secs(1),
             renew_window: Duration::from_secs(1),
         };
         let cache = Cache::new(storage, clock, settings, &mut Registry::default());

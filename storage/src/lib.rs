@@ -36,4 +36,4 @@ pub use record::{Burial, NewRecord, NewValue, Record, Times, Tombstone, Version,
 pub use sealed::{NotOpened, Plain, Sealed};
 pub use shared::Shared;
 pub use unavailable::{Applied, Blame, BoxError, Unavailable};
-pub use watch::{Change, Changes, Kind, Notice, Position, Publisher};
+pub use watch::{Change, Changes, Kind, LONGEST_UNNOTICED, Notice, Position, Publisher};

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use futures_core::Stream;
 use futures_util::StreamExt as _;
@@ -13,9 +14,13 @@ use tokio_stream::wrappers::BroadcastStream;
 
 use crate::{Key, Version};
 
-/// A stream of notices. It ends when changes are not heard any more: whoever relies on it believes no copies until
-/// [`watch`](crate::Storage::watch) gives another one.
+/// A stream of notices. It ends when changes are not heard any more, that of a
+/// [shared](crate::Capabilities::is_shared) service at most [`LONGEST_UNNOTICED`] after the last moment in which they
+/// were: whoever relies on it asks storage until [`watch`](crate::Storage::watch) gives another one.
 pub type Changes = Pin<Box<dyn Stream<Item = Notice> + Send>>;
+
+/// How long changes may not be heard before the stream of a shared service ends for it.
+pub const LONGEST_UNNOTICED: Duration = Duration::from_secs(4);
 
 /// A place in the change stream, from which it can be continued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

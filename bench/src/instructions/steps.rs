@@ -114,6 +114,7 @@ impl Work {
         let settings = Settings {
             inproc_timeout: Duration::from_secs(900),
             inproc_bytes: 1 << 20,
+            trust_window: Duration::from_secs(10),
             renew_window: Duration::from_secs(10),
         };
         let cache = Cache::new(storage, clock, settings, &mut Registry::default());

@@ -43,7 +43,7 @@ impl Cache {
         let ended = self.revoke(handle, ending, until).await?;
         // What moves to the server has a head until it is there: without one it has moved before, or never will. The
         // heads of another process are not known here.
-        let may_be_on_server = has_moved || was != Some(Was::Absent) || self.is_sharing();
+        let may_be_on_server = has_moved || was != Some(Was::Absent) || self.is_deaf();
         if may_be_on_server && ending.why != Why::Moved {
             let burial = Burial { until: Some(until), ending: ending.clone(), expected: None };
             if self.bury(handle, burial).await? == Ended::Now {

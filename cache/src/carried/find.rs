@@ -35,7 +35,7 @@ impl Cache {
         let now = self.clock.now();
         let handle = &carried.session.handle;
         self.know_revocations_of(&carried.session).await?;
-        let head = match self.heads.read(handle).await? {
+        let head = match self.heads.read(handle, self.must_ask()).await? {
             Head::Found(session, version, _) if !session.is_carried() => {
                 self.finish_move(&session, version, application).await?;
                 return self.departed(carried, Gone { why: Why::Moved, at: now }, application).await;

@@ -26,6 +26,7 @@ pub(super) const IDLE: Duration = Duration::from_secs(1_800);
 pub(super) const LIFETIME: Duration = Duration::from_secs(36_000);
 pub(super) const TOUCH_INTERVAL: Duration = Duration::from_secs(60);
 pub(super) const RENEW_WINDOW: Duration = Duration::from_secs(30);
+pub(super) const TRUST_WINDOW: Duration = Duration::from_secs(10);
 pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
 /// How long a test waits for what must happen; never how long it takes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -228,8 +229,12 @@ impl Fixture {
     }
 }
 
-pub(super) const SETTINGS: Settings =
-    Settings { inproc_timeout: Duration::from_secs(900), inproc_bytes: 8 << 20, renew_window: RENEW_WINDOW };
+pub(super) const SETTINGS: Settings = Settings {
+    inproc_timeout: Duration::from_secs(900),
+    inproc_bytes: 8 << 20,
+    trust_window: TRUST_WINDOW,
+    renew_window: RENEW_WINDOW,
+};
 
 /// The house of a cache, kept until this is dropped.
 pub(super) struct House(JoinHandle<()>);

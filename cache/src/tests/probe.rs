@@ -13,7 +13,7 @@ use storage::{
     Batch, Burial, Bury, Capabilities, Changes, Create, Key, NewRecord, NewValue, Notice, Operation, Page,
     Position, Read, Scan, Storage, Times, Touch, Unavailable, Update, Version,
 };
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio_stream::wrappers::BroadcastStream;
 
 /// Another engine, watched.
@@ -22,6 +22,8 @@ pub(super) struct Probe {
     inner: Arc<dyn Storage>,
     capabilities: Capabilities,
     gaps: broadcast::Sender<()>,
+    /// Whether nothing can be heard of changes.
+    is_cut: watch::Sender<bool>,
     /// Records that cannot be ended.
     stuck: Mutex<Vec<Key>>,
     followers: Arc<AtomicUsize>,
@@ -37,6 +39,7 @@ impl Probe {
             inner,
             capabilities,
             gaps: broadcast::Sender::new(16),
+            is_cut: watch::Sender::new(false),
             stuck: Mutex::default(),
             followers: Arc::default(),
             reads: AtomicUsize::new(0),
@@ -58,6 +61,11 @@ impl Probe {
     /// Removes all that expired.
     pub(super) async fn reap_all(&self, now: Millis) {
         while self.inner.reap(now, 1_000).await.unwrap() > 0 {}
+    }
+
+    /// Ends the change stream, and gives none, until it is mended.
+    pub(super) fn cut(&self, is_cut: bool) {
+        self.is_cut.send_replace(is_cut);
     }
 
     /// Says that notices were lost.
@@ -119,10 +127,16 @@ impl Storage for Probe {
     }
 
     async fn watch(&self, from: Option<Position>) -> Result<Changes, Unavailable> {
+        if *self.is_cut.borrow() {
+            return Err(Unavailable::failed(self.id(), "the line is cut"));
+        }
+        let mut is_cut = self.is_cut.subscribe();
+        let end = async move { drop(is_cut.wait_for(|is_cut| *is_cut).await) };
         let gaps = BroadcastStream::new(self.gaps.subscribe()).map(|_| Notice::Gap);
         let changes = self.inner.watch(from).await?;
         let followers = Arc::clone(&self.followers);
         let first = once(async move { followers.fetch_add(1, Ordering::SeqCst) });
-        Ok(Box::pin(first.filter_map(|_| ready(None)).chain(select(changes, gaps))))
+        let told = first.filter_map(|_| ready(None)).chain(select(changes, gaps));
+        Ok(Box::pin(told.take_until(Box::pin(end))))
     }
 }

@@ -244,8 +244,8 @@ impl Cache {
                 "trust_window",
                 &Span::between(SECOND, MINUTE * 5).or_zero("not at all"),
                 SECOND * 10,
-                "How long this process serves its copies when it can neither ask storage nor hear of changes. The longest \
-                 that an end made elsewhere can take to hold here. Has no effect yet: until then no copy is served meanwhile.",
+                "Where storage is shared: how long this process serves its copies when it can neither ask storage nor hear of \
+                 changes, for which four seconds may pass unnoticed. The longest that an end made elsewhere can take to hold here.",
             ),
             renew_window: section.value(
                 "renew_window",
@@ -280,22 +280,12 @@ impl Cache {
         );
         section.later(&["danger_soft_revocation", "danger_outage_window"], "storage that other nodes share");
         check_storage(section, &cache.storage, storage);
-        for (name, message) in [
-            (
-                "trust_window",
-                "`trust_window` has no effect yet: while changes of a shared storage are not heard of, storage is asked for \
-                 each request, and where it has no answer neither have we",
-            ),
-            (
-                "index_entries",
-                "`index_entries` takes effect once sessions are listed, which this version does not do yet",
-            ),
-        ] {
-            if section.given(name) {
-                section.warn(name, message, "keep it for later, or remove this line");
-            } else {
-                section.without_effect(&[name]);
-            }
+        if section.given("index_entries") {
+            let message =
+                "`index_entries` takes effect once sessions are listed, which this version does not do yet";
+            section.warn("index_entries", message, "keep it for later, or remove this line");
+        } else {
+            section.without_effect(&["index_entries"]);
         }
         cache
     }

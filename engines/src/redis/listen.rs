@@ -10,12 +10,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
-use futures_util::future::select_all;
+use futures_util::future::{ready, select_all};
+use futures_util::stream::once;
+use futures_util::{FutureExt as _, StreamExt as _};
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::{PushInfo, PushKind, Value, from_redis_value, pipe};
-use storage::{Key, Kind, Publisher, Version};
+use storage::{Changes, Key, Kind, Notice, Position, Publisher, Version};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
@@ -67,12 +68,16 @@ impl Listening {
         }
     }
 
-    pub(super) const fn changes(&self) -> &Publisher {
-        &self.changes
+    /// The changes from now on, for as long as every primary is listened to. At the end it is said that some are missing.
+    pub(super) async fn changes(&self, from: Option<Position>, until: Instant) -> Result<Changes, Fault> {
+        let mut is_whole = self.start(until).await?;
+        let changes = self.changes.subscribe(from);
+        let end = async move { drop(is_whole.wait_for(|is_whole| !*is_whole).await) };
+        Ok(Box::pin(changes.take_until(Box::pin(end)).chain(once(ready(Notice::Gap)))))
     }
 
-    /// Waits until every primary is listened to.
-    pub(super) async fn start(&self, until: Instant) -> Result<(), Fault> {
+    /// Waits until every primary is listened to; what this gives says whether they still are.
+    async fn start(&self, until: Instant) -> Result<watch::Receiver<bool>, Fault> {
         let mut is_whole = {
             let mut started = self.started.lock();
             let started = started.get_or_insert_with(|| {
@@ -86,7 +91,7 @@ impl Listening {
         };
         let waited = tokio::time::timeout_at(until, is_whole.wait_for(|is_whole| *is_whole)).await;
         if waited.is_ok_and(|waited| waited.is_ok()) {
-            return Ok(());
+            return Ok(is_whole);
         }
         let address = Address::Tcp(self.channel.to_string(), 0);
         let Some(servers) = self.servers.upgrade() else {
@@ -301,9 +306,6 @@ impl Message {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::StreamExt as _;
-    use storage::Notice;
-
     use super::*;
 
     fn published(bucket: u32, before: u64, number: u64, name: &str) -> [Value; 2] {

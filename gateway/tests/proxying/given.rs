@@ -118,6 +118,7 @@ impl Plan {
         let settings = Settings {
             inproc_timeout: Duration::from_secs(60),
             inproc_bytes: 1 << 20,
+            trust_window: Duration::from_secs(10),
             renew_window: Duration::from_secs(60),
         };
         let cache = Arc::new(Cache::new(storage, clock, settings, &mut registry));

@@ -92,6 +92,7 @@ impl House {
         let settings = Settings {
             inproc_timeout: Duration::from_secs(900),
             inproc_bytes: 64 << 20,
+            trust_window: Duration::from_secs(10),
             renew_window: Duration::from_secs(60),
         };
         let bounded = Arc::new(Deadline::new(Arc::clone(&storage) as Arc<dyn Storage>, deadline));
