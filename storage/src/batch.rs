@@ -1,6 +1,8 @@
 //! Several operations, all or none.
 
-use crate::{Burial, Bury, Create, Key, NewRecord, NewValue, Times, Touch, Update};
+use std::sync::Arc;
+
+use crate::{Burial, Bury, Create, Key, NewRecord, NewValue, Times, Touch, Unavailable, Update};
 
 /// One operation of a batch.
 #[derive(Debug, Clone)]
@@ -22,6 +24,27 @@ impl Operation {
         match self {
             Self::Create(key, _) | Self::Update(key, _) | Self::Touch(key, _) | Self::Bury(key, _) => key,
         }
+    }
+
+    /// The context of a batch for the engine `id`; none of an empty one.
+    ///
+    /// # Errors
+    /// There are more than `most`, or they are of several contexts: the caller is to blame.
+    pub fn context_of_all<'o>(
+        operations: &'o [Self],
+        most: usize,
+        id: &Arc<str>,
+    ) -> Result<Option<&'o str>, Unavailable> {
+        let mut contexts = operations.iter().map(|operation| operation.key().context());
+        let first = contexts.next();
+        if contexts.any(|context| first != Some(context)) {
+            return Err(Unavailable::refused(id, "the operations of a batch must be of one context"));
+        }
+        if operations.len() > most {
+            let cause = format!("a batch of {} operations is over the engine's {most}", operations.len());
+            return Err(Unavailable::refused(id, cause));
+        }
+        Ok(first)
     }
 }
 
@@ -49,6 +72,30 @@ impl Outcome {
                 | Self::Touch(Touch::Touched)
                 | Self::Bury(Bury::Buried(_))
         )
+    }
+
+    /// What a create did; `None` if it is of something else, as with the three that follow.
+    #[must_use]
+    pub fn into_create(self) -> Option<Create> {
+        if let Self::Create(create) = self { Some(create) } else { None }
+    }
+
+    /// What an update did.
+    #[must_use]
+    pub fn into_update(self) -> Option<Update> {
+        if let Self::Update(update) = self { Some(update) } else { None }
+    }
+
+    /// What a touch did.
+    #[must_use]
+    pub fn into_touch(self) -> Option<Touch> {
+        if let Self::Touch(touch) = self { Some(touch) } else { None }
+    }
+
+    /// What a burial did.
+    #[must_use]
+    pub fn into_bury(self) -> Option<Bury> {
+        if let Self::Bury(bury) = self { Some(bury) } else { None }
     }
 }
 

@@ -150,13 +150,10 @@ impl Storage for Memory {
     }
 
     async fn batch(&self, operations: Vec<Operation>) -> Result<Batch, Unavailable> {
-        let Some(first) = operations.first() else {
+        let Some(context) = Operation::context_of_all(&operations, usize::MAX, &self.id)?.map(str::to_owned)
+        else {
             return Ok(Batch::Done(Vec::new()));
         };
-        let context = first.key().context().to_owned();
-        if operations.iter().any(|operation| operation.key().context() != context) {
-            return Err(Unavailable::refused(&self.id, "the operations of a batch must be of one context"));
-        }
         for operation in &operations {
             match operation {
                 Operation::Create(_, new) => self.admit(&new.value, true)?,

@@ -237,11 +237,7 @@ impl Storage for Sqlite {
     }
 
     async fn create(&self, key: &Key, new: NewRecord) -> Result<Create, Unavailable> {
-        self.write(Operation::Create(key.clone(), new), |outcome| match outcome {
-            Outcome::Create(create) => Some(create),
-            _ => None,
-        })
-        .await
+        self.write(Operation::Create(key.clone(), new), Outcome::into_create).await
     }
 
     async fn read(&self, key: &Key, known: Option<Version>) -> Result<Read, Unavailable> {
@@ -251,27 +247,15 @@ impl Storage for Sqlite {
     }
 
     async fn update(&self, key: &Key, new: NewValue) -> Result<Update, Unavailable> {
-        self.write(Operation::Update(key.clone(), new), |outcome| match outcome {
-            Outcome::Update(update) => Some(update),
-            _ => None,
-        })
-        .await
+        self.write(Operation::Update(key.clone(), new), Outcome::into_update).await
     }
 
     async fn touch(&self, key: &Key, times: Times) -> Result<Touch, Unavailable> {
-        self.write(Operation::Touch(key.clone(), times), |outcome| match outcome {
-            Outcome::Touch(touch) => Some(touch),
-            _ => None,
-        })
-        .await
+        self.write(Operation::Touch(key.clone(), times), Outcome::into_touch).await
     }
 
     async fn bury(&self, key: &Key, burial: Burial) -> Result<Bury, Unavailable> {
-        self.write(Operation::Bury(key.clone(), burial), |outcome| match outcome {
-            Outcome::Bury(bury) => Some(bury),
-            _ => None,
-        })
-        .await
+        self.write(Operation::Bury(key.clone(), burial), Outcome::into_bury).await
     }
 
     async fn list(&self, context: &str, after: Option<&[u8]>, limit: usize) -> Result<Page, Unavailable> {
@@ -293,16 +277,8 @@ impl Storage for Sqlite {
     }
 
     async fn batch(&self, operations: Vec<Operation>) -> Result<Batch, Unavailable> {
-        let Some(context) = operations.first().map(|first| first.key().context()) else {
+        if Operation::context_of_all(&operations, MAX_BATCH, &self.id)?.is_none() {
             return Ok(Batch::Done(Vec::new()));
-        };
-        if operations.iter().any(|operation| operation.key().context() != context) {
-            return Err(Unavailable::refused(&self.id, "the operations of a batch must be of one context"));
-        }
-        if operations.len() > MAX_BATCH {
-            let cause =
-                format!("a batch of {} operations is over the engine's {MAX_BATCH}", operations.len());
-            return Err(Unavailable::refused(&self.id, cause));
         }
         operations.iter().try_for_each(|operation| self.admit(operation))?;
         match self.queue.ask(Work::All(operations)).await? {
