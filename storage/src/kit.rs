@@ -158,11 +158,13 @@ macro_rules! conformance_tests {
     };
     (@tests $make:expr; $($check:ident)*) => {
         $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $check() {
-                let clock = ::std::sync::Arc::new($crate::kit::manual_clock());
-                let (storage, _guard) = ($make)(::std::sync::Arc::clone(&clock) as $crate::kit::AnyClock).await;
-                $crate::kit::$check(&$crate::kit::Subject::new(storage, clock)).await;
+            #[test]
+            fn $check() {
+                $crate::kit::run(async {
+                    let clock = ::std::sync::Arc::new($crate::kit::manual_clock());
+                    let (storage, _guard) = ($make)(::std::sync::Arc::clone(&clock) as $crate::kit::AnyClock).await;
+                    $crate::kit::$check(&$crate::kit::Subject::new(storage, clock)).await;
+                });
             }
         )*
     };
@@ -184,6 +186,12 @@ macro_rules! conformance_in_turn {
     ($make:expr) => {
         $crate::conformance_tests!(@list in_turn $make);
     };
+}
+
+/// Runs a check on a runtime of its own with two threads, so that what races does.
+pub fn run(check: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.unwrap().block_on(check);
 }
 
 /// A clock as engines take it.

@@ -5,7 +5,8 @@
 //! own for its answers, and there is one error, [`Unavailable`], for whatever kept the service from answering.
 //! Nothing in this crate returns `Option` where both could be meant.
 //!
-//! Somebody who writes an engine implements [`Storage`] and runs [`conformance_tests!`] on it.
+//! Somebody who writes an engine implements [`Storage`] and runs [`conformance_tests!`] on it: the README of this crate
+//! says how, and `tests/your_own_engine.rs` is a whole one.
 
 mod batch;
 mod contract;
@@ -34,6 +35,8 @@ pub use memory::Memory;
 pub use outcome::{Bury, Create, Read, Touch, Update, Was};
 pub use record::{Burial, NewRecord, NewValue, Record, Times, Tombstone, Version, WriteId};
 pub use sealed::{NotOpened, Plain, Sealed};
+/// The crate of which the contract's times, clock and endings are.
+pub use session;
 pub use shared::Shared;
 pub use unavailable::{Applied, Blame, BoxError, Unavailable};
 pub use watch::{Change, Changes, Kind, LONGEST_UNNOTICED, Notice, Position, Publisher};
