@@ -8,6 +8,7 @@
 //! whatever the URL names.
 
 mod address;
+mod grouping;
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg(feature = "postgres")]

@@ -14,6 +14,8 @@ mod conforms;
 mod database;
 #[path = "postgres/faults.rs"]
 mod faults;
+#[path = "postgres/groups.rs"]
+mod groups;
 #[path = "postgres/refuses.rs"]
 mod refuses;
 #[path = "postgres/server.rs"]

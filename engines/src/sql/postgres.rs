@@ -3,7 +3,8 @@
 //! An operation is one statement, and so one round trip and one commit; a second one is needed only where something was in
 //! the way and must be told. Statements are written for READ COMMITTED: each takes the row as it is when its turn has
 //! come, not as it was when the statement began. Changes are announced by `NOTIFY` within the statement that makes them,
-//! so that they are heard if and only if they were made, in the order of their commits.
+//! so that they are heard if and only if they were made, in the order of their commits. The server makes such commits one after the
+//! other, each with a synchronisation of its disk: those who write at once share one.
 
 mod listener;
 mod open;
@@ -37,6 +38,9 @@ pub(super) struct Postgres {
 impl Backend for Postgres {
     type Connection = PgConnection;
     type Listener = PostgresListener;
+
+    /// While one transaction that announces something is being committed, every other one that does waits for it.
+    const SHARES_COMMITS: bool = true;
 
     fn place(&self) -> &str {
         &self.target.place
@@ -73,6 +77,9 @@ impl Backend for Postgres {
             }
             Request::All(operations) => {
                 Reply::All(write::all(connection, &self.channel, now, operations).await?)
+            }
+            Request::Each(operations) => {
+                Reply::Each(write::each(connection, &self.channel, now, operations).await?)
             }
             Request::Reap { now, budget } => Reply::Reaped(write::reap(connection, *now, *budget).await?),
         })

@@ -7,15 +7,18 @@
 //!                                                             that turned out to be dead
 //! ```
 //!
-//! A try that comes after one of unknown fate presents the same write id, and so recognises its own success.
+//! A try that comes after one of unknown fate presents the same write id, and so recognises its own success. Where
+//! commits are slow, writers share them: groups.rs.
 
 mod asking;
 mod backend;
 mod fault;
+mod groups;
 mod pool;
 mod stream;
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,9 +32,10 @@ use tokio::spawn;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use self::asking::Asking;
+use self::asking::{Asking, Past};
 pub(super) use self::backend::{Backend, Connect, Listener, Notices, Reply, Request, password, scan_page};
 pub(super) use self::fault::Nature;
+use self::groups::Groups;
 use self::pool::Pool;
 use self::stream::Stream;
 use super::Settings;
@@ -49,6 +53,8 @@ pub(super) struct Server<B: Backend> {
     id: Arc<str>,
     backend: Arc<B>,
     asking: Arc<Asking<B>>,
+    /// Where writers share commits.
+    groups: Option<Groups>,
     stream: Stream,
 }
 
@@ -71,14 +77,20 @@ pub(super) async fn open<B: Backend + Connect>(
         backend: Arc::clone(&backend),
         pool: Pool::new(Arc::clone(&backend), settings.max_connections, settings.connect_timeout),
     };
-    Ok(Arc::new(Server { asking: Arc::new(asking), stream: Stream::new(&id), backend, id }))
+    let asking = Arc::new(asking);
+    let groups = B::SHARES_COMMITS.then(|| Groups::start(&asking));
+    Ok(Arc::new(Server { asking, groups, stream: Stream::new(&id), backend, id }))
 }
 
 impl<B: Backend> Server<B> {
     async fn ask(&self, request: Request) -> Result<Reply, Unavailable> {
-        let (_wants, gone) = oneshot::channel();
+        // Dropped with this future, which nobody waits for any more then.
+        let (_wants, gone) = oneshot::channel::<()>();
         let asking = Arc::clone(&self.asking);
-        let answer = spawn(async move { asking.ask(&request, gone).await });
+        let answer = spawn(async move {
+            let gone = pin!(async { drop(gone.await) });
+            asking.ask(&request, Past::NONE, gone).await
+        });
         answer.await.unwrap_or_else(|_| Err(self.mistaken()))
     }
 
@@ -88,9 +100,13 @@ impl<B: Backend> Server<B> {
         of: impl FnOnce(Outcome) -> Option<T> + Send,
     ) -> Result<T, Unavailable> {
         self.admit(&operation)?;
-        let outcome = match self.ask(Request::One(operation)).await? {
-            Reply::One(outcome) => of(outcome),
-            _ => None,
+        let outcome = match &self.groups {
+            // Nobody is told of a touch, so its commit waits for no other one.
+            Some(groups) if !matches!(operation, Operation::Touch(..)) => of(groups.write(operation).await?),
+            _ => match self.ask(Request::One(operation)).await? {
+                Reply::One(outcome) => of(outcome),
+                _ => None,
+            },
         };
         outcome.ok_or_else(|| self.mistaken())
     }
@@ -110,10 +126,7 @@ impl<B: Backend> Server<B> {
     }
 
     fn mistaken(&self) -> Unavailable {
-        Unavailable::unknown(
-            &self.id,
-            "the answer belongs to another question: this is an error in Cloakroom",
-        )
+        self.asking.mistaken()
     }
 }
 

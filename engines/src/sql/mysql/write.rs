@@ -27,17 +27,18 @@ pub(super) async fn one(
     Ok(outcome)
 }
 
-/// All of them or none.
-pub(super) async fn all(
+/// Several in one transaction: a `batch` is done as a whole or not at all, and else each is done for itself.
+pub(super) async fn several(
     connection: &mut MySqlConnection,
     now: Millis,
     operations: &[Operation],
+    is_batch: bool,
 ) -> Result<Batch, sqlx::Error> {
     let mut transaction = connection.begin().await?;
     let mut outcomes = Vec::with_capacity(operations.len());
     for (index, operation) in operations.iter().enumerate() {
         let outcome = Write { connection: &mut transaction, now }.one(operation).await?;
-        if !outcome.is_done() {
+        if is_batch && !outcome.is_done() {
             transaction.rollback().await?;
             return Ok(Batch::Refused { index, outcome });
         }

@@ -8,6 +8,13 @@
 //! update cannot be hurt by this: it needs the version that its writer saw, which was drawn before. Where a row takes the
 //! place of another one, its version is made larger than that one's.
 
+/// Begins a transaction of several who have nothing to do with each other. If somebody holds a row that one of them needs,
+/// the others must not wait for long: it is undone then, and each tries alone.
+pub(super) const BEGIN_GROUP: &str = "BEGIN; SET LOCAL lock_timeout = '500ms'";
+
+/// Its end may wait for its turn as long as it takes, like any other commit.
+pub(super) const COMMIT_GROUP: &str = "SET LOCAL lock_timeout = 0; COMMIT";
+
 /// context, name, touched, expires, write, value, now, channel. No row if something is in the way.
 pub(super) const CREATE: &str = "\
     WITH written AS (\

@@ -2,14 +2,14 @@
 
 use session::Millis;
 use sqlx::postgres::{PgArguments, PgRow};
-use sqlx::{Connection as _, PgConnection, query};
+use sqlx::{Connection as _, Executor as _, PgConnection, query};
 use storage::{
     Batch, Burial, Bury, Create, Key, NewRecord, NewValue, Operation, Outcome, Times, Touch, Update, Version,
     Was, WriteId,
 };
 
 use super::read::{slot, text};
-use super::statements::{CREATE, END, END_ABSENT, REAP, TOUCH, UPDATE};
+use super::statements::{BEGIN_GROUP, COMMIT_GROUP, CREATE, END, END_ABSENT, REAP, TOUCH, UPDATE};
 use crate::sql::row::{self, Slot, signed};
 
 /// How often what was in the way may be gone when one looks, before it is called an error.
@@ -34,6 +34,30 @@ pub(super) async fn all(
     }
     transaction.commit().await?;
     Ok(Batch::Done(outcomes))
+}
+
+/// Each for itself, in one transaction.
+pub(super) async fn each(
+    connection: &mut PgConnection,
+    channel: &str,
+    now: Millis,
+    operations: &[Operation],
+) -> Result<Vec<Outcome>, sqlx::Error> {
+    // Whoever is dropped in the middle takes the connection along, and so the transaction.
+    connection.execute(BEGIN_GROUP).await?;
+    let mut outcomes = Vec::with_capacity(operations.len());
+    for operation in operations {
+        match Write::new(connection, channel, now).one(operation).await {
+            Ok(outcome) => outcomes.push(outcome),
+            Err(error) => {
+                // The first error is the one that counts. A line that is broken shows again with its next use.
+                let _ = connection.execute("ROLLBACK").await;
+                return Err(error);
+            }
+        }
+    }
+    connection.execute(COMMIT_GROUP).await?;
+    Ok(outcomes)
 }
 
 pub(super) async fn reap(

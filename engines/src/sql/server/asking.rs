@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use session::Clock;
 use storage::{Applied, Unavailable};
-use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use super::fault::{Fault, Nature};
@@ -30,6 +29,26 @@ pub(super) struct Asking<B: Backend> {
     pub(super) pool: Pool<B>,
 }
 
+/// What earlier tries have left.
+#[derive(Clone)]
+pub(super) struct Past {
+    applied: Applied,
+    lost: Option<Fault>,
+}
+
+impl Past {
+    /// There were none, or none that did anything.
+    pub(super) const NONE: Self = Self { applied: Applied::No, lost: None };
+
+    /// The connection is of no use any more.
+    fn lose(&mut self, fault: Fault, request: &Request) {
+        if fault.nature() == Nature::Lost && request.is_write() {
+            self.applied = Applied::Unknown;
+        }
+        self.lost = Some(fault);
+    }
+}
+
 /// What became of a try.
 enum Try {
     Answered(Reply),
@@ -39,30 +58,29 @@ enum Try {
 }
 
 impl<B: Backend> Asking<B> {
-    /// Asks until there is an answer or nothing more can be hoped for. When the sender of `gone` is dropped, nobody wants the
-    /// answer any more.
+    /// Asks until there is an answer or nothing more can be hoped for. When `gone` is ready, nobody wants the answer any
+    /// more.
     pub(super) async fn ask(
         &self,
         request: &Request,
-        mut gone: oneshot::Receiver<()>,
+        mut past: Past,
+        mut gone: impl Future<Output = ()> + Unpin,
     ) -> Result<Reply, Unavailable> {
-        let mut applied = Applied::No;
-        let mut lost: Option<Fault> = None;
         let mut tries = 0;
         loop {
             let lease = tokio::select! {
                 lease = self.pool.lease() => lease,
-                _ = &mut gone => return Err(self.abandoned()),
+                () = &mut gone => return Err(self.abandoned()),
             };
-            let mut lease = lease.map_err(|fault| fault.unavailable(&self.id, applied))?;
+            let mut lease = lease.map_err(|fault| fault.unavailable(&self.id, past.applied))?;
             tries += 1;
             let fault = match self.attempt(&mut lease, request, &mut gone).await {
                 Try::Answered(reply) => {
                     lease.finish();
                     // What is in the way now may have come after our own write, which nobody has told of yet.
-                    return match lost {
-                        Some(fault) if applied == Applied::Unknown && reply.is_refusal() => {
-                            Err(fault.unavailable(&self.id, applied))
+                    return match past.lost {
+                        Some(fault) if past.applied == Applied::Unknown && reply.is_refusal() => {
+                            Err(fault.unavailable(&self.id, past.applied))
                         }
                         _ => Ok(reply),
                     };
@@ -80,35 +98,67 @@ impl<B: Backend> Asking<B> {
                 }
                 Nature::Again | Nature::Refused { .. } => {
                     lease.finish();
-                    return Err(fault.unavailable(&self.id, applied));
+                    return Err(fault.unavailable(&self.id, past.applied));
                 }
-                nature @ (Nature::Lost | Nature::Moved) => {
+                Nature::Lost | Nature::Moved => {
                     drop(lease);
                     self.pool.doubt();
-                    if nature == Nature::Lost && request.is_write() {
-                        applied = Applied::Unknown;
-                    }
                     // Once more: perhaps the server was started anew, and this is the first to learn of it.
-                    if lost.is_some() {
-                        return Err(fault.unavailable(&self.id, applied));
+                    let is_last = past.lost.is_some();
+                    past.lose(fault.clone(), request);
+                    if is_last {
+                        return Err(fault.unavailable(&self.id, past.applied));
                     }
-                    lost = Some(fault);
                 }
             }
         }
+    }
+
+    /// Asks once, for a group; what was answered, or what each of the group must know when it goes on alone.
+    pub(super) async fn ask_once(
+        &self,
+        request: &Request,
+        mut gone: impl Future<Output = ()> + Unpin,
+    ) -> Result<Reply, Past> {
+        let lease = tokio::select! {
+            lease = self.pool.lease() => lease,
+            () = &mut gone => return Err(Past::NONE),
+        };
+        // Why there is none is told to whoever asks next, at once.
+        let mut lease = lease.map_err(|_| Past::NONE)?;
+        let fault = match self.attempt(&mut lease, request, &mut gone).await {
+            Try::Answered(reply) => {
+                lease.finish();
+                return Ok(reply);
+            }
+            Try::Failed(fault) => fault,
+            Try::Abandoned => {
+                self.pool.doubt();
+                return Err(Past::NONE);
+            }
+        };
+        let mut past = Past::NONE;
+        if matches!(fault.nature(), Nature::Lost | Nature::Moved) {
+            drop(lease);
+            self.pool.doubt();
+            past.lose(fault, request);
+        } else {
+            lease.finish();
+        }
+        Err(past)
     }
 
     async fn attempt(
         &self,
         lease: &mut Lease<'_, B>,
         request: &Request,
-        gone: &mut oneshot::Receiver<()>,
+        gone: impl Future<Output = ()>,
     ) -> Try {
         let mut answer = pin!(self.backend.work(lease.connection(), request, self.clock.now()));
         let (answer, is_wanted) = tokio::select! {
             answer = &mut answer => (Some(answer), true),
             () = sleep(ANSWER_TIMEOUT) => (None, true),
-            _ = gone => (tokio::time::timeout(LINGER, answer).await.ok(), false),
+            () = gone => (tokio::time::timeout(LINGER, answer).await.ok(), false),
         };
         match (answer, is_wanted) {
             (Some(Ok(reply)), _) => Try::Answered(reply),
@@ -119,6 +169,14 @@ impl<B: Backend> Asking<B> {
             )),
             (Some(Err(_)) | None, false) => Try::Abandoned,
         }
+    }
+
+    /// The answer is to something else.
+    pub(super) fn mistaken(&self) -> Unavailable {
+        Unavailable::unknown(
+            &self.id,
+            "the answer belongs to another question: this is an error in Cloakroom",
+        )
     }
 
     /// Nobody reads it.

@@ -19,6 +19,9 @@ pub(in crate::sql) trait Backend: Send + Sync + 'static {
     type Connection: Send + 'static;
     type Listener: Listener;
 
+    /// Whether writers gain by being committed together.
+    const SHARES_COMMITS: bool;
+
     /// Where it is, for people; without a password.
     fn place(&self) -> &str;
 
@@ -31,7 +34,8 @@ pub(in crate::sql) trait Backend: Send + Sync + 'static {
     /// Opens a connection, ready for use.
     async fn connect(&self) -> Result<Self::Connection, sqlx::Error>;
 
-    /// Does what is asked, all or nothing. After an error that left the connection usable nothing of it remains.
+    /// Does what is asked, all or nothing; of [`Each`](Request::Each) all is done, and some may have found something in
+    /// their way. After an error that left the connection usable nothing of it remains.
     async fn work(
         &self,
         connection: &mut Self::Connection,
@@ -93,7 +97,10 @@ pub(in crate::sql) enum Request {
         known: Option<Version>,
     },
     One(Operation),
+    /// All or none.
     All(Vec<Operation>),
+    /// Each for itself, in one transaction.
+    Each(Vec<Operation>),
     List {
         context: Box<str>,
         after: Box<[u8]>,
@@ -113,7 +120,7 @@ pub(in crate::sql) enum Request {
 impl Request {
     pub(super) const fn is_write(&self) -> bool {
         match self {
-            Self::One(_) | Self::All(_) | Self::Reap { .. } => true,
+            Self::One(_) | Self::All(_) | Self::Each(_) | Self::Reap { .. } => true,
             Self::Read { .. } | Self::List { .. } | Self::Scan { .. } => false,
         }
     }
@@ -125,6 +132,8 @@ pub(in crate::sql) enum Reply {
     Read(Read),
     One(Outcome),
     All(Batch),
+    /// In the order in which they were asked for.
+    Each(Vec<Outcome>),
     List(Page),
     Scan(Scan),
     Reaped(usize),

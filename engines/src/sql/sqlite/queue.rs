@@ -6,21 +6,19 @@
 //!
 //! What is in the queue is done, even if the one who asked has gone.
 
-use std::iter;
 use std::sync::Arc;
 
 use session::Millis;
 use storage::{Batch, Operation, Outcome, Unavailable};
 use tokio::sync::{mpsc, oneshot};
 
+use super::super::grouping::{bytes, fitting};
 use super::writer::Writer;
 
 /// How many may wait in the queue; more wait for a place in it.
 const CAPACITY: usize = 1024;
 /// How many are written in one transaction.
 const MAX_GROUP: usize = 256;
-/// After so many bytes of values a transaction takes no more.
-const MAX_GROUP_BYTES: usize = 16 << 20;
 
 /// What is to be written.
 #[derive(Debug)]
@@ -102,17 +100,10 @@ async fn serve(mut messages: mpsc::Receiver<Message>, mut writer: Writer) {
                 }
             }
         }
-        let mut jobs = jobs.into_iter().peekable();
-        while jobs.peek().is_some() {
-            let mut bytes = 0;
-            let fitting = iter::from_fn(|| {
-                jobs.next_if(|job| {
-                    let fits = bytes < MAX_GROUP_BYTES;
-                    bytes += job.work.bytes();
-                    fits
-                })
-            });
-            let (work, askers): (Vec<_>, Vec<_>) = fitting.map(|job| (job.work, job.answer)).unzip();
+        while !jobs.is_empty() {
+            let count = fitting(&jobs, |job| job.work.bytes());
+            let (work, askers): (Vec<_>, Vec<_>) =
+                jobs.drain(..count).map(|job| (job.work, job.answer)).unzip();
             answer(writer.write(&work).await, askers);
         }
     }
@@ -141,14 +132,9 @@ fn answer(
 impl Work {
     /// About how much it adds to a transaction.
     fn bytes(&self) -> usize {
-        let of = |operation: &Operation| match operation {
-            Operation::Create(_, new) => new.value.len(),
-            Operation::Update(_, new) => new.value.len(),
-            Operation::Touch(..) | Operation::Bury(..) => 0,
-        };
         match self {
-            Self::One(operation) => of(operation),
-            Self::All(operations) => operations.iter().map(of).sum(),
+            Self::One(operation) => bytes(operation),
+            Self::All(operations) => operations.iter().map(bytes).sum(),
             Self::Reap { .. } => 0,
         }
     }
