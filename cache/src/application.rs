@@ -12,6 +12,10 @@ pub(crate) const AFTERLIFE: Duration = Duration::from_secs(3600);
 /// The longest that browsers keep a cookie (RFC 6265bis section 5.5): so long a ticket without bounds could come back.
 const LONGEST_COOKIE: Duration = Duration::from_secs(400 * 86_400);
 
+/// How much longer than the record of its session an entry of the index may stay, where touches are six minutes apart or
+/// less.
+pub(crate) const SHORTEST_SLACK: Duration = Duration::from_hours(1);
+
 /// Applications that share sessions.
 #[derive(Debug)]
 pub struct Realm {
@@ -40,6 +44,14 @@ impl Realm {
     pub fn longest_session(&self) -> Duration {
         let longest = self.over_at(Millis(0), Millis(0), self.touch_interval);
         if longest == Millis::NEVER { LONGEST_COOKIE } else { Duration::from_millis(longest.0) }
+    }
+
+    /// How much longer than the record of its session an entry of the index may stay: at least ten touches, so that it is
+    /// written so much more rarely. A power of two times the shortest, so that the marks of a shorter one are those of a longer.
+    pub(crate) fn index_slack(&self) -> Duration {
+        let hours = (self.touch_interval * 10).as_secs().div_ceil(SHORTEST_SLACK.as_secs());
+        let times = u32::try_from(hours.max(1).next_power_of_two()).unwrap_or(u32::MAX);
+        SHORTEST_SLACK.saturating_mul(times)
     }
 
     /// Until when the tombstone of a session must stand: as long as its ticket could come back.

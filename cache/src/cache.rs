@@ -1,9 +1,11 @@
 //! The session cache itself: what its operations share.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use prometheus_client::registry::Registry;
 use session::{Clock, Handle, Millis, Session};
 use storage::{BoxError, Key, Storage, Times, Unavailable};
@@ -13,6 +15,7 @@ use crate::application::{AFTERLIFE, Realm};
 use crate::counters::Counters;
 use crate::heads::Heads;
 use crate::held::Held;
+use crate::index::Index;
 use crate::outbox::Outbox;
 use crate::revocations::Revocations;
 use crate::tier::FirstTier;
@@ -33,6 +36,8 @@ pub struct Settings {
     pub trust_window: Duration,
     /// How long the ticket before a renewal is good.
     pub renew_window: Duration,
+    /// Whether it is written which sessions are whose, so that they can be listed.
+    pub maintain_index: bool,
 }
 
 /// The session cache of one process.
@@ -47,6 +52,10 @@ pub struct Cache {
     /// Whether what was heard of others is good.
     pub(crate) trust: Trust,
     pub(crate) heads: Heads,
+    /// Which sessions are whose.
+    pub(crate) index: Arc<Index>,
+    /// The realms that there are, or were.
+    realms: RwLock<HashMap<Box<str>, Arc<Realm>>>,
     /// When cookies of carried sessions were last sealed anew, as far as there was room to remember.
     pub(crate) uses: quick_cache::sync::Cache<Handle, Millis>,
     /// The longest that a session of any realm may live, in milliseconds.
@@ -74,6 +83,8 @@ impl Cache {
             revocations: Revocations::default(),
             trust: Trust::new(storage.capabilities().is_shared.then_some(settings.trust_window)),
             heads: Heads::new(&storage, &clock, settings.inproc_bytes),
+            index: Arc::new(Index::new(Arc::clone(&storage), settings.maintain_index)),
+            realms: RwLock::default(),
             uses: quick_cache::sync::Cache::new(MAX_USES),
             longest_session: AtomicU64::new(0),
             late: Arc::default(),
@@ -134,10 +145,16 @@ impl Cache {
     }
 
     /// There are sessions of this realm. That all sessions of somebody were ended is remembered for as long as the longest
-    /// of all realms could live.
-    pub fn reckon_with(&self, realm: &Realm) {
+    /// of all realms could live. Who lists sessions judges those of a realm by its time-outs.
+    pub fn reckon_with(&self, realm: &Arc<Realm>) {
+        self.realms.write().insert(realm.id.clone(), Arc::clone(realm));
         let longest = u64::try_from(realm.longest_session().as_millis()).unwrap_or(u64::MAX);
         self.longest_session.fetch_max(longest, Ordering::AcqRel);
+    }
+
+    /// The realm of this name, if there is one here.
+    pub(crate) fn realm(&self, id: &str) -> Option<Arc<Realm>> {
+        self.realms.read().get(id).cloned()
     }
 
     /// When a session that is used now, and never again, is over at the latest, whatever its realm.

@@ -63,6 +63,7 @@ impl Cache {
                 if ended == Ended::Now {
                     self.counters.count_end(why);
                 }
+                self.leave_index(session);
                 Ok(ended)
             }
             Err(unavailable) => {

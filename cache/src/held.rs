@@ -32,6 +32,8 @@ pub(crate) struct Seen {
     written: AtomicU64,
     /// Until when the record should stay by the latest touch that failed; 0 if none is to be repeated.
     failed: AtomicU64,
+    /// For which time of the record the entry in the index was written; 0 where none was, as that of nobody's session.
+    entered: AtomicU64,
 }
 
 impl Held {
@@ -41,7 +43,12 @@ impl Held {
             retry_after: None,
             ..Unavailable::failed(storage, malformed)
         })?;
-        Ok(Self::new(session, record.version, record.value.len(), Arc::new(Seen::at(record.times.touched))))
+        let seen = Seen::at(record.times.touched);
+        if session.principal.is_some() {
+            // Whoever gave the record this time saw to its entry as well.
+            seen.enter(record.times.expires);
+        }
+        Ok(Self::new(session, record.version, record.value.len(), Arc::new(seen)))
     }
 
     pub(crate) fn new(session: Session, version: Version, encoded: usize, seen: Arc<Seen>) -> Self {
@@ -69,6 +76,7 @@ impl Seen {
             asked: AtomicU64::new(touched.0),
             written: AtomicU64::new(touched.0),
             failed: AtomicU64::new(0),
+            entered: AtomicU64::new(0),
         }
     }
 
@@ -98,6 +106,17 @@ impl Seen {
         self.mark(other.last());
         self.asked.fetch_max(other.asked.load(Ordering::Acquire), Ordering::AcqRel);
         self.written.fetch_max(other.written.load(Ordering::Acquire), Ordering::AcqRel);
+        self.enter(other.entered());
+    }
+
+    /// For which time of its record the session is in the index.
+    pub(crate) fn entered(&self) -> Millis {
+        Millis(self.entered.load(Ordering::Acquire))
+    }
+
+    /// It is in the index, for as long as a record stays that goes at `expires`.
+    pub(crate) fn enter(&self, expires: Millis) {
+        self.entered.fetch_max(expires.0, Ordering::AcqRel);
     }
 
     /// Whether there is a use that storage has not confirmed; a touch under way is no confirmation.

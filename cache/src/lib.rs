@@ -1,4 +1,4 @@
-//! The session cache: open, find, patch, renew, end.
+//! The session cache: open, find, patch, renew, end, list.
 //!
 //! Two tiers: parsed, immutable sessions in this process ([`tier`]), and a storage service. Everything that the rest
 //! of Cloakroom does to a session goes through [`Cache`], and every law of the design that is about time or about
@@ -20,6 +20,7 @@ mod find;
 mod heads;
 mod held;
 mod housekeeping;
+mod index;
 mod open;
 mod outbox;
 mod patch;
@@ -34,6 +35,7 @@ pub use cache::{Cache, Settings};
 pub use carried::{Credential, Fit, RenewCarried};
 pub use end::Ended;
 pub use find::{Absence, Find, Found};
+pub use index::{Count, IndexCheck, Listed, Listing, MAX_LISTED};
 pub use open::{Opened, Opening};
 pub use patch::{Patched, TooLarge};
 pub use renew::{Renew, Renewal};

@@ -34,24 +34,29 @@ impl Cache {
     /// Opens a session. When this returns it is as durable as storage is.
     pub async fn open(&self, opening: Opening, application: &Application) -> Result<Opened, Unavailable> {
         let now = self.clock.now();
-        let epoch = self.epoch_of(opening.principal.as_ref()).await?;
         // A second round is for the day on which two of 2^128 random handles are equal.
         for _ in 0..2 {
             let ticket = Ticket::random().map_err(|error| self.unavailable(error))?;
             let mut session = Session::new(ticket.handle, ticket.secret.hash(), &application.realm.id, now);
-            session.epoch = epoch;
+            let (realm, principal) = (&application.realm, opening.principal.as_ref());
+            session.epoch = self.admit(principal, &ticket.handle, realm, now).await?;
             session.apply(&opening.entries, OnConflict::Overwrite);
             session.principal.clone_from(&opening.principal);
             session.authentication.clone_from(&opening.authentication);
             let value = Bytes::from(session::record::encode(&session));
             let encoded = value.len();
             let write = WriteId::random().map_err(|error| self.unavailable(error))?;
-            let times = Self::times(&application.realm, &session, now);
+            let times = Self::times(realm, &session, now);
             let registration = self.tier.register(ticket.handle);
             let key = self.key(&ticket.handle)?;
             match self.storage.create(&key, NewRecord { value, times, write }).await? {
                 Create::Created(version) => {
-                    let mut held = Held::new(session, version, encoded, Arc::new(Seen::at(now)));
+                    self.confirm_entry(&session, realm, now).await;
+                    let seen = Seen::at(now);
+                    if principal.is_some() {
+                        seen.enter(times.expires);
+                    }
+                    let mut held = Held::new(session, version, encoded, Arc::new(seen));
                     held.is_exact = self.is_alone();
                     let (held, _) = registration.keep(held);
                     self.counters.opened.inc();

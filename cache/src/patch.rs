@@ -225,9 +225,9 @@ impl Cache {
             if bytes > max {
                 return Ok(Changed::TooLarge(TooLarge { bytes, max }));
             }
-            let times = Some(Self::times(&application.realm, &next, now));
+            let times = Self::times(&application.realm, &next, now);
             let write = WriteId::random().map_err(|error| self.unavailable(error))?;
-            let new = NewValue { expected: held.version, value, times, write };
+            let new = NewValue { expected: held.version, value, times: Some(times), write };
             match self.tier.attempt(handle, self.storage.update(&key, new)).await? {
                 Update::Updated(version) => {
                     let seen = earlier
@@ -235,6 +235,15 @@ impl Cache {
                         .map_or_else(|| Arc::clone(&held.seen), |held| Arc::clone(&held.seen));
                     seen.mark(now);
                     seen.wrote(now);
+                    if held.session.principal.is_none() && next.principal.is_some() {
+                        // Whoever logs in has entered it in the index before, for as long as it began to live then.
+                        seen.enter(application.realm.record_expires(next.begun, next.begun));
+                    }
+                    if let Some(prolongation) =
+                        self.prolongation(&next, &seen, times.expires, &application.realm)
+                    {
+                        tokio::spawn(prolongation.write());
+                    }
                     let mut written = Held::new(next, version, bytes, seen);
                     // Who writes a session uses it: from now on every use is known, if nobody else serves it.
                     written.is_exact = self.is_alone();

@@ -64,7 +64,7 @@ impl Cache {
         };
         let previous = Previous { secret: hash, until: now.plus(self.settings.renew_window), successor };
         let epoch = match &renewal.login {
-            Some((principal, _)) => Some(self.epoch_of(Some(principal)).await?),
+            Some((principal, _)) => Some(self.admit(Some(principal), handle, &application.realm, now).await?),
             None => None,
         };
         let changed = self
@@ -93,6 +93,9 @@ impl Cache {
             .await?;
         Ok(match changed {
             Changed::Done(session, Some(merge)) => {
+                if epoch.is_some() {
+                    self.confirm_entry(&session, &application.realm, now).await;
+                }
                 self.counters.renewed.inc();
                 self.counters.conflicts.inc_by(merge.conflicts.len() as u64);
                 Renew::Renewed(session, Ticket { handle: *handle, secret }, merge)

@@ -11,6 +11,7 @@ mod endings;
 mod finding;
 mod fixture;
 mod handing_over;
+mod indexing;
 mod nodes;
 mod outages;
 mod patching;

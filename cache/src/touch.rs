@@ -44,9 +44,14 @@ impl Cache {
         let (handle, interval) = (session.handle, application.touch_interval);
         let (storage, tier, late) =
             (Arc::clone(&self.storage), Arc::clone(&self.tier), Arc::clone(&self.late));
+        let prolongation = self.prolongation(session, seen, times.expires, &application.realm);
         let seen = Arc::clone(seen);
         let (touched, failed) = (self.counters.touched.clone(), self.counters.touches_failed.clone());
         tokio::spawn(async move {
+            // Before the record, so that its time says what the entry has.
+            if let Some(prolongation) = prolongation {
+                prolongation.write().await;
+            }
             match storage.touch(&key, times).await {
                 Ok(Touch::Touched) => {
                     seen.wrote(times.touched);

@@ -262,6 +262,7 @@ fn settings(configuration: &Configuration) -> Settings {
         inproc_bytes: usize::try_from(cache.inproc_bytes).unwrap_or(usize::MAX),
         trust_window: cache.trust_window,
         renew_window: cache.renew_window,
+        maintain_index: cache.maintain_reverse_index,
     }
 }
 

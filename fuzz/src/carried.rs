@@ -208,12 +208,13 @@ impl House {
             inproc_bytes: 1 << 20,
             trust_window: Duration::from_secs(1),
             renew_window: Duration::from_secs(1),
+            maintain_index: true,
         };
         let cache = Cache::new(storage, clock, settings, &mut Registry::default());
-        let realm = Realm { id: "shop".into(), timeouts: vec![TIMEOUTS], touch_interval: TOUCH_INTERVAL };
+        let realm =
+            Arc::new(Realm { id: "shop".into(), timeouts: vec![TIMEOUTS], touch_interval: TOUCH_INTERVAL });
         cache.reckon_with(&realm);
-        let application =
-            Application { realm: Arc::new(realm), timeouts: TIMEOUTS, touch_interval: TOUCH_INTERVAL };
+        let application = Application { realm, timeouts: TIMEOUTS, touch_interval: TOUCH_INTERVAL };
         Self { runtime, cache, application, sessions: 0 }
     }
 

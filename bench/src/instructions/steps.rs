@@ -116,6 +116,7 @@ impl Work {
             inproc_bytes: 1 << 20,
             trust_window: Duration::from_secs(10),
             renew_window: Duration::from_secs(10),
+            maintain_index: true,
         };
         let cache = Cache::new(storage, clock, settings, &mut Registry::default());
         let application = application();

@@ -42,7 +42,13 @@ impl Cache {
         head: Version,
         application: &Application,
     ) -> Result<(), Unavailable> {
+        let entered = self.clock.now();
+        if let Some(principal) = &moving.principal {
+            let expires = application.realm.record_expires(moving.begun, entered);
+            self.enter(principal, &moving.handle, &application.realm, expires).await?;
+        }
         self.put_on_server(moving, head, application).await?;
+        self.confirm_entry(moving, &application.realm, entered).await;
         let now = self.clock.now();
         let ending = Ending { at: now, why: Why::Moved, by: "its size".into() };
         let until = application.realm.buried_until(moving.begun, now);

@@ -124,10 +124,17 @@ impl Cache {
         let secret = Secret::random().map_err(|error| self.unavailable(error))?;
         let session = Session { secret: secret.hash(), previous: None, ..session };
         let (key, value) = (self.key(&session.handle)?, session::record::encode(&session).into());
-        let times = Self::times(&application.realm, &session, self.clock.now());
+        let (realm, now) = (&application.realm, self.clock.now());
+        let times = Self::times(realm, &session, now);
+        if let Some(principal) = &session.principal {
+            self.enter(principal, &session.handle, realm, times.expires).await?;
+        }
         let write = WriteId::random().map_err(|error| self.unavailable(error))?;
         match self.storage.create(&key, NewRecord { value, times, write }).await? {
-            Create::Created(_) => Ok(Ticket { handle: session.handle, secret }),
+            Create::Created(_) => {
+                self.confirm_entry(&session, realm, now).await;
+                Ok(Ticket { handle: session.handle, secret })
+            }
             Create::Exists | Create::Buried(_) => {
                 Err(self.unavailable("a new random handle was taken: the random generator is broken"))
             }

@@ -121,8 +121,13 @@ impl Fixture {
 
     /// Waits until all that requests left to be done beside them is done.
     pub(super) async fn quiet(&self) {
+        self.quiet_but(0).await;
+    }
+
+    /// The same, but for so many tasks of the test's own.
+    pub(super) async fn quiet_but(&self, others: usize) {
         let metrics = tokio::runtime::Handle::current().metrics();
-        eventually(async || metrics.num_alive_tasks() <= self.tasks).await;
+        eventually(async || metrics.num_alive_tasks() <= self.tasks + others).await;
     }
 
     pub(super) fn has_first_tier(&self) -> bool {
@@ -234,6 +239,7 @@ pub(super) const SETTINGS: Settings = Settings {
     inproc_bytes: 8 << 20,
     trust_window: TRUST_WINDOW,
     renew_window: RENEW_WINDOW,
+    maintain_index: true,
 };
 
 /// The house of a cache, kept until this is dropped.

@@ -30,6 +30,10 @@ pub(super) struct Probe {
     pub(super) reads: AtomicUsize,
     pub(super) updates: AtomicUsize,
     pub(super) touches: AtomicUsize,
+    /// What was written into the index.
+    pub(super) entries: AtomicUsize,
+    /// Everything that was asked, of one record or of several.
+    pub(super) asked: AtomicUsize,
 }
 
 impl Probe {
@@ -45,6 +49,15 @@ impl Probe {
             reads: AtomicUsize::new(0),
             updates: AtomicUsize::new(0),
             touches: AtomicUsize::new(0),
+            entries: AtomicUsize::new(0),
+            asked: AtomicUsize::new(0),
+        }
+    }
+
+    fn write(&self, key: &Key) {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        if key.context().starts_with("index.") {
+            self.entries.fetch_add(1, Ordering::SeqCst);
         }
     }
 
@@ -85,25 +98,30 @@ impl Storage for Probe {
     }
 
     async fn create(&self, key: &Key, new: NewRecord) -> Result<Create, Unavailable> {
+        self.write(key);
         self.inner.create(key, new).await
     }
 
     async fn read(&self, key: &Key, known: Option<Version>) -> Result<Read, Unavailable> {
         self.reads.fetch_add(1, Ordering::SeqCst);
+        self.asked.fetch_add(1, Ordering::SeqCst);
         self.inner.read(key, known).await
     }
 
     async fn update(&self, key: &Key, new: NewValue) -> Result<Update, Unavailable> {
+        self.write(key);
         self.updates.fetch_add(1, Ordering::SeqCst);
         self.inner.update(key, new).await
     }
 
     async fn touch(&self, key: &Key, times: Times) -> Result<Touch, Unavailable> {
+        self.write(key);
         self.touches.fetch_add(1, Ordering::SeqCst);
         self.inner.touch(key, times).await
     }
 
     async fn bury(&self, key: &Key, burial: Burial) -> Result<Bury, Unavailable> {
+        self.write(key);
         if self.stuck.lock().contains(key) {
             return Err(Unavailable::failed(self.id(), "this record is on a bad page of the disk"));
         }
@@ -111,14 +129,17 @@ impl Storage for Probe {
     }
 
     async fn list(&self, context: &str, after: Option<&[u8]>, limit: usize) -> Result<Page, Unavailable> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
         self.inner.list(context, after, limit).await
     }
 
     async fn scan(&self, cursor: Option<&[u8]>, budget: usize) -> Result<Scan, Unavailable> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
         self.inner.scan(cursor, budget).await
     }
 
     async fn batch(&self, operations: Vec<Operation>) -> Result<Batch, Unavailable> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
         self.inner.batch(operations).await
     }
 

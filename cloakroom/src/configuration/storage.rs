@@ -204,6 +204,8 @@ pub struct Cache {
     pub renew_window: Duration,
     /// How long storage may take for one operation.
     pub deadline: Duration,
+    /// Whether it is written which sessions are whose.
+    pub maintain_reverse_index: bool,
     /// Entries by which sessions are found quickly.
     pub index_entries: Vec<String>,
 }
@@ -260,6 +262,13 @@ impl Cache {
                 "How long storage may take for one operation. After that it counts as unavailable, and the visitor is told to \
                  try again: nobody is logged out.",
             ),
+            maintain_reverse_index: section.value(
+                "maintain_reverse_index",
+                &Switch,
+                true,
+                "Whether it is written which sessions are whose, so that those of a person can be listed and counted: one small \
+                 record for each session of somebody. That all sessions of somebody end at once does not need it.",
+            ),
             index_entries: section.value(
                 "index_entries",
                 &List(Text(EntryName)),
@@ -272,7 +281,6 @@ impl Cache {
                 "storage_lite",
                 "cache_allowance",
                 "cleanup_interval",
-                "maintain_reverse_index",
                 "exclude_reverse_index",
                 "cache_assertions",
             ],

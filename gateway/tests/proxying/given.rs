@@ -120,6 +120,7 @@ impl Plan {
             inproc_bytes: 1 << 20,
             trust_window: Duration::from_secs(10),
             renew_window: Duration::from_secs(60),
+            maintain_index: true,
         };
         let cache = Arc::new(Cache::new(storage, clock, settings, &mut registry));
         let listen = self.listen;

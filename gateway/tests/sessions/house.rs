@@ -94,6 +94,7 @@ impl House {
             inproc_bytes: 64 << 20,
             trust_window: Duration::from_secs(10),
             renew_window: Duration::from_secs(60),
+            maintain_index: true,
         };
         let bounded = Arc::new(Deadline::new(Arc::clone(&storage) as Arc<dyn Storage>, deadline));
         let cache = Arc::new(Cache::new(bounded, Arc::clone(&clock) as _, settings, &mut registry));

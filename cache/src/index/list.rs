@@ -1,0 +1,160 @@
+//! Listing and counting the sessions of a principal.
+
+use std::time::Duration;
+
+use futures_util::stream::iter;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use session::{Epoch, Handle, Millis, Principal, Session};
+use storage::{Key, Read, Unavailable};
+use tokio::try_join;
+
+use super::{UNDER_WAY, context, entry};
+use crate::Cache;
+use crate::held::Held;
+
+/// The most entries of the index that one call reads.
+pub const MAX_LISTED: usize = 1000;
+/// How many sessions are asked for at once.
+const WIDTH: usize = 32;
+
+/// A live session in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its public name.
+    pub handle: Handle,
+    /// Which applications share it.
+    pub realm: Box<str>,
+    /// When it began: at the login.
+    pub begun: Millis,
+    /// When it was last used, as far as storage and this process know.
+    pub last_seen: Millis,
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// The live sessions among the entries of the page, in the order of their handles: fewer than were asked for where
+    /// entries were stale, and possibly none.
+    pub sessions: Vec<Listed>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<Vec<u8>>,
+}
+
+/// How many sessions somebody has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count {
+    /// That many are live.
+    pub sessions: usize,
+    /// Whether there may be more, which were not looked at.
+    pub or_more: bool,
+}
+
+/// What an entry of the index is worth.
+enum Verified {
+    /// Its session is live.
+    Live(Listed),
+    /// It is over by time, or there is nobody to say so; its record is there, and the entry goes when that does.
+    Over,
+    /// There is no such session of this principal, or no longer.
+    Stale,
+}
+
+impl Cache {
+    /// The live sessions of a principal on the server, behind `after`, where at most `limit` entries of the index are looked
+    /// at, and never more than [`MAX_LISTED`]. What visitors carry themselves is in no list.
+    ///
+    /// Costs a list, and a read for each entry. Entries that are stale are removed in passing, beside the caller.
+    pub async fn list(
+        &self,
+        principal: &Principal,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Listing, Unavailable> {
+        self.check_index_is_kept()?;
+        let context = context(principal);
+        let limit = limit.clamp(1, MAX_LISTED);
+        // The entries before their sessions: what is stale then is so in the version that was seen.
+        let (page, epoch) =
+            try_join!(self.storage.list(&context, after, limit), self.epoch_of(Some(principal)))?;
+        let next = page.records.last().filter(|_| page.has_more).map(|last| last.key.name().to_vec());
+        let now = self.clock.now();
+        let verified: Vec<_> = iter(page.records)
+            .map(|listed| async move {
+                let verified = self.verify(&listed.key, epoch).await?;
+                Ok((listed, verified))
+            })
+            .buffered(WIDTH)
+            .try_collect()
+            .await?;
+        let (mut sessions, mut stale) = (Vec::new(), Vec::new());
+        for (listed, verified) in verified {
+            match verified {
+                Verified::Live(session) => sessions.push(session),
+                Verified::Stale if now.since(listed.times.touched) >= UNDER_WAY => {
+                    stale.push((listed.key, Some(listed.version)));
+                }
+                Verified::Over | Verified::Stale => {}
+            }
+        }
+        if !stale.is_empty() {
+            self.remove_entries(stale);
+        }
+        Ok(Listing { sessions, next })
+    }
+
+    /// How many live sessions a principal has on the server, of whom at most `most` are looked at: it costs what
+    /// [`Cache::list`] costs with that limit, however many there are.
+    pub async fn count(&self, principal: &Principal, most: usize) -> Result<Count, Unavailable> {
+        let listing = self.list(principal, None, most).await?;
+        Ok(Count { sessions: listing.sessions.len(), or_more: listing.next.is_some() })
+    }
+
+    /// What the entry at `key` is worth, if all sessions of its principal are over that do not remember `epoch`.
+    async fn verify(&self, key: &Key, epoch: Epoch) -> Result<Verified, Unavailable> {
+        let Some(Some(handle)) = entry(key) else { return Ok(Verified::Stale) };
+        match self.storage.read(&self.key(&handle)?, None).await? {
+            Read::Found(record) => {
+                let held = Held::read(&record, self.storage.id())?;
+                Ok(if is_entered(&held.session, key) && held.session.epoch >= epoch {
+                    self.judge_entry(&held)
+                } else {
+                    Verified::Stale
+                })
+            }
+            Read::Absent | Read::Unchanged(_) | Read::Buried(_) => Ok(Verified::Stale),
+        }
+    }
+
+    fn judge_entry(&self, held: &Held) -> Verified {
+        let (session, now) = (&held.session, self.clock.now());
+        let in_memory = self.tier.held(&session.handle);
+        let last_seen =
+            in_memory.as_ref().map_or(held.seen.last(), |known| known.seen.last().max(held.seen.last()));
+        let is_over = session.ends.is_some_and(|ends| now >= ends)
+            || self.realm(&session.realm).is_some_and(|realm| {
+                // Where another node may know of a later use, nobody is called idle early.
+                let is_exact = in_memory.is_some_and(|known| known.is_exact && self.is_alone());
+                let grace = if is_exact { Duration::ZERO } else { realm.touch_interval };
+                now >= realm.over_at(session.begun, last_seen, grace)
+            });
+        if is_over {
+            return Verified::Over;
+        }
+        let Session { handle, realm, begun, .. } = &**session;
+        Verified::Live(Listed { handle: *handle, realm: realm.clone(), begun: *begun, last_seen })
+    }
+
+    pub(super) fn check_index_is_kept(&self) -> Result<(), Unavailable> {
+        if self.index.is_kept {
+            return Ok(());
+        }
+        let cause =
+            "which sessions are whose is not kept (`maintain_reverse_index = false`): they cannot be listed";
+        Err(Unavailable::refused(self.storage.id(), cause))
+    }
+}
+
+/// Whether an entry at `key` says the truth of a session.
+pub(super) fn is_entered(session: &Session, key: &Key) -> bool {
+    session.principal.as_ref().is_some_and(|principal| context(principal) == key.context())
+}
