@@ -217,8 +217,13 @@ impl Cluster {
             });
         }
         let cluster = Self { nodes };
-        agreed("a Cluster", || cluster.is_whole())?;
+        cluster.wait_until_whole()?;
         Ok(cluster)
+    }
+
+    /// Waits until every slot is served and every replica is there, also after a failover.
+    pub fn wait_until_whole(&self) -> Result<()> {
+        agreed("a Cluster", || self.is_whole())
     }
 
     fn is_whole(&self) -> Result<bool> {

@@ -19,6 +19,7 @@ mod sealed;
 mod sealing;
 mod service_manager;
 mod shared_cloakroom;
+mod shared_cluster;
 mod shared_database;
 mod shared_redis;
 mod shutdown;

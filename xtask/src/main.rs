@@ -25,6 +25,9 @@ What developers of Cloakroom run.
   cargo xtask fuzz [--seconds N] [TARGET ...]
                              feed each target (fuzz/src) with what libFuzzer makes of its corpus, for N seconds
                              together; keep what adds to the corpus, and what breaks a law
+  cargo xtask example cluster [SECONDS]
+                             start a Redis Cluster of six nodes with three gateways, kill a primary under load, and show
+                             that no end was undone and nobody logged out (docs/nightly/cluster.md holds the last result)
   cargo xtask screenshots    take the pictures of the demonstration and the login page
                              into docs/src/images
   cargo xtask nightly        what takes too long for every test: keys that change every minute, for ten
@@ -45,6 +48,8 @@ fn main() -> ExitCode {
         ["test"] => test::run(),
         ["bench", rest @ ..] => bench(rest),
         ["fuzz", rest @ ..] => fuzz::run(rest),
+        ["example", "cluster"] => cluster("20"),
+        ["example", "cluster", seconds] => cluster(seconds),
         ["screenshots"] => screenshots(),
         ["nightly"] => nightly(),
         [] | ["help" | "--help" | "-h"] => {
@@ -75,6 +80,12 @@ fn nightly() -> Result<(), Failed> {
     packages::install()?;
     let rotation = ["run", "--release", "--package", "cloakroom-interop", "--bin", "rotation", "--"];
     cargo(&[&rotation[..], &["600", "docs/nightly/rotation.md"]].concat()).run()
+}
+
+fn cluster(seconds: &str) -> Result<(), Failed> {
+    packages::install()?;
+    let cluster = ["run", "--release", "--package", "cloakroom-interop", "--bin", "cluster", "--"];
+    cargo(&[&cluster[..], &[seconds, "docs/nightly/cluster.md"]].concat()).run()
 }
 
 fn screenshots() -> Result<(), Failed> {
