@@ -103,7 +103,7 @@ impl Heads {
         // Before it is there, so that nobody overlooks it.
         self.hear(&session.handle);
         Ok(match before {
-            None => match self.storage.create(&key, NewRecord { value, times, write }).await? {
+            None => match self.storage.create(&key, NewRecord::new(value, times, write)).await? {
                 Create::Created(version) => Some(version),
                 Create::Exists | Create::Buried(_) => None,
             },

@@ -78,7 +78,7 @@ impl Index {
 
     /// Writes an entry that is not there; none if it is.
     async fn create(&self, key: &Key, times: Times) -> Result<Option<Version>, Unavailable> {
-        let new = NewRecord { value: Bytes::new(), times, write: self.write_id()? };
+        let new = NewRecord::new(Bytes::new(), times, self.write_id()?);
         Ok(match self.storage.create(key, new).await? {
             Create::Created(version) => Some(version),
             Create::Exists | Create::Buried(_) => None,

@@ -49,7 +49,7 @@ impl Cache {
             let times = Self::times(realm, &session, now);
             let registration = self.tier.register(ticket.handle);
             let key = self.key(&ticket.handle)?;
-            match self.storage.create(&key, NewRecord { value, times, write }).await? {
+            match self.storage.create(&key, NewRecord::new(value, times, write)).await? {
                 Create::Created(version) => {
                     self.confirm_entry(&session, realm, now).await;
                     let seen = Seen::at(now);

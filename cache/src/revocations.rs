@@ -180,7 +180,7 @@ impl Cache {
         let times = Times { touched: ending.at, expires: until };
         let write = WriteId::random().map_err(|error| self.unavailable(error))?;
         let value = Bytes::copy_from_slice(ending.by.as_bytes());
-        let created = self.storage.create(&key, NewRecord { value, times, write }).await?;
+        let created = self.storage.create(&key, NewRecord::new(value, times, write)).await?;
         let before = self.revocations.gone(handle).filter(|gone| gone.why != Why::Moved);
         self.revocations.put_gone(*handle, Gone { why: ending.why, at: ending.at }, until);
         Ok(match (created, before) {
@@ -217,7 +217,7 @@ impl Cache {
                     }
                 }
                 Read::Absent | Read::Unchanged(_) | Read::Buried(_) => {
-                    match self.storage.create(&key, NewRecord { value: value.clone(), times, write }).await? {
+                    match self.storage.create(&key, NewRecord::new(value.clone(), times, write)).await? {
                         Create::Created(version) => Some(version),
                         Create::Exists | Create::Buried(_) => None,
                     }

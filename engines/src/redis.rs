@@ -74,7 +74,7 @@ impl Redis {
         operation: Operation,
         of: impl FnOnce(Outcome) -> Option<T>,
     ) -> Result<T, Unavailable> {
-        self.admit(&operation)?;
+        operation.admit(MAX_VALUE, &self.id)?;
         match self.run(std::slice::from_ref(&operation)).await? {
             Batch::Done(outcomes) => outcomes.into_iter().next().and_then(of),
             Batch::Refused { outcome, .. } => of(outcome),
@@ -118,19 +118,6 @@ impl Redis {
 
     async fn ask(&self, slot: u16, request: &Request) -> Result<Vec<Value>, Unavailable> {
         self.servers.ask(slot, request).await.map_err(|fault| self.failed(fault))
-    }
-
-    fn admit(&self, operation: &Operation) -> Result<(), Unavailable> {
-        let value = match operation {
-            Operation::Create(_, new) => &new.value,
-            Operation::Update(_, new) => &new.value,
-            Operation::Touch(..) | Operation::Bury(..) => return Ok(()),
-        };
-        if value.len() > MAX_VALUE {
-            let cause = format!("a value of {} bytes is over the engine's {MAX_VALUE}", value.len());
-            return Err(Unavailable::refused(&self.id, cause));
-        }
-        Ok(())
     }
 
     /// What is there now, of what Redis holds.
@@ -347,7 +334,7 @@ impl Storage for Redis {
         if Operation::context_of_all(&operations, MAX_BATCH, &self.id)?.is_none() {
             return Ok(Batch::Done(Vec::new()));
         }
-        operations.iter().try_for_each(|operation| self.admit(operation))?;
+        operations.iter().try_for_each(|operation| operation.admit(MAX_VALUE, &self.id))?;
         self.run(&operations).await
     }
 

@@ -63,15 +63,6 @@ impl Remote {
             service,
         })
     }
-
-    fn admit(&self, value: &[u8]) -> Result<(), Unavailable> {
-        let most = self.capabilities().max_value;
-        if value.len() > most {
-            let cause = format!("a value of {} bytes is over the {most} of the service", value.len());
-            return Err(Unavailable::refused(&self.id, cause));
-        }
-        Ok(())
-    }
 }
 
 #[async_trait]
@@ -91,7 +82,7 @@ impl Storage for Remote {
     }
 
     async fn create(&self, key: &Key, new: NewRecord) -> Result<Create, Unavailable> {
-        self.admit(&new.value)?;
+        new.admit(self.capabilities().max_value, &self.id)?;
         self.service.ask(Asked::Create, &(key, &new)).await
     }
 
@@ -100,7 +91,7 @@ impl Storage for Remote {
     }
 
     async fn update(&self, key: &Key, new: NewValue) -> Result<Update, Unavailable> {
-        self.admit(&new.value)?;
+        new.admit(self.capabilities().max_value, &self.id)?;
         self.service.ask(Asked::Update, &(key, &new)).await
     }
 
@@ -136,11 +127,7 @@ impl Storage for Remote {
 
     async fn batch(&self, operations: Vec<Operation>) -> Result<Batch, Unavailable> {
         for operation in &operations {
-            match operation {
-                Operation::Create(_, new) => self.admit(&new.value)?,
-                Operation::Update(_, new) => self.admit(&new.value)?,
-                Operation::Touch(..) | Operation::Bury(..) => {}
-            }
+            operation.admit(self.capabilities().max_value, &self.id)?;
         }
         if operations.len() > MAX_ITEMS {
             let cause =

@@ -26,6 +26,18 @@ impl Operation {
         }
     }
 
+    /// Whether the engine `id`, whose values have at most `max_value` bytes, can do it at all.
+    ///
+    /// # Errors
+    /// What it would write is too large: the caller is to blame.
+    pub fn admit(&self, max_value: usize, id: &Arc<str>) -> Result<(), Unavailable> {
+        match self {
+            Self::Create(_, new) => new.admit(max_value, id),
+            Self::Update(_, new) => new.admit(max_value, id),
+            Self::Touch(..) | Self::Bury(..) => Ok(()),
+        }
+    }
+
     /// The context of a batch for the engine `id`; none of an empty one.
     ///
     /// # Errors

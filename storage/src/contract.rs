@@ -24,7 +24,8 @@ pub trait Storage: Debug + Send + Sync + 'static {
     /// What this engine can do.
     fn capabilities(&self) -> Capabilities;
 
-    /// Creates a record. An expired record or a tombstone past its time does not stand in the way.
+    /// Creates a record. An expired record or a tombstone past its time does not stand in the way. One that moves here
+    /// from another storage keeps the version that it had ([`NewRecord::version`]).
     async fn create(&self, key: &Key, new: NewRecord) -> Result<Create, Unavailable>;
 
     /// Reads a record; says only `Unchanged` if the caller already has its version. An expired record reads as absent

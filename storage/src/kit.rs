@@ -16,6 +16,7 @@
 )]
 
 mod faults;
+mod moving;
 mod outcomes;
 mod pages;
 mod races;
@@ -27,6 +28,7 @@ use bytes::Bytes;
 use session::{Ending, ManualClock, Millis, Why};
 
 pub use self::faults::*;
+pub use self::moving::*;
 pub use self::outcomes::*;
 pub use self::pages::*;
 pub use self::races::*;
@@ -91,11 +93,8 @@ pub fn key(name: &str) -> Key {
 /// A record that was used at the start of the check.
 #[must_use]
 pub fn record(value: &[u8], expires: Millis) -> NewRecord {
-    NewRecord {
-        value: Bytes::copy_from_slice(value),
-        times: Times { touched: START, expires },
-        write: WriteId::random().unwrap(),
-    }
+    let times = Times { touched: START, expires };
+    NewRecord::new(Bytes::copy_from_slice(value), times, WriteId::random().unwrap())
 }
 
 /// An update that leaves the times.
@@ -134,6 +133,11 @@ macro_rules! conformance_tests {
             an_end_without_a_time_leaves_no_tombstone
             an_end_of_one_version_spares_the_next
             versions_only_grow_over_all_lives
+            a_record_that_moves_keeps_its_version
+            a_record_that_moves_may_be_behind
+            a_version_that_was_here_is_not_brought_back
+            a_version_beyond_all_is_refused
+            a_context_that_moves_begins_above_all_it_ever_had
             keys_and_values_of_any_bytes
             what_is_too_large_is_refused_and_nothing_is_lost
             contexts_are_apart

@@ -232,10 +232,9 @@ mod tests {
         let faulty = Arc::new(Faulty::new(Arc::new(Memory::new("local", clock, usize::MAX))));
         let storage = Measured::new(Arc::clone(&faulty) as _, &latencies);
         let key = Key::new("context", b"name").unwrap();
-        let new = || NewRecord {
-            value: Bytes::from_static(b"value"),
-            times: Times { touched: Millis(0), expires: Millis(10) },
-            write: WriteId::random().unwrap(),
+        let new = || {
+            let times = Times { touched: Millis(0), expires: Millis(10) };
+            NewRecord::new(Bytes::from_static(b"value"), times, WriteId::random().unwrap())
         };
 
         assert_eq!(storage.read(&key, None).await.unwrap(), Read::Absent);

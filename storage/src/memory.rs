@@ -46,7 +46,7 @@ impl Memory {
         Self {
             id: id.into(),
             // Versions of an earlier life of this process are not used again.
-            versions: AtomicU64::new(clock.now().0 << 16),
+            versions: AtomicU64::new(Version::beginning(clock.now()).0),
             clock,
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
@@ -76,14 +76,10 @@ impl Memory {
         answer
     }
 
-    fn admit(&self, value: &[u8], grows: bool) -> Result<(), Unavailable> {
-        if value.len() > MAX_VALUE {
-            return Err(Unavailable::refused(
-                &self.id,
-                format!("a value of {} bytes is over the engine's {MAX_VALUE}", value.len()),
-            ));
-        }
-        if grows && self.held.load(Ordering::Relaxed).saturating_add(value.len()) > self.max_bytes {
+    /// Whether there is room for `new`.
+    fn admit(&self, new: &NewRecord) -> Result<(), Unavailable> {
+        new.admit(MAX_VALUE, &self.id)?;
+        if self.held.load(Ordering::Relaxed).saturating_add(new.value.len()) > self.max_bytes {
             return Err(Unavailable::failed(
                 &self.id,
                 format!("full: it may hold {} bytes (`max_bytes`)", self.max_bytes),
@@ -104,7 +100,7 @@ impl Storage for Memory {
     }
 
     async fn create(&self, key: &Key, new: NewRecord) -> Result<Create, Unavailable> {
-        self.admit(&new.value, true)?;
+        self.admit(&new)?;
         Ok(self.on_shard(key.context(), |write| write.create(key, new)))
     }
 
@@ -113,7 +109,7 @@ impl Storage for Memory {
     }
 
     async fn update(&self, key: &Key, new: NewValue) -> Result<Update, Unavailable> {
-        self.admit(&new.value, false)?;
+        new.admit(MAX_VALUE, &self.id)?;
         Ok(self.on_shard(key.context(), |write| write.update(key, new)))
     }
 
@@ -156,9 +152,8 @@ impl Storage for Memory {
         };
         for operation in &operations {
             match operation {
-                Operation::Create(_, new) => self.admit(&new.value, true)?,
-                Operation::Update(_, new) => self.admit(&new.value, false)?,
-                Operation::Touch(..) | Operation::Bury(..) => {}
+                Operation::Create(_, new) => self.admit(new)?,
+                other => other.admit(MAX_VALUE, &self.id)?,
             }
         }
         Ok(self.on_shard(&context, |write| {

@@ -1,11 +1,31 @@
 //! Records, and what remains of them.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use session::{Ending, Millis, NoRandomness};
+
+use crate::Unavailable;
 
 /// Grows with each write of a record and is never used again for the same key, not by a later life of it either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(pub u64);
+
+impl Version {
+    /// The greatest that a record can bring along from another storage, 2^52. Engines count on above it, to 2^53, which
+    /// is what Redis counts exactly: nobody can use up the numbers.
+    pub const MOST_MOVED: Self = Self(1 << 52);
+
+    /// Where the versions of a life that begins `now` begin: at the time, of which a millisecond has more of them than can
+    /// be written. So a storage that lost its memory, or was put back from a copy, does not use one again, and records
+    /// that move between engines find versions of about their size. Zero for a clock beyond the year 2112, which would use
+    /// up all the numbers at a glance.
+    #[must_use]
+    pub fn beginning(now: Millis) -> Self {
+        let first = now.0.checked_mul(1000).map(Self);
+        first.filter(|first| *first < Self::MOST_MOVED).unwrap_or(Self(0))
+    }
+}
 
 /// Names one logical write, so that a retry after an unknown fate recognises its own earlier success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,8 +73,33 @@ pub struct NewRecord {
     pub value: Bytes,
     /// Its times.
     pub times: Times,
+    /// Exactly this version, for a record that moves here from another storage; `None` draws the next one. Everything that
+    /// is written afterwards in the same context has a greater one. If an earlier life of the record is not forgotten here
+    /// and had this version or a greater one, the next one is drawn all the same: what
+    /// [`Created`](crate::Create::Created) says is what it got. At most [`Version::MOST_MOVED`].
+    pub version: Option<Version>,
     /// Which write this is.
     pub write: WriteId,
+}
+
+impl NewRecord {
+    /// A record that begins here, with the next version.
+    #[must_use]
+    pub const fn new(value: Bytes, times: Times, write: WriteId) -> Self {
+        Self { value, times, version: None, write }
+    }
+
+    /// Whether the engine `id`, whose values have at most `max_value` bytes, can hold it.
+    ///
+    /// # Errors
+    /// The value or the version is too large: the caller is to blame.
+    pub fn admit(&self, max_value: usize, id: &Arc<str>) -> Result<(), Unavailable> {
+        if let Some(Version(version)) = self.version.filter(|version| *version > Version::MOST_MOVED) {
+            let cause = format!("a record that moves has at most the version 2^52, and not {version}");
+            return Err(Unavailable::refused(id, cause));
+        }
+        admit(&self.value, max_value, id)
+    }
 }
 
 /// What an update writes.
@@ -68,6 +113,24 @@ pub struct NewValue {
     pub times: Option<Times>,
     /// Which write this is.
     pub write: WriteId,
+}
+
+impl NewValue {
+    /// Whether the engine `id`, whose values have at most `max_value` bytes, can hold it.
+    ///
+    /// # Errors
+    /// The value is too large: the caller is to blame.
+    pub fn admit(&self, max_value: usize, id: &Arc<str>) -> Result<(), Unavailable> {
+        admit(&self.value, max_value, id)
+    }
+}
+
+fn admit(value: &[u8], max_value: usize, id: &Arc<str>) -> Result<(), Unavailable> {
+    if value.len() > max_value {
+        let cause = format!("a value of {} bytes is over the engine's {max_value}", value.len());
+        return Err(Unavailable::refused(id, cause));
+    }
+    Ok(())
 }
 
 /// How a record is buried.

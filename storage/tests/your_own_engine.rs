@@ -42,7 +42,8 @@ struct Map {
 #[derive(Debug, Clone)]
 enum Slot {
     Live(Record, WriteId),
-    Buried(Tombstone),
+    /// What it left, and the last version that it had.
+    Buried(Tombstone, Version),
 }
 
 impl OneMap {
@@ -59,11 +60,6 @@ impl OneMap {
         }
         done
     }
-
-    fn admit(&self, length: usize) -> Result<(), Unavailable> {
-        let cause = || format!("a value of {length} bytes is over the {MAX_VALUE} of this engine");
-        if length > MAX_VALUE { Err(Unavailable::refused(&self.id, cause())) } else { Ok(()) }
-    }
 }
 
 impl Map {
@@ -75,6 +71,14 @@ impl Map {
     fn next(&mut self) -> Version {
         self.last += 1;
         Version(self.last)
+    }
+
+    /// The version that a record brings along from another storage, unless an earlier life of it was further.
+    fn brought(&mut self, key: &Key, version: Option<Version>) -> Option<Version> {
+        let before = self.slots.get(key).map(Slot::version);
+        let version = version.filter(|version| Some(*version) > before)?;
+        self.last = self.last.max(version.0);
+        Some(version)
     }
 
     fn put(&mut self, key: &Key, record: Record, write: WriteId) -> Version {
@@ -89,9 +93,10 @@ impl Map {
             // A retry: this is its own write.
             Some(Slot::Live(record, write)) if *write == new.write => Create::Created(record.version),
             Some(Slot::Live(..)) => Create::Exists,
-            Some(Slot::Buried(tombstone)) => Create::Buried(tombstone.clone()),
+            Some(Slot::Buried(tombstone, _)) => Create::Buried(tombstone.clone()),
             None => {
-                let record = Record { value: new.value, version: self.next(), times: new.times };
+                let version = self.brought(key, new.version).unwrap_or_else(|| self.next());
+                let record = Record { value: new.value, version, times: new.times };
                 Create::Created(self.put(key, record, new.write))
             }
         }
@@ -101,7 +106,7 @@ impl Map {
         match self.slot(key, now) {
             Some(Slot::Live(record, _)) if known == Some(record.version) => Read::Unchanged(record.times),
             Some(Slot::Live(record, _)) => Read::Found(record.clone()),
-            Some(Slot::Buried(tombstone)) => Read::Buried(tombstone.clone()),
+            Some(Slot::Buried(tombstone, _)) => Read::Buried(tombstone.clone()),
             None => Read::Absent,
         }
     }
@@ -113,7 +118,7 @@ impl Map {
                 return Update::Conflict(record.clone());
             }
             Some(Slot::Live(record, _)) => record.times,
-            Some(Slot::Buried(tombstone)) => return Update::Buried(tombstone.clone()),
+            Some(Slot::Buried(tombstone, _)) => return Update::Buried(tombstone.clone()),
             None => return Update::Absent,
         };
         let times = new.times.map_or(before, |times| before.latest(times));
@@ -127,7 +132,7 @@ impl Map {
                 record.times = record.times.latest(times);
                 Touch::Touched
             }
-            Some(Slot::Buried(tombstone)) => Touch::Buried(tombstone.clone()),
+            Some(Slot::Buried(tombstone, _)) => Touch::Buried(tombstone.clone()),
             None => Touch::Absent,
         }
     }
@@ -140,14 +145,14 @@ impl Map {
                 }
                 (Was::Live, record.version, None)
             }
-            Some(Slot::Buried(tombstone)) => (Was::Buried, self.next(), Some(tombstone)),
+            Some(Slot::Buried(tombstone, last)) => (Was::Buried, last, Some(tombstone)),
             None => (Was::Absent, self.next(), None),
         };
         // The first end counts, and the later time.
         let until = burial.until.max(earlier.as_ref().map(|earlier| earlier.until));
         let ending = earlier.map_or(burial.ending, |earlier| earlier.ending);
         match until {
-            Some(until) => self.slots.insert(key.clone(), Slot::Buried(Tombstone { ending, until })),
+            Some(until) => self.slots.insert(key.clone(), Slot::Buried(Tombstone { ending, until }, version)),
             None => self.slots.remove(key),
         };
         self.news.push((key.clone(), version, Kind::Buried));
@@ -183,7 +188,14 @@ impl Slot {
     const fn ends(&self) -> Millis {
         match self {
             Self::Live(record, _) => record.times.expires,
-            Self::Buried(tombstone) => tombstone.until,
+            Self::Buried(tombstone, _) => tombstone.until,
+        }
+    }
+
+    const fn version(&self) -> Version {
+        match self {
+            Self::Live(record, _) => record.version,
+            Self::Buried(_, version) => *version,
         }
     }
 }
@@ -199,7 +211,7 @@ impl Storage for OneMap {
     }
 
     async fn create(&self, key: &Key, new: NewRecord) -> Result<Create, Unavailable> {
-        self.admit(new.value.len())?;
+        new.admit(MAX_VALUE, &self.id)?;
         Ok(self.write(|map, now| map.create(key, new, now)))
     }
 
@@ -208,7 +220,7 @@ impl Storage for OneMap {
     }
 
     async fn update(&self, key: &Key, new: NewValue) -> Result<Update, Unavailable> {
-        self.admit(new.value.len())?;
+        new.admit(MAX_VALUE, &self.id)?;
         Ok(self.write(|map, now| map.update(key, new, now)))
     }
 
@@ -245,7 +257,7 @@ impl Storage for OneMap {
         let mut there = map.slots.iter().filter(|(key, slot)| slot.ends() > now && is_behind(key));
         let page = there.by_ref().take(budget.max(1)).map(|(key, slot)| match slot {
             Slot::Live(record, _) => (key.clone(), Scanned::Live(record.clone())),
-            Slot::Buried(tombstone) => (key.clone(), Scanned::Buried(tombstone.clone())),
+            Slot::Buried(tombstone, _) => (key.clone(), Scanned::Buried(tombstone.clone())),
         });
         let found: Vec<(Key, Scanned)> = page.collect();
         let cursor = there.next().and(found.last()).map(|(last, _)| {
@@ -258,11 +270,7 @@ impl Storage for OneMap {
     async fn batch(&self, operations: Vec<Operation>) -> Result<Batch, Unavailable> {
         Operation::context_of_all(&operations, usize::MAX, &self.id)?;
         for operation in &operations {
-            match operation {
-                Operation::Create(_, new) => self.admit(new.value.len())?,
-                Operation::Update(_, new) => self.admit(new.value.len())?,
-                Operation::Touch(..) | Operation::Bury(..) => {}
-            }
+            operation.admit(MAX_VALUE, &self.id)?;
         }
         Ok(self.write(|map, now| map.batch(operations, now)))
     }

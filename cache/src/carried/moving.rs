@@ -68,7 +68,7 @@ impl Cache {
         let times = Self::times(&application.realm, moving, self.clock.now());
         for _ in 0..MAX_ROUNDS {
             let write = WriteId::random().map_err(|error| self.unavailable(error))?;
-            match self.storage.create(&key, NewRecord { value: value.clone(), times, write }).await? {
+            match self.storage.create(&key, NewRecord::new(value.clone(), times, write)).await? {
                 Create::Created(_) => return Ok(()),
                 // It has lived there since, and was ended.
                 Create::Buried(_) => return Ok(()),

@@ -130,7 +130,7 @@ impl Cache {
             self.enter(principal, &session.handle, realm, times.expires).await?;
         }
         let write = WriteId::random().map_err(|error| self.unavailable(error))?;
-        match self.storage.create(&key, NewRecord { value, times, write }).await? {
+        match self.storage.create(&key, NewRecord::new(value, times, write)).await? {
             Create::Created(_) => {
                 self.confirm_entry(&session, realm, now).await;
                 Ok(Ticket { handle: session.handle, secret })

@@ -86,7 +86,7 @@ async fn a_late_create_does_not_bring_an_ended_handle_back(f: Fixture) {
         let (probe, key) = (Arc::clone(f.cache.storage()), f.key(&ticket.handle));
         let value = session::record::encode(&session).into();
         let times = Times { touched: f.clock_now(), expires: Millis::NEVER };
-        let new = NewRecord { value, times, write: WriteId::random().unwrap() };
+        let new = NewRecord::new(value, times, WriteId::random().unwrap());
         async move { probe.create(&key, new).await }
     });
     gate.arrival().await;

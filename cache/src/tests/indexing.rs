@@ -65,7 +65,7 @@ impl Fixture {
 
     pub(super) async fn put_until(&self, key: &Key, value: &'static [u8], expires: Millis) {
         let times = Times { touched: self.clock_now(), expires };
-        let new = NewRecord { value: Bytes::from_static(value), times, write: WriteId::random().unwrap() };
+        let new = NewRecord::new(Bytes::from_static(value), times, WriteId::random().unwrap());
         assert!(matches!(self.probe.create(key, new).await.unwrap(), Create::Created(_)));
     }
 }

@@ -55,7 +55,7 @@ macro_rules! variants {
 parts! {
     Times { touched, expires }
     Record { value, version, times }
-    NewRecord { value, times, write }
+    NewRecord { value, times, version, write }
     NewValue { expected, value, times, write }
     Burial { until, ending, expected }
     Ending { at, why, by }

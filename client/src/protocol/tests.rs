@@ -58,8 +58,11 @@ fn record() -> impl Strategy<Value = Record> {
 
 fn operation() -> impl Strategy<Value = storage::Operation> {
     prop_oneof![
-        (key(), value(), times(), write())
-            .prop_map(|(key, value, times, write)| Operation::Create(key, NewRecord { value, times, write })),
+        (key(), value(), times(), option::of(version()), write()).prop_map(
+            |(key, value, times, version, write)| {
+                Operation::Create(key, NewRecord { value, times, version, write })
+            }
+        ),
         (key(), version(), value(), option::of(times()), write()).prop_map(
             |(key, expected, value, times, write)| {
                 Operation::Update(key, NewValue { expected, value, times, write })

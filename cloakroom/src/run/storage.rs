@@ -1,4 +1,4 @@
-//! The storage service of a configuration, opened.
+//! The storage services of a configuration, opened.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -24,36 +24,68 @@ pub(super) async fn open(
     claim: Option<File>,
     clock: Arc<dyn Clock>,
 ) -> miette::Result<(Arc<dyn Storage>, Option<HandOver>)> {
-    let id = &configuration.cache.storage;
+    let (engine, hand_over) = of(configuration, &configuration.cache.storage, keys, claim, clock).await?;
+    // What is offered to others, others change.
+    let is_offered = configuration.clients.iter().any(|client| client.may.contains(&Right::Storage));
+    Ok((if is_offered { Arc::new(Shared::new(engine)) } else { engine }, hand_over))
+}
+
+/// Opens the storage service `id`, whoever uses it: as it is configured, sealed or not, each operation within the deadline.
+pub(crate) async fn of(
+    configuration: &Configuration,
+    id: &str,
+    keys: &Arc<Keys>,
+    claim: Option<File>,
+    clock: Arc<dyn Clock>,
+) -> miette::Result<(Arc<dyn Storage>, Option<HandOver>)> {
+    let (engine, hand_over) = engine(configuration, id, claim, clock).await?;
+    let engine: Arc<dyn Storage> = match configured(configuration, id)?.seal {
+        Some(plain) => Arc::new(Sealed::new(engine, Arc::clone(keys), plain)),
+        None => engine,
+    };
+    Ok((Arc::new(Deadline::new(engine, configuration.cache.deadline)), hand_over))
+}
+
+/// What the configuration says of the storage service `id`.
+pub(crate) fn configured<'c>(
+    configuration: &'c Configuration,
+    id: &str,
+) -> miette::Result<&'c configuration::Storage> {
     let storage = configuration.storage.iter().find(|storage| storage.id == *id);
+    storage.ok_or_else(|| {
+        let ids: Vec<String> = configuration.storage.iter().map(|other| format!("`{}`", other.id)).collect();
+        miette!(
+            help = format!("name one that has a `[[storage]]`: {}", ids.join(", ")),
+            "there is no storage `{id}` in this configuration"
+        )
+    })
+}
+
+/// Opens the engine of the storage service `id`: what is sealed there stays so, and nobody looks at the clock.
+pub(crate) async fn engine(
+    configuration: &Configuration,
+    id: &str,
+    claim: Option<File>,
+    clock: Arc<dyn Clock>,
+) -> miette::Result<(Arc<dyn Storage>, Option<HandOver>)> {
     let deadline = configuration.cache.deadline;
-    let (engine, hand_over): (Arc<dyn Storage>, _) = match storage.map(|storage| &storage.engine) {
-        Some(Engine::Memory { max_bytes }) => {
+    Ok(match &configured(configuration, id)?.engine {
+        Engine::Memory { max_bytes } => {
             (Arc::new(Memory::new(id, clock, usize::try_from(*max_bytes).unwrap_or(usize::MAX))), None)
         }
-        Some(Engine::Embedded) | None => {
+        Engine::Embedded => {
             let folder = configuration.data_dir.join("storage").join(id);
             let engine = HandOver::open(id, &folder, claim, clock).await.into_diagnostic()?;
             (engine.storage(), Some(engine))
         }
-        Some(Engine::Sql(settings)) => {
-            (engines::sql::open(id, settings, clock).await.into_diagnostic()?, None)
-        }
-        Some(Engine::Redis(redis)) => (redis::open(id, redis, deadline, clock).await?, None),
-        Some(Engine::Remote(remote)) => {
+        Engine::Sql(settings) => (engines::sql::open(id, settings, clock).await.into_diagnostic()?, None),
+        Engine::Redis(redis) => (redis::open(id, redis, deadline, clock).await?, None),
+        Engine::Remote(remote) => {
             let unusable = || format!("the storage `{id}` cannot be used as it is configured");
             let settings = remote_settings(remote, deadline).wrap_err_with(unusable)?;
             (Arc::new(Remote::open(id, settings).await.into_diagnostic()?), None)
         }
-    };
-    let engine: Arc<dyn Storage> = match storage.and_then(|storage| storage.seal) {
-        Some(plain) => Arc::new(Sealed::new(engine, Arc::clone(keys), plain)),
-        None => engine,
-    };
-    let engine: Arc<dyn Storage> = Arc::new(Deadline::new(engine, deadline));
-    // What is offered to others, others change.
-    let is_offered = configuration.clients.iter().any(|client| client.may.contains(&Right::Storage));
-    Ok((if is_offered { Arc::new(Shared::new(engine)) } else { engine }, hand_over))
+    })
 }
 
 /// Whether the files can be read that hold certificates and tokens.

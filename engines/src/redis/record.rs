@@ -104,6 +104,7 @@ pub(super) fn say(operation: &Operation, record: usize, arguments: &mut Vec<Vec<
     match operation {
         Operation::Create(_, new) => {
             arguments.extend(times(new.times));
+            arguments.push(number(new.version.map_or(0, |version| version.0)));
             arguments.extend([new.write.0.to_vec(), new.value.to_vec()]);
         }
         Operation::Update(_, new) => {

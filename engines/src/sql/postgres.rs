@@ -12,6 +12,7 @@ mod read;
 mod refusal;
 mod schema;
 mod statements;
+mod versions;
 mod write;
 
 use async_trait::async_trait;

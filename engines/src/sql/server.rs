@@ -99,7 +99,7 @@ impl<B: Backend> Server<B> {
         operation: Operation,
         of: impl FnOnce(Outcome) -> Option<T> + Send,
     ) -> Result<T, Unavailable> {
-        self.admit(&operation)?;
+        operation.admit(self.backend.max_value(), &self.id)?;
         let outcome = match &self.groups {
             // Nobody is told of a touch, so its commit waits for no other one.
             Some(groups) if !matches!(operation, Operation::Touch(..)) => of(groups.write(operation).await?),
@@ -109,20 +109,6 @@ impl<B: Backend> Server<B> {
             },
         };
         outcome.ok_or_else(|| self.mistaken())
-    }
-
-    fn admit(&self, operation: &Operation) -> Result<(), Unavailable> {
-        let value = match operation {
-            Operation::Create(_, new) => &new.value,
-            Operation::Update(_, new) => &new.value,
-            Operation::Touch(..) | Operation::Bury(..) => return Ok(()),
-        };
-        let most = self.backend.max_value();
-        if value.len() > most {
-            let cause = format!("a value of {} bytes is over the engine's {most}", value.len());
-            return Err(Unavailable::refused(&self.id, cause));
-        }
-        Ok(())
     }
 
     fn mistaken(&self) -> Unavailable {
@@ -192,7 +178,7 @@ impl<B: Backend> Storage for Server<B> {
         if Operation::context_of_all(&operations, MAX_BATCH, &self.id)?.is_none() {
             return Ok(Batch::Done(Vec::new()));
         }
-        operations.iter().try_for_each(|operation| self.admit(operation))?;
+        operations.iter().try_for_each(|operation| operation.admit(self.backend.max_value(), &self.id))?;
         match self.ask(Request::All(operations)).await? {
             Reply::All(batch) => Ok(batch),
             _ => Err(self.mistaken()),

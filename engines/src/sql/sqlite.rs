@@ -181,25 +181,12 @@ impl Sqlite {
         operation: Operation,
         of: impl FnOnce(Outcome) -> Option<T>,
     ) -> Result<T, Unavailable> {
-        self.admit(&operation)?;
+        operation.admit(MAX_VALUE, &self.id)?;
         let outcome = match self.queue.ask(Work::One(operation)).await? {
             Answer::One(outcome) => of(outcome),
             Answer::All(_) | Answer::Reaped(_) => None,
         };
         outcome.ok_or_else(|| self.mistaken())
-    }
-
-    fn admit(&self, operation: &Operation) -> Result<(), Unavailable> {
-        let value = match operation {
-            Operation::Create(_, new) => &new.value,
-            Operation::Update(_, new) => &new.value,
-            Operation::Touch(..) | Operation::Bury(..) => return Ok(()),
-        };
-        if value.len() > MAX_VALUE {
-            let cause = format!("a value of {} bytes is over the engine's {MAX_VALUE}", value.len());
-            return Err(Unavailable::refused(&self.id, cause));
-        }
-        Ok(())
     }
 
     async fn reader(&self) -> Result<Reader<'_>, Unavailable> {
@@ -280,7 +267,7 @@ impl Storage for Sqlite {
         if Operation::context_of_all(&operations, MAX_BATCH, &self.id)?.is_none() {
             return Ok(Batch::Done(Vec::new()));
         }
-        operations.iter().try_for_each(|operation| self.admit(operation))?;
+        operations.iter().try_for_each(|operation| operation.admit(MAX_VALUE, &self.id))?;
         match self.queue.ask(Work::All(operations)).await? {
             Answer::All(batch) => Ok(batch),
             Answer::One(_) | Answer::Reaped(_) => Err(self.mistaken()),

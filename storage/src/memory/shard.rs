@@ -23,14 +23,15 @@ pub(super) struct Shard {
 #[derive(Debug, Clone)]
 enum Slot {
     Live(Record, WriteId),
-    Buried(Tombstone),
+    /// The version is the last one that the record had.
+    Buried(Tombstone, Version),
 }
 
 impl Slot {
     const fn expires(&self) -> Millis {
         match self {
             Self::Live(record, _) => record.times.expires,
-            Self::Buried(tombstone) => tombstone.until,
+            Self::Buried(tombstone, _) => tombstone.until,
         }
     }
 
@@ -38,9 +39,16 @@ impl Slot {
     const fn bytes(&self, key: &Key) -> usize {
         let value = match self {
             Self::Live(record, _) => record.value.len(),
-            Self::Buried(_) => 0,
+            Self::Buried(..) => 0,
         };
         key.context().len() + key.name().len() + value + 200
+    }
+
+    const fn version(&self) -> Version {
+        match self {
+            Self::Live(record, _) => record.version,
+            Self::Buried(_, version) => *version,
+        }
     }
 }
 
@@ -79,7 +87,7 @@ impl Shard {
             }
             let scanned = match slot {
                 Slot::Live(record, _) => Scanned::Live(record.clone()),
-                Slot::Buried(tombstone) => Scanned::Buried(tombstone.clone()),
+                Slot::Buried(tombstone, _) => Scanned::Buried(tombstone.clone()),
             };
             found.push((Key::clone(key), scanned));
             taken += 1;
@@ -145,9 +153,9 @@ impl<'a> Write<'a> {
         match self.shard.slot(key, self.now) {
             Some(Slot::Live(record, write)) if *write == new.write => Create::Created(record.version),
             Some(Slot::Live(..)) => Create::Exists,
-            Some(Slot::Buried(tombstone)) => Create::Buried(tombstone.clone()),
+            Some(Slot::Buried(tombstone, _)) => Create::Buried(tombstone.clone()),
             None => {
-                let version = self.next_version();
+                let version = self.version_of(key, new.version);
                 let record = Record { value: new.value, version, times: new.times };
                 self.put(key, Some(Slot::Live(record, new.write)), Some((version, Kind::Written)));
                 Create::Created(version)
@@ -159,7 +167,7 @@ impl<'a> Write<'a> {
         match self.shard.slot(key, self.now) {
             Some(Slot::Live(record, _)) if known == Some(record.version) => Read::Unchanged(record.times),
             Some(Slot::Live(record, _)) => Read::Found(record.clone()),
-            Some(Slot::Buried(tombstone)) => Read::Buried(tombstone.clone()),
+            Some(Slot::Buried(tombstone, _)) => Read::Buried(tombstone.clone()),
             None => Read::Absent,
         }
     }
@@ -175,7 +183,7 @@ impl<'a> Write<'a> {
                 self.put(key, Some(Slot::Live(record, new.write)), Some((version, Kind::Written)));
                 Update::Updated(version)
             }
-            Some(Slot::Buried(tombstone)) => Update::Buried(tombstone.clone()),
+            Some(Slot::Buried(tombstone, _)) => Update::Buried(tombstone.clone()),
             None => Update::Absent,
         }
     }
@@ -188,7 +196,7 @@ impl<'a> Write<'a> {
                 self.put(key, Some(Slot::Live(record, write)), None);
                 Touch::Touched
             }
-            Some(Slot::Buried(tombstone)) => Touch::Buried(tombstone.clone()),
+            Some(Slot::Buried(tombstone, _)) => Touch::Buried(tombstone.clone()),
             None => Touch::Absent,
         }
     }
@@ -196,7 +204,7 @@ impl<'a> Write<'a> {
     pub(super) fn bury(&mut self, key: &Key, burial: Burial) -> Bury {
         let (was, last) = match self.shard.slot(key, self.now) {
             Some(Slot::Live(record, _)) => (Was::Live, Some(record.version)),
-            Some(Slot::Buried(_)) => (Was::Buried, None),
+            Some(Slot::Buried(..)) => (Was::Buried, None),
             None => (Was::Absent, None),
         };
         if let (Some(expected), Some(version)) = (burial.expected, last)
@@ -205,16 +213,19 @@ impl<'a> Write<'a> {
             return Bury::Conflict(version);
         }
         let earlier = match self.shard.slot(key, self.now) {
-            Some(Slot::Buried(tombstone)) => Some(tombstone.clone()),
+            Some(Slot::Buried(tombstone, version)) => Some((tombstone.clone(), *version)),
             _ => None,
         };
+        let version = last.unwrap_or_else(|| self.next_version());
         let tombstone = match (burial.until.filter(|until| *until > self.now), earlier) {
-            (Some(until), Some(earlier)) => Some(Tombstone { until: until.max(earlier.until), ..earlier }),
-            (Some(until), None) => Some(Tombstone { ending: burial.ending, until }),
+            (Some(until), Some((earlier, last))) => {
+                Some((Tombstone { until: until.max(earlier.until), ..earlier }, last))
+            }
+            (Some(until), None) => Some((Tombstone { ending: burial.ending, until }, version)),
             (None, earlier) => earlier,
         };
-        let version = last.unwrap_or_else(|| self.next_version());
-        self.put(key, tombstone.map(Slot::Buried), Some((version, Kind::Buried)));
+        let slot = tombstone.map(|(tombstone, last)| Slot::Buried(tombstone, last));
+        self.put(key, slot, Some((version, Kind::Buried)));
         Bury::Buried(was)
     }
 
@@ -250,6 +261,18 @@ impl<'a> Write<'a> {
         self.before.push((key.clone(), before));
         if let Some((version, kind)) = change {
             self.changes.push((key.clone(), version, kind));
+        }
+    }
+
+    /// The version of a record that is created: the one that it brings along, unless what lies there was further.
+    fn version_of(&self, key: &Key, brought: Option<Version>) -> Version {
+        let last = self.shard.slots.get(key).map(Slot::version);
+        match brought.filter(|brought| last.is_none_or(|last| *brought > last)) {
+            Some(brought) => {
+                self.versions.fetch_max(brought.0, Ordering::Relaxed);
+                brought
+            }
+            None => self.next_version(),
         }
     }
 

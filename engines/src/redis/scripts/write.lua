@@ -70,15 +70,18 @@ local function shown(version) return string.format('%.0f', version) end
 
 local did = {}
 
+-- A record that moves here from another storage brings its version along; one that begins here says 0.
 function did.create(found)
-  local touched, expires = tonumber(argument()), tonumber(argument())
+  local touched, expires, brought = tonumber(argument()), tonumber(argument()), tonumber(argument())
   local write, value = argument(), argument()
   if found.kind == 'T' then return false, {'buried', whole(found)} end
   if found.kind == 'L' and found.write == write then return true, {'created', shown(found.version)} end
   if found.kind == 'L' then return false, {'exists'} end
-  local version = draw(found.version)
+  local number = draw(math.max(found.version, brought))
+  local version = number
+  if brought > found.version then version = brought end
   put(found, 'L', version, touched, expires, write, value)
-  announce(found, 'W', version, version)
+  announce(found, 'W', version, number)
   return true, {'created', shown(version)}
 end
 

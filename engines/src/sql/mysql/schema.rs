@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use session::Millis;
 use sqlx::{Connection as _, MySqlConnection, query, query_scalar, raw_sql};
+use storage::Version;
 
 use super::refusal;
 use crate::Problem;
@@ -127,11 +128,9 @@ async fn found(connection: &mut MySqlConnection, place: &Arc<str>) -> Result<i32
     }
 }
 
-/// Versions begin at the time, of which a millisecond has more than can be written: a copy that was put back does not know
-/// what was used after it was made. What a row once moved the numbers to they keep when the row is undone.
+/// Versions begin at the time: a copy that was put back does not know what was used after it was made. What a row once moved the numbers to they keep when the row is undone.
 async fn begin_versions(connection: &mut MySqlConnection, now: Millis) -> Result<(), sqlx::Error> {
-    // Not for a clock beyond the year 4000, which would use up all numbers at a glance.
-    let first = now.0.checked_shl(16).filter(|_| now.0 < 1 << 46).unwrap_or(1);
+    let first = Version::beginning(now).0;
     let mut transaction = connection.begin().await?;
     let drawn =
         query("INSERT INTO cloakroom_change (context, name, kind) VALUES ('start', 'start', 'written')")

@@ -13,6 +13,11 @@ pub(super) const LOCK: &str = "\
 pub(super) const TELL: &str =
     "INSERT INTO cloakroom_change (context, name, version, kind) VALUES (?, ?, ?, ?)";
 
+/// number, context, name, version. Whatever is drawn from now on is above that number; the notice says again what was told. If
+/// somebody has the number, it is no obstacle.
+pub(super) const RAISE: &str =
+    "INSERT IGNORE INTO cloakroom_change (id, context, name, version, kind) VALUES (?, ?, ?, ?, 'written')";
+
 /// version, touched, expires, write, at, why, by, value, context, name. Where there is no row; two who do it at once get an error.
 pub(super) const INSERT: &str = "\
     INSERT INTO cloakroom_record \

@@ -9,8 +9,8 @@ use storage::{
 };
 
 use super::read::slot;
-use super::statements::{FORGET, INSERT, LOCK, PROLONG, REAP, REPLACE, TELL, TOUCH};
-use crate::sql::row::{Slot, signed};
+use super::statements::{FORGET, INSERT, LOCK, PROLONG, RAISE, REAP, REPLACE, TELL, TOUCH};
+use crate::sql::row::{self, Slot, signed};
 
 pub(super) async fn one(
     connection: &mut MySqlConnection,
@@ -87,6 +87,8 @@ struct Locked {
     slot: Option<Slot>,
     /// Whether there is a row, be its time over or not.
     has_row: bool,
+    /// The version of that row.
+    last: Option<Version>,
 }
 
 /// What a row is to hold.
@@ -117,13 +119,19 @@ impl Write<'_> {
     }
 
     async fn create(&mut self, key: &Key, new: &NewRecord) -> Result<Create, sqlx::Error> {
-        let Locked { slot, has_row } = self.lock(key).await?;
+        let Locked { slot, has_row, last } = self.lock(key).await?;
         Ok(match slot {
             Some(Slot::Live(record, write)) if write == new.write => Create::Created(record.version),
             Some(Slot::Live(..)) => Create::Exists,
             Some(Slot::Buried(tombstone)) => Create::Buried(tombstone),
             None => {
-                let version = self.tell(key, None, Kind::Written).await?;
+                let version = match new.version {
+                    Some(version) if last.is_none_or(|last| version > last) => {
+                        self.tell_brought(key, version).await?;
+                        version
+                    }
+                    _ => self.tell(key, None, Kind::Written).await?,
+                };
                 let content = Content {
                     version,
                     times: new.times,
@@ -164,7 +172,7 @@ impl Write<'_> {
     }
 
     async fn bury(&mut self, key: &Key, burial: &Burial) -> Result<Bury, sqlx::Error> {
-        let Locked { slot, has_row } = self.lock(key).await?;
+        let Locked { slot, has_row, .. } = self.lock(key).await?;
         let until = burial.until.filter(|until| *until > self.now);
         let ended = |version, until| Content {
             version,
@@ -213,7 +221,8 @@ impl Write<'_> {
             .fetch_all(&mut *self.connection)
             .await?;
         let slot = rows.first().map(Slot::of).transpose()?;
-        Ok(Locked { has_row: slot.is_some(), slot: slot.filter(|slot| slot.expires() > self.now) })
+        let last = rows.first().map(row::version).transpose()?;
+        Ok(Locked { has_row: slot.is_some(), slot: slot.filter(|slot| slot.expires() > self.now), last })
     }
 
     /// Writes down what others are told, and draws the version.
@@ -234,6 +243,21 @@ impl Write<'_> {
             .execute(&mut *self.connection)
             .await?;
         Ok(Version(told.last_insert_id()))
+    }
+
+    /// Writes down a version that a record brings along, and sees to it that what is drawn from now on is above it.
+    async fn tell_brought(&mut self, key: &Key, version: Version) -> Result<(), sqlx::Error> {
+        let drawn = self.tell(key, Some(version), Kind::Written).await?;
+        if drawn <= version {
+            query(RAISE)
+                .bind(signed(version.0))
+                .bind(key.context().as_bytes())
+                .bind(key.name())
+                .bind(signed(version.0))
+                .execute(&mut *self.connection)
+                .await?;
+        }
+        Ok(())
     }
 
     async fn put(&mut self, key: &Key, has_row: bool, content: &Content<'_>) -> Result<(), sqlx::Error> {

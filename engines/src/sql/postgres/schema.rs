@@ -8,9 +8,8 @@ use std::sync::Arc;
 use session::Millis;
 use sqlx::{Connection as _, PgConnection, query, query_scalar};
 
-use super::refusal;
+use super::{refusal, versions};
 use crate::Problem;
-use crate::sql::row::signed;
 
 /// The steps from nothing to the newest schema. A step that was ever released is never changed.
 const STEPS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
@@ -27,11 +26,6 @@ const PROBES: [&str; 2] = [
      FROM cloakroom_record LIMIT 0",
     "SELECT last_value FROM cloakroom_version",
 ];
-
-/// Versions begin at the time, of which a millisecond has more than can be written: a copy that was put back does not know
-/// what was used after it was made. Not for a clock beyond the year 4000, which would use up all numbers at a glance.
-const BEGIN_VERSIONS: &str = "\
-    SELECT setval('cloakroom_version', $1) WHERE (SELECT last_value FROM cloakroom_version) < $1";
 
 /// Brings the database to the newest schema, and refuses one that is newer or not ours. Nothing is changed in what is
 /// refused. Gives the number of the schema in which the tables are.
@@ -88,8 +82,7 @@ pub(super) async fn prepare(
     for probe in PROBES {
         query(probe).execute(&mut *transaction).await.map_err(failed)?;
     }
-    let first = now.0.checked_shl(16).filter(|_| now.0 < 1 << 46).unwrap_or(1);
-    query(BEGIN_VERSIONS).bind(signed(first)).execute(&mut *transaction).await.map_err(failed)?;
+    versions::begin(&mut transaction, now).await.map_err(failed)?;
     transaction.commit().await.map_err(failed)?;
     Ok(schema)
 }

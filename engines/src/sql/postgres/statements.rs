@@ -6,7 +6,7 @@
 //!
 //! A version is drawn when a row is about to be written, which may be before the wait for another writer is over. An
 //! update cannot be hurt by this: it needs the version that its writer saw, which was drawn before. Where a row takes the
-//! place of another one, its version is made larger than that one's.
+//! place of one whose version is not smaller, another number is drawn.
 
 /// Begins a transaction of several who have nothing to do with each other. If somebody holds a row that one of them needs,
 /// the others must not wait for long: it is undone then, and each tries alone.
@@ -15,13 +15,15 @@ pub(super) const BEGIN_GROUP: &str = "BEGIN; SET LOCAL lock_timeout = '500ms'";
 /// Its end may wait for its turn as long as it takes, like any other commit.
 pub(super) const COMMIT_GROUP: &str = "SET LOCAL lock_timeout = 0; COMMIT";
 
-/// context, name, touched, expires, write, value, now, channel. No row if something is in the way.
+/// context, name, touched, expires, write, value, now, channel, version that the record brings along or NULL. No row if
+/// something is in the way.
 pub(super) const CREATE: &str = "\
     WITH written AS (\
         INSERT INTO cloakroom_record AS there (context, name, version, touched, expires, write_id, value) \
-        VALUES ($1, $2, nextval('cloakroom_version'), $3, $4, $5, $6) \
+        VALUES ($1, $2, COALESCE($9::bigint, nextval('cloakroom_version')), $3, $4, $5, $6) \
         ON CONFLICT (context, name) DO UPDATE SET \
-            version = GREATEST(excluded.version, there.version + 1), touched = excluded.touched, \
+            version = CASE WHEN excluded.version > there.version THEN excluded.version \
+                ELSE nextval('cloakroom_version') END, touched = excluded.touched, \
             expires = excluded.expires, write_id = excluded.write_id, ended_at = NULL, ended_why = NULL, \
             ended_by = NULL, value = excluded.value \
         WHERE there.expires <= $7 \
@@ -62,7 +64,8 @@ pub(super) const END_ABSENT: &str = "\
         VALUES ($1, $2, nextval('cloakroom_version'), $3, $4, $3, $5, $6, $7) \
         ON CONFLICT (context, name) DO UPDATE SET value = NULL, \
             version = CASE WHEN there.expires > $8 THEN there.version \
-                ELSE GREATEST(excluded.version, there.version + 1) END, \
+                WHEN excluded.version > there.version THEN excluded.version \
+                ELSE nextval('cloakroom_version') END, \
             expires = CASE WHEN there.expires > $8 THEN GREATEST(there.expires, excluded.expires) \
                 ELSE excluded.expires END, \
             touched = CASE WHEN there.expires > $8 THEN there.touched ELSE excluded.touched END, \

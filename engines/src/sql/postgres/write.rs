@@ -10,6 +10,7 @@ use storage::{
 
 use super::read::{slot, text};
 use super::statements::{BEGIN_GROUP, COMMIT_GROUP, CREATE, END, END_ABSENT, REAP, TOUCH, UPDATE};
+use super::versions;
 use crate::sql::row::{self, Slot, signed};
 
 /// How often what was in the way may be gone when one looks, before it is called an error.
@@ -91,6 +92,9 @@ impl<'a> Write<'a> {
     }
 
     async fn create(&mut self, key: &Key, new: &NewRecord) -> Result<Create, sqlx::Error> {
+        if let Some(version) = new.version {
+            versions::begin_above(self.connection, version).await?;
+        }
         let context = text(key.context());
         for _ in 0..TRIES {
             let create = query(CREATE)
@@ -101,7 +105,8 @@ impl<'a> Write<'a> {
                 .bind(&new.write.0[..])
                 .bind(&new.value[..])
                 .bind(signed(self.now.0))
-                .bind(self.channel);
+                .bind(self.channel)
+                .bind(new.version.map(|version| signed(version.0)));
             if let Some(version) = self.version(create).await? {
                 return Ok(Create::Created(version));
             }

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use session::Millis;
-use storage::{Batch, Operation, Outcome, Unavailable};
+use storage::{Batch, Operation, Outcome, Unavailable, Version};
 use tokio::sync::{mpsc, oneshot};
 
 use super::super::grouping::{bytes, fitting};
@@ -136,6 +136,19 @@ impl Work {
             Self::One(operation) => bytes(operation),
             Self::All(operations) => operations.iter().map(bytes).sum(),
             Self::Reap { .. } => 0,
+        }
+    }
+
+    /// The greatest version that a record of it brings along.
+    pub(super) fn brought(&self) -> Option<Version> {
+        let of = |operation: &Operation| match operation {
+            Operation::Create(_, new) => new.version,
+            Operation::Update(..) | Operation::Touch(..) | Operation::Bury(..) => None,
+        };
+        match self {
+            Self::One(operation) => of(operation),
+            Self::All(operations) => operations.iter().filter_map(of).max(),
+            Self::Reap { .. } => None,
         }
     }
 

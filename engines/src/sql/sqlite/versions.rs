@@ -22,12 +22,10 @@ pub(super) struct Versions {
 
 impl Versions {
     /// Begins above whatever may have been used. A copy that was put back does not know what was used after it was
-    /// made; that is why a new life begins at the time, of which a millisecond has more versions than can be written.
+    /// made; that is why a new life begins at the time.
     pub(super) async fn begin(connection: &mut SqliteConnection, now: Millis) -> Result<Self, sqlx::Error> {
         let ceiling: i64 = sqlx::query_scalar(CEILING).fetch_one(connection).await?;
-        // Not for a clock beyond the year 4000: one glance ahead would use up all the numbers that there are.
-        let from_time = now.0.checked_shl(16).filter(|_| now.0 < 1 << 46).unwrap_or(0);
-        let last = unsigned(ceiling).max(from_time);
+        let last = unsigned(ceiling).max(Version::beginning(now).0);
         Ok(Self { last, ceiling: last })
     }
 
@@ -40,14 +38,17 @@ impl Versions {
         Ok(())
     }
 
-    /// Sees to it that `count` versions can be drawn within this transaction. Alone, a whole block is taken; whoever shares
+    /// Sees to it that `count` versions above `brought`, the greatest that records bring along, can be drawn within this
+    /// transaction. Alone, a whole block is taken; whoever shares
     /// takes what is drawn, so that the ceiling is always the last one that was used.
     pub(super) async fn reserve(
         &mut self,
         connection: &mut SqliteConnection,
         count: usize,
+        brought: Option<Version>,
         is_alone: bool,
     ) -> Result<(), sqlx::Error> {
+        self.last = self.last.max(brought.map_or(0, |brought| brought.0));
         let needed = self.last.saturating_add(count as u64);
         if needed > self.ceiling {
             let ceiling = if is_alone { needed.saturating_add(BLOCK) } else { needed };

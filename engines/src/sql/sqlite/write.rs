@@ -10,7 +10,7 @@ use storage::{
     Update, Version, Was,
 };
 
-use super::super::row::{Slot, signed};
+use super::super::row::{self, Slot, signed};
 use super::queue::{Answer, Work};
 use super::statements::{
     BURY, CREATE, PROLONG, READ, READ_WITHOUT_VALUE, REAP, REMOVE, TOUCH, UPDATE, UPDATE_WITH_TIMES,
@@ -88,7 +88,10 @@ impl<'a> Write<'a> {
     }
 
     async fn create(&mut self, key: &Key, new: &NewRecord) -> Result<Create, sqlx::Error> {
-        let version = self.versions.draw();
+        let version = match new.version {
+            Some(version) if self.was_below(key, version).await? => version,
+            _ => self.versions.draw(),
+        };
         let create = on_key(CREATE, key)
             .bind(signed(version.0))
             .bind(signed(new.times.touched.0))
@@ -197,6 +200,12 @@ impl<'a> Write<'a> {
             .bind(ending.by.clone());
         self.changes_a_row(bury).await?;
         Ok(())
+    }
+
+    /// Whether what lies at `key`, be its time over or not, has a smaller version. Only records that moved ask this.
+    async fn was_below(&mut self, key: &Key, version: Version) -> Result<bool, sqlx::Error> {
+        let row = on_key(READ_WITHOUT_VALUE, key).bind(-1).fetch_optional(&mut *self.connection).await?;
+        Ok(row.as_ref().map(row::version).transpose()?.is_none_or(|last| last < version))
     }
 
     async fn slot(&mut self, key: &Key) -> Result<Option<Slot>, sqlx::Error> {

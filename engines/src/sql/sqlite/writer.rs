@@ -108,7 +108,8 @@ impl Writer {
             self.versions.follow(&mut transaction).await.map_err(before)?;
         }
         self.was_shared = is_shared;
-        self.versions.reserve(&mut transaction, needed, !is_shared).await.map_err(before)?;
+        let brought = group.iter().filter_map(Work::brought).max();
+        self.versions.reserve(&mut transaction, needed, brought, !is_shared).await.map_err(before)?;
         let mut write = Write::new(&mut transaction, &mut self.versions, &*self.clock);
         let mut answers = Vec::with_capacity(group.len());
         for work in group {
