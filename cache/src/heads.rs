@@ -108,7 +108,7 @@ impl Heads {
                 Create::Exists | Create::Buried(_) => None,
             },
             Some(expected) => {
-                let new = NewValue { expected, value, times: Some(times), write };
+                let new = NewValue { expected, value, times: Some(times), write, is_end: false };
                 match self.storage.update(&key, new).await? {
                     Update::Updated(version) => Some(version),
                     Update::Conflict(_) | Update::Absent | Update::Buried(_) => None,

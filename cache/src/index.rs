@@ -67,6 +67,7 @@ impl Index {
                 value: Bytes::new(),
                 times: Some(times),
                 write: self.write_id()?,
+                is_end: false,
             };
             if let Update::Updated(_) = self.storage.update(key, new).await? {
                 return Ok(());

@@ -227,7 +227,7 @@ impl Cache {
             }
             let times = Self::times(&application.realm, &next, now);
             let write = WriteId::random().map_err(|error| self.unavailable(error))?;
-            let new = NewValue { expected: held.version, value, times: Some(times), write };
+            let new = NewValue { expected: held.version, value, times: Some(times), write, is_end: false };
             match self.tier.attempt(handle, self.storage.update(&key, new)).await? {
                 Update::Updated(version) => {
                     let seen = earlier

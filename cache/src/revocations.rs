@@ -180,7 +180,8 @@ impl Cache {
         let times = Times { touched: ending.at, expires: until };
         let write = WriteId::random().map_err(|error| self.unavailable(error))?;
         let value = Bytes::copy_from_slice(ending.by.as_bytes());
-        let created = self.storage.create(&key, NewRecord::new(value, times, write)).await?;
+        let new = NewRecord { is_end: true, ..NewRecord::new(value, times, write) };
+        let created = self.storage.create(&key, new).await?;
         let before = self.revocations.gone(handle).filter(|gone| gone.why != Why::Moved);
         self.revocations.put_gone(*handle, Gone { why: ending.why, at: ending.at }, until);
         Ok(match (created, before) {
@@ -210,6 +211,7 @@ impl Cache {
                         value: value.clone(),
                         times: Some(times),
                         write,
+                        is_end: true,
                     };
                     match self.storage.update(&key, new).await? {
                         Update::Updated(version) => Some(version),
@@ -217,7 +219,8 @@ impl Cache {
                     }
                 }
                 Read::Absent | Read::Unchanged(_) | Read::Buried(_) => {
-                    match self.storage.create(&key, NewRecord::new(value.clone(), times, write)).await? {
+                    let new = NewRecord { is_end: true, ..NewRecord::new(value.clone(), times, write) };
+                    match self.storage.create(&key, new).await? {
                         Create::Created(version) => Some(version),
                         Create::Exists | Create::Buried(_) => None,
                     }

@@ -3,7 +3,7 @@
 //! ```text
 //! create, update, touch, bury, batch -> write.lua --+-> records, names, expiry        one script, one slot
 //!                                                   +-> PUBLISH -> every node of ours  listen.rs
-//! bury, on a connection of its own ---> write.lua, WAIT for the replicas              node.rs
+//! ends, on a connection of their own -> write.lua, WAIT for the replicas              node.rs
 //! ```
 //!
 //! Which server is asked, and again if it was the wrong one, is settled in servers.rs; a connection that breaks is made
@@ -89,12 +89,14 @@ impl Redis {
         };
         let place = self.keys.place(context);
         let bucket = place.bucket();
+        let is_end = operations.iter().any(Operation::is_end);
         let mut arguments = vec![
             record::time(self.clock.now()),
             record::time(MARGIN),
             place.context.clone().into_bytes(),
             bucket.number.to_string().into_bytes(),
             self.keys.channel().as_bytes().to_vec(),
+            u8::from(is_end).to_string().into_bytes(),
         ];
         let mut records: Vec<Vec<u8>> = Vec::with_capacity(1);
         for operation in operations {
@@ -109,7 +111,6 @@ impl Redis {
         let mut keys = vec![place.names(), place.expiry(), bucket.head, bucket.due];
         keys.extend(records);
         let call = Call { script: Script::Write, keys, arguments, is_single: operations.len() == 1 };
-        let is_end = operations.iter().any(|operation| matches!(operation, Operation::Bury(..)));
         let request = if is_end { Request::End(call) } else { Request::Call(call) };
         let answers = self.ask(place.slot, &request).await?;
         let done = answers.into_iter().next().ok_or(Malformed).and_then(record::done);

@@ -38,6 +38,17 @@ impl Operation {
         }
     }
 
+    /// Whether it ends something: it is acknowledged only when it is as safe as the engine can make it.
+    #[must_use]
+    pub const fn is_end(&self) -> bool {
+        match self {
+            Self::Create(_, new) => new.is_end,
+            Self::Update(_, new) => new.is_end,
+            Self::Touch(..) => false,
+            Self::Bury(..) => true,
+        }
+    }
+
     /// The context of a batch for the engine `id`; none of an empty one.
     ///
     /// # Errors

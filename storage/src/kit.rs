@@ -105,6 +105,7 @@ pub fn new_value(expected: Version, value: &[u8]) -> NewValue {
         value: Bytes::copy_from_slice(value),
         times: None,
         write: WriteId::random().unwrap(),
+        is_end: false,
     }
 }
 

@@ -80,13 +80,16 @@ pub struct NewRecord {
     pub version: Option<Version>,
     /// Which write this is.
     pub write: WriteId,
+    /// Whether it ends something elsewhere, as a counter does that is ahead of all sessions of a person: then it is
+    /// acknowledged only when it is as safe as a burial.
+    pub is_end: bool,
 }
 
 impl NewRecord {
-    /// A record that begins here, with the next version.
+    /// A record that begins here, with the next version, and ends nothing.
     #[must_use]
     pub const fn new(value: Bytes, times: Times, write: WriteId) -> Self {
-        Self { value, times, version: None, write }
+        Self { value, times, version: None, write, is_end: false }
     }
 
     /// Whether the engine `id`, whose values have at most `max_value` bytes, can hold it.
@@ -113,6 +116,8 @@ pub struct NewValue {
     pub times: Option<Times>,
     /// Which write this is.
     pub write: WriteId,
+    /// Whether it ends something elsewhere: see [`NewRecord::is_end`].
+    pub is_end: bool,
 }
 
 impl NewValue {

@@ -85,7 +85,13 @@ impl Cache {
                 Head::Found(_, version, _) if version == head => {}
                 _ => return Ok(()),
             }
-            let new = NewValue { expected: record.version, value: value.clone(), times: Some(times), write };
+            let new = NewValue {
+                expected: record.version,
+                value: value.clone(),
+                times: Some(times),
+                write,
+                is_end: false,
+            };
             if let Update::Updated(_) = self.storage.update(&key, new).await? {
                 return Ok(());
             }

@@ -149,7 +149,7 @@ async fn overwrite(f: &Fixture, ticket: &Ticket, change: impl FnOnce(&mut Vec<u8
     let mut value = record.value.to_vec();
     change(&mut value);
     let write = WriteId::random().unwrap();
-    let new = NewValue { expected: record.version, value: value.into(), times: None, write };
+    let new = NewValue { expected: record.version, value: value.into(), times: None, write, is_end: false };
     assert!(matches!(f.cache.storage().update(&key, new).await.unwrap(), Update::Updated(_)));
 }
 

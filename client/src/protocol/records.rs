@@ -55,8 +55,8 @@ macro_rules! variants {
 parts! {
     Times { touched, expires }
     Record { value, version, times }
-    NewRecord { value, times, version, write }
-    NewValue { expected, value, times, write }
+    NewRecord { value, times, version, write, is_end }
+    NewValue { expected, value, times, write, is_end }
     Burial { until, ending, expected }
     Ending { at, why, by }
     Tombstone { ending, until }

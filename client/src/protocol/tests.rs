@@ -58,14 +58,14 @@ fn record() -> impl Strategy<Value = Record> {
 
 fn operation() -> impl Strategy<Value = storage::Operation> {
     prop_oneof![
-        (key(), value(), times(), option::of(version()), write()).prop_map(
-            |(key, value, times, version, write)| {
-                Operation::Create(key, NewRecord { value, times, version, write })
+        (key(), value(), times(), option::of(version()), write(), any::<bool>()).prop_map(
+            |(key, value, times, version, write, is_end)| {
+                Operation::Create(key, NewRecord { value, times, version, write, is_end })
             }
         ),
-        (key(), version(), value(), option::of(times()), write()).prop_map(
-            |(key, expected, value, times, write)| {
-                Operation::Update(key, NewValue { expected, value, times, write })
+        (key(), version(), value(), option::of(times()), write(), any::<bool>()).prop_map(
+            |(key, expected, value, times, write, is_end)| {
+                Operation::Update(key, NewValue { expected, value, times, write, is_end })
             }
         ),
         (key(), times()).prop_map(|(key, times)| Operation::Touch(key, times)),

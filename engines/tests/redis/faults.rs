@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt as _;
 use interop::{Condition, FaultProxy, Redis, available};
 use storage::kit::{burial, key, manual_clock, new_value, record};
-use storage::{Applied, Blame, Bury, Create, Notice, Read, Storage, Unavailable, Update, Was};
+use storage::{
+    Applied, Blame, Bury, Create, NewRecord, NewValue, Notice, Read, Storage, Unavailable, Update, Was,
+};
 use tokio::time::timeout;
 
 use super::{DEADLINE, Engine, opened, settings};
@@ -298,9 +300,43 @@ async fn an_end_waits_for_the_replicas_and_is_not_certain_without_them() {
     assert_eq!(ended, Bury::Buried(Was::Buried));
     assert_eq!(replica.say(&["EXISTS", "cloakroom:{kit}:r:b"]).unwrap().trim(), "1");
 
+    a_counter_waits_like_an_end(&engine, &mut replica).await;
+
     let alone =
         super::Settings { min_replicas: Some(0), prefix: "alone".to_owned(), ..settings(&primary.url()) };
-    replica.kill().unwrap();
     let engine = opened(alone, Arc::new(manual_clock())).await;
     assert_eq!(engine.bury(&key("a"), burial(until)).await.unwrap(), Bury::Buried(Was::Absent));
+}
+
+/// What ends all sessions of a person is a record that is created or changed, and says so. The replica is there, and is away
+/// in the end.
+async fn a_counter_waits_like_an_end(engine: &Engine, replica: &mut Redis) {
+    let counter = key("counter");
+    let new = NewRecord { is_end: true, ..record(b"1", storage::kit::START.plus(HOUR)) };
+    replica.kill().unwrap();
+    let error = unavailable(engine.create(&counter, new.clone())).await;
+    assert_eq!((error.applied, error.blame), (Applied::Unknown, Blame::Storage), "{error}");
+    // Somebody else finds it there, and is not told so before the replica has it.
+    let other = NewRecord { is_end: true, ..record(b"2", storage::kit::START.plus(HOUR)) };
+    let error = unavailable(engine.create(&counter, other.clone())).await;
+    assert_eq!(error.applied, Applied::Unknown, "{error}");
+
+    replica.restart().unwrap();
+    let began = Instant::now();
+    let version = loop {
+        match engine.create(&counter, new.clone()).await {
+            Ok(Create::Created(version)) => break version,
+            Ok(other) => panic!("its own write is not recognised: {other:?}"),
+            Err(error) => assert!(began.elapsed() < Duration::from_secs(30), "{error}"),
+        }
+    };
+    assert_eq!(replica.say(&["EXISTS", "cloakroom:{kit}:r:counter"]).unwrap().trim(), "1");
+    assert_eq!(engine.create(&counter, other).await.unwrap(), Create::Exists);
+    let raised = NewValue { is_end: true, ..new_value(version, b"3") };
+    assert!(matches!(engine.update(&counter, raised).await, Ok(Update::Updated(_))));
+
+    replica.kill().unwrap();
+    let Read::Found(found) = engine.read(&counter, None).await.unwrap() else { panic!("it is not there") };
+    let raised = NewValue { is_end: true, ..new_value(found.version, b"4") };
+    assert_eq!(unavailable(engine.update(&counter, raised)).await.applied, Applied::Unknown);
 }

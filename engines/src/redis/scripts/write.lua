@@ -1,19 +1,19 @@
 -- Creates, updates, touches and buries records of one context: all of it or nothing.
 --
 -- KEYS  names, expiry, head and due of the context, then each record once
--- ARGV  now, margin of the native expiry, context, number of the bucket, channel of the stream, and of each operation:
---       what, number of its record, name, and what it needs
+-- ARGV  now, margin of the native expiry, context, number of the bucket, channel of the stream, 1 if something is
+--       ended, and of each operation: what, number of its record, name, and what it needs
 -- Returns 1 and what each operation did; or 0, the number of the one that could not be done, and what it found.
 --
 -- Everything is decided in memory first, and written when nothing is in the way.
 local names, expiry, head, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local now, margin, context = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
-local bucket, channel = tonumber(ARGV[4]), ARGV[5]
+local bucket, channel, is_end = tonumber(ARGV[4]), ARGV[5], ARGV[6] == '1'
 local NEVER, HEADER = 9007199254740991, '>c1I8I8I8c16'
 local NOBODY = string.rep('\0', 16)
 local slots, order, changes = {}, {}, {}
 
-local position = 5
+local position = 6
 local function argument()
   position = position + 1
   return ARGV[position]
@@ -130,12 +130,22 @@ function did.bury(found)
   return true, {'ended', was or 'A'}
 end
 
+-- WAIT is about what was written on the same connection. So whoever learns that something is ended already, by somebody
+-- whose answer was perhaps lost, writes something behind it.
+local function follow()
+  if is_end and not last then redis.call('SET', head, redis.call('GET', head) or '0') end
+end
+
 local outcomes = {1}
 while position < #ARGV do
   local what, number, name = argument(), tonumber(argument()), argument()
   local done, outcome = did[what](slot(number, name))
   table.insert(outcome, 1, what)
-  if not done then return {0, #outcomes - 1, outcome} end
+  if not done then
+    last = nil
+    if what ~= 'bury' then follow() end
+    return {0, #outcomes - 1, outcome}
+  end
   outcomes[#outcomes + 1] = outcome
 end
 
@@ -171,6 +181,7 @@ if moved then
   local first = redis.call('ZRANGE', expiry, 0, 0, 'WITHSCORES')
   if first[2] then redis.call('ZADD', due, first[2], context) else redis.call('ZREM', due, context) end
 end
+follow()
 if last then redis.call('SET', head, shown(last)) end
 for _, change in ipairs(changes) do redis.call('PUBLISH', channel, change) end
 return outcomes
