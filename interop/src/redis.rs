@@ -185,6 +185,14 @@ impl Sentinels {
         ports.map(|port| say(port, &[], &["SENTINEL", "MASTER", Self::PRIMARY])).collect()
     }
 
+    /// They forget the replicas and each other, and look anew who is there, as an operator has them do.
+    pub fn forget(&self) -> Result<()> {
+        for (_, port, _) in &self.sentinels {
+            say(port.number(), &[], &["SENTINEL", "RESET", Self::PRIMARY])?;
+        }
+        Ok(())
+    }
+
     /// How a client calls what they watch over.
     pub fn url(&self) -> String {
         let addresses: Vec<_> =

@@ -111,11 +111,7 @@ impl Dial {
             answers.next().and_then(|answer| redis::from_redis_value(answer).ok());
         let appendfsync = settings.as_ref().and_then(|settings| settings.get("appendfsync"));
         let seen = Seen::read(&info, appendfsync.map(String::as_str));
-        if seen.version < OLDEST {
-            let what = format!("it is version {}.{}", seen.version.0, seen.version.1);
-            let fault = Fault::new(address, Kind::Lasting, what);
-            return Err(fault.with_cure("Cloakroom needs Redis 6.2 or newer, or Valkey"));
-        }
+        seen.admit(address)?;
         for answer in answers {
             if let Value::ServerError(error) = answer {
                 return Err(Fault::of(address, &error.into()));
@@ -175,6 +171,17 @@ impl Seen {
             eviction: (number("maxmemory") > 0 && policy != "noeviction").then(|| policy.to_owned()),
         }
     }
+
+    /// Whether it is new enough. What is asked of a server is what Redis 6.2 can; Valkey says as `redis_version` which Redis
+    /// it is like.
+    fn admit(&self, address: &Address) -> Result<(), Fault> {
+        if self.version >= OLDEST {
+            return Ok(());
+        }
+        let what = format!("it is version {}.{}", self.version.0, self.version.1);
+        let fault = Fault::new(address, Kind::Lasting, what);
+        Err(fault.with_cure("Cloakroom needs Redis 6.2 or newer, or Valkey"))
+    }
 }
 
 /// The answers to several questions, errors among them.
@@ -215,10 +222,32 @@ mod tests {
         let seen = Seen::read(info, Some("everysec"));
         assert_eq!((seen.version, seen.is_primary, seen.is_cluster, seen.replicas), ((7, 0), true, false, 2));
         assert_eq!((seen.is_durable, seen.eviction.as_deref()), (Some(false), Some("allkeys-lru")));
+        assert!(seen.admit(&Address::Tcp("here".to_owned(), 1)).is_ok());
         assert_eq!(Seen::read(info, Some("always")).is_durable, Some(true));
         assert_eq!(Seen::read(info, None).is_durable, None);
         let unbounded = info.replace("1048576", "0").replace("aof_enabled:1", "aof_enabled:0");
         let seen = Seen::read(&unbounded, Some("always"));
         assert_eq!((seen.eviction, seen.is_durable), (None, Some(false)));
+    }
+
+    #[test]
+    fn a_server_that_is_too_old_or_says_no_version_is_refused() {
+        for (version, is_new_enough) in [
+            ("5.0.14", false),
+            ("6.0.20", false),
+            ("6.2.0", true),
+            ("7.2.4", true),
+            ("", false),
+            ("x", false),
+        ] {
+            let seen = Seen::read(&format!("redis_version:{version}\r\n"), None);
+            match seen.admit(&Address::Tcp("here".to_owned(), 6379)) {
+                Ok(()) => assert!(is_new_enough, "{version}"),
+                Err(fault) => {
+                    assert!(!is_new_enough, "{version}");
+                    assert!(fault.to_string().contains("needs Redis 6.2"), "{fault}");
+                }
+            }
+        }
     }
 }

@@ -67,9 +67,11 @@ pub(super) async fn primary(
 ) -> Result<Found, Fault> {
     let mut connection = dial.connect(sentinel, unheard(), patience).await?;
     let mut question = pipe();
-    question.cmd("SENTINEL").arg("MASTER").arg(name);
+    // The second knows of a successor while the first still names the one that died, under the epoch of the successor.
+    question.cmd("SENTINEL").arg("MASTER").arg(name).cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(name);
     let answers = ask(&mut connection, &question, sentinel, patience).await.map_err(before_anything)?;
-    let said: HashMap<String, String> = match answers.into_iter().next() {
+    let mut answers = answers.into_iter();
+    let said: HashMap<String, String> = match answers.next() {
         Some(Value::ServerError(error))
             if error.details().is_some_and(|text| text.contains("No such master")) =>
         {
@@ -89,13 +91,13 @@ pub(super) async fn primary(
         answer => answer.and_then(|answer| from_redis_value(answer).ok()).unwrap_or_default(),
     };
     let number = |name: &str| said.get(name).and_then(|text| text.parse::<u64>().ok());
-    let host = said.get("ip").filter(|host| !host.is_empty());
-    let (Some(host), Some(port)) = (host, number("port").and_then(|port| u16::try_from(port).ok())) else {
+    let place = answers.next().and_then(|answer| from_redis_value::<(String, u16)>(answer).ok());
+    let Some((host, port)) = place.filter(|(host, _)| !host.is_empty()) else {
         return Err(Fault::nonsense(sentinel, "a Sentinel did not say where the primary is"));
     };
     Ok(Found::Primary {
         epoch: number("config-epoch").unwrap_or_default(),
-        address: Address::Tcp(host.clone(), port),
+        address: Address::Tcp(host, port),
         replicas: number("num-slaves").and_then(|count| usize::try_from(count).ok()).unwrap_or_default(),
     })
 }

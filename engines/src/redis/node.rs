@@ -56,8 +56,10 @@ pub(super) struct Node {
     next: AtomicUsize,
     /// How many replicas must confirm an end; nothing for all that it has.
     min_replicas: Option<usize>,
-    /// How many replicas it should have.
+    /// The most replicas that it was seen with.
     replicas: AtomicUsize,
+    /// How many it should have, as Sentinels say; 0 where nobody has said it.
+    expected: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -81,6 +83,7 @@ impl Node {
             next: AtomicUsize::new(0),
             min_replicas,
             replicas: AtomicUsize::new(0),
+            expected: AtomicUsize::new(0),
         }
     }
 
@@ -108,6 +111,26 @@ impl Node {
     /// It has that many replicas, connected or not. Those that were there before are still expected to come back.
     pub(super) fn has_replicas(&self, count: usize) {
         self.replicas.fetch_max(count, Ordering::Relaxed);
+    }
+
+    /// It should have that many replicas, as Sentinels say. They count those that are away, and the primary that died, until
+    /// they are told to forget them (`SENTINEL RESET`). Right after that they know none, which is not believed.
+    pub(super) fn should_have(&self, count: usize) {
+        if count > 0 {
+            self.expected.store(count, Ordering::Relaxed);
+        }
+    }
+
+    /// How many replicas must confirm an end.
+    async fn needed(&self, until: Instant) -> Result<usize, Fault> {
+        if let Some(needed) = self.min_replicas {
+            return Ok(needed);
+        }
+        self.up(until).await?;
+        Ok(match self.expected.load(Ordering::Relaxed) {
+            0 => self.replicas.load(Ordering::Relaxed),
+            expected => expected,
+        })
     }
 
     /// The answers to a request. `asking` says that what is asked for is on its way to this server.
@@ -152,13 +175,7 @@ impl Node {
     }
 
     async fn end(&self, call: &Call, asking: bool, until: Instant) -> Result<Vec<Value>, Fault> {
-        let needed = match self.min_replicas {
-            Some(needed) => needed,
-            None => {
-                self.up(until).await?;
-                self.replicas.load(Ordering::Relaxed)
-            }
-        };
+        let needed = self.needed(until).await?;
         if needed == 0 {
             return self.call(&self.link, call, asking, until).await.map(|(answers, _)| answers);
         }
@@ -188,8 +205,17 @@ impl Node {
 
     fn too_few(&self, have: usize, needed: usize) -> Fault {
         let what = format!("{have} of {needed} replicas confirmed an end in time");
-        Fault::new(self.address(), Kind::TooFew, what)
-            .with_cure("bring the replicas back, or set `min_replicas` to as many as must know of an end")
+        let cure = match (self.min_replicas, self.expected.load(Ordering::Relaxed)) {
+            (Some(_), _) => {
+                "bring the replicas back, or set `min_replicas` to as many as must know of an end"
+            }
+            (None, 0) => "bring the replicas back, or set `min_replicas`, which is all of them now",
+            (None, _) => {
+                "bring the replicas back, of which the primary is one that died last; or let the Sentinels forget what \
+                 stays away (`SENTINEL RESET`), or set `min_replicas`, which is all that they know now"
+            }
+        };
+        Fault::new(self.address(), Kind::TooFew, what).with_cure(cure)
     }
 
     /// An error among the answers is the answer to all.

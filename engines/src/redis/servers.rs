@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -45,6 +46,8 @@ pub(super) struct Servers {
     min_replicas: Option<usize>,
     nodes: Mutex<HashMap<Address, Arc<Node>>>,
     map: ArcSwap<Map>,
+    /// The epoch of what was found out last.
+    epoch: AtomicU64,
     /// When it was last found out; whoever holds it is finding out.
     found: tokio::sync::Mutex<Option<Instant>>,
 }
@@ -110,6 +113,7 @@ impl Servers {
             min_replicas,
             nodes: Mutex::default(),
             map: ArcSwap::default(),
+            epoch: AtomicU64::new(0),
             found: tokio::sync::Mutex::default(),
         };
         if let url::Servers::One(address) = &servers.given {
@@ -225,10 +229,11 @@ impl Servers {
             return Ok(());
         }
         let news = self.gather(until).await?;
+        self.epoch.store(news.epoch(), Ordering::Relaxed);
         let (primaries, slots) = match news {
             Found::Primary { address, replicas, .. } => {
                 let node = self.node_at(&address);
-                node.has_replicas(replicas);
+                node.should_have(replicas);
                 (vec![node], Vec::new())
             }
             Found::Slots { primaries, slots, .. } => {
@@ -290,7 +295,10 @@ impl Servers {
                 () = sleep_until(end) => break,
             }
         }
-        best.ok_or_else(|| failed.unwrap_or_else(|| Fault::unfound(&self.given, patience)))
+        // A few that know less than we do have missed something. Most of them may have been made anew.
+        let is_most = answered > asked.len() / 2;
+        best.filter(|best| is_most || best.epoch() >= self.epoch.load(Ordering::Relaxed))
+            .ok_or_else(|| failed.unwrap_or_else(|| Fault::unfound(&self.given, patience)))
     }
 
     async fn primary(&self, slot: u16, until: Instant) -> Result<Arc<Node>, Fault> {

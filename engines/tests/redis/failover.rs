@@ -7,8 +7,11 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use interop::{Cluster, Redis, Sentinels, available};
-use storage::kit::{START, burial, manual_clock, record};
-use storage::{Blame, Bury, Key, Notice, Read, Storage};
+use storage::kit::{START, burial, manual_clock, new_value, record};
+use storage::{
+    Applied, Blame, Bury, Create, Key, NewRecord, NewValue, Notice, Read, Storage, Unavailable, Update,
+    Version,
+};
 use tokio::time::{sleep, timeout};
 
 use super::{Engine, Settings, opened, settings};
@@ -30,15 +33,45 @@ async fn is_ended(engine: &Engine, key: &Key) -> bool {
     }
 }
 
+/// Raises a counter, as whoever ends all sessions of a person does. That it is where it was when that was acknowledged, or
+/// further, is seen each time.
+async fn raise(engine: &Engine, key: &Key, acknowledged: &mut Option<Version>) -> Result<(), Unavailable> {
+    let raised = match engine.read(key, None).await? {
+        Read::Found(found) => {
+            assert!(Some(found.version) >= *acknowledged, "an acknowledged raise was undone");
+            match engine.update(key, NewValue { is_end: true, ..new_value(found.version, b"2") }).await? {
+                Update::Updated(version) => version,
+                // By an earlier one of ours, of which no answer came.
+                Update::Conflict(_) => return Ok(()),
+                other => panic!("{other:?}"),
+            }
+        }
+        Read::Absent if acknowledged.is_none() => {
+            let new = NewRecord { is_end: true, ..record(b"1", START.plus(HOUR)) };
+            match engine.create(key, new).await? {
+                Create::Created(version) => version,
+                other => panic!("{other:?}"),
+            }
+        }
+        other => panic!("an acknowledged raise became {other:?}"),
+    };
+    *acknowledged = Some(raised);
+    Ok(())
+}
+
 /// Opens and ends sessions in all of these contexts, without a pause, until told to stop; gives what was acknowledged.
 async fn write(engine: &Engine, writer: usize, contexts: &[String], stop: &AtomicBool) -> Vec<Key> {
-    let mut ended = Vec::new();
+    let (mut ended, mut acknowledged) = (Vec::new(), None);
+    let counter =
+        Key::new(&contexts[writer % contexts.len()], format!("counter.{writer}").as_bytes()).unwrap();
     for number in 0.. {
         if stop.load(Ordering::SeqCst) {
             break;
         }
         let context = &contexts[number % contexts.len()];
         let key = Key::new(context, format!("{writer}.{number}").as_bytes()).unwrap();
+        // Whether it was done is not known if this fails; the next round sees it.
+        let _ = raise(engine, &counter, &mut acknowledged).await;
         // What was opened may be lost with its primary; it is told by nobody that it was not.
         let _ = engine.create(&key, record(b"1", START.plus(HOUR))).await;
         match engine.bury(&key, burial(Some(START.plus(HOUR)))).await {
@@ -50,6 +83,7 @@ async fn write(engine: &Engine, writer: usize, contexts: &[String], stop: &Atomi
             }
         }
     }
+    assert!(acknowledged.is_some(), "no raise was acknowledged");
     ended
 }
 
@@ -119,6 +153,39 @@ async fn sentinels_put_a_replica_in_the_place_of_a_primary_that_died() {
     for key in &ended {
         assert!(is_ended(&engine, key).await, "an acknowledged end was undone: {:?}", key.name());
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_primary_that_died_must_know_of_ends_until_sentinels_forget_it() {
+    let Some(mut primary) = available(Redis::start()).unwrap() else { return };
+    let replicas = [primary.replica().unwrap(), primary.replica().unwrap()];
+    let sentinels = Sentinels::start(&primary, replicas.len()).unwrap();
+    let engine = opened(settings(&sentinels.url()), Arc::new(manual_clock())).await;
+    // Whoever listens looks who is there.
+    let _changes = engine.watch(None).await.unwrap();
+    let end = async |name: &[u8]| {
+        engine.bury(&Key::new("kit", name).unwrap(), burial(Some(START.plus(HOUR)))).await
+    };
+    assert!(end(b"before").await.is_ok());
+    primary.kill().unwrap();
+    // Two replicas are expected of the new primary, and one of them is the old one.
+    let began = Instant::now();
+    loop {
+        let error = end(b"between").await.unwrap_err();
+        if error.to_string().contains("1 of 2 replicas confirmed") {
+            assert_eq!((error.applied, error.blame), (Applied::Unknown, Blame::Storage), "{error}");
+            assert!(error.to_string().contains("SENTINEL RESET"), "{error}");
+            break;
+        }
+        assert!(began.elapsed() < AGREED, "{error}");
+        sleep(Duration::from_millis(50)).await;
+    }
+    sentinels.forget().unwrap();
+    while let Err(error) = end(b"between").await {
+        assert!(began.elapsed() < AGREED, "{error}");
+    }
+    assert!(is_ended(&engine, &Key::new("kit", b"before").unwrap()).await);
+    assert!(is_ended(&engine, &Key::new("kit", b"between").unwrap()).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use engines::redis::{Url, UrlError};
+use engines::redis::{Url, UrlError, Where};
 
 use super::{Engine, server};
 use crate::configuration::form::{Count, Switch, Text, Wording, Wrong, quote};
@@ -104,6 +104,13 @@ impl Keys {
                 return None;
             }
         };
+        if matches!(url.servers, Where::Sentinel { .. }) && self.min_replicas.is_none() {
+            let message = "without `min_replicas` every replica that the Sentinels know must confirm an end, and after a failover \
+                           the primary that died is one of them: until it is back, logouts are not certain";
+            let cure = "with two replicas or more, set `min_replicas` to one less than there are; or accept it, and see the \
+                        chapter on Redis";
+            section.warn("url", message, cure);
+        }
         if !url.is_encrypted && server.ca_file.is_some() {
             let message = "`ca_file` is for encrypted connections, and `url` does not ask for them";
             section.wrong("ca_file", message, "say `rediss` in the place of `redis` in `url`, or remove it");

@@ -230,6 +230,18 @@ fn a_database_that_is_not_verified_is_warned_of_unless_it_is_here() {
 }
 
 #[test]
+fn who_leaves_it_to_the_sentinels_how_many_replicas_must_know_of_an_end_is_told_what_that_means() {
+    let warnings = |keys: &str| {
+        let text = format!("[[storage]]\nid = \"d\"\nengine = \"redis\"\n{keys}");
+        parse(&text).unwrap().warnings
+    };
+    let [warning] = &warnings("url = \"redis-sentinel://h/sessions\"")[..] else { panic!("there is one") };
+    assert!(warning.message.contains("after a failover"), "{}", warning.message);
+    assert!(warnings("url = \"redis-sentinel://h/sessions\"\nmin_replicas = 1").is_empty());
+    assert!(warnings("url = \"redis-cluster://h\"").is_empty());
+}
+
+#[test]
 fn one_of_the_keys_is_active() {
     let problem = mistake("[[keys]]\nid = \"a\"\nfile = \"a.key\"\nstate = \"retiring\"");
     assert_eq!((problem.line, problem.column), (4, 10));
