@@ -64,6 +64,10 @@ impl Cache {
         };
         let previous = Previous { secret: hash, until: now.plus(self.settings.renew_window), successor };
         let epoch = match &renewal.login {
+            // Whose it is already stays in the index.
+            Some((principal, _)) if self.is_known_to_be_of(handle, principal) => {
+                Some(self.epoch_of(Some(principal)).await?)
+            }
             Some((principal, _)) => Some(self.admit(Some(principal), handle, &application.realm, now).await?),
             None => None,
         };
@@ -105,5 +109,12 @@ impl Cache {
             Changed::Moved(..) | Changed::Absent | Changed::Ended(_) => Renew::Gone,
             Changed::TooLarge(too_large) => Renew::TooLarge(too_large),
         })
+    }
+
+    /// Whether this process has seen it as this person's, which it stays until its end.
+    fn is_known_to_be_of(&self, handle: &Handle, principal: &Principal) -> bool {
+        let held = self.tier.held(handle);
+        let owner = held.as_ref().and_then(|held| held.session.principal.as_ref());
+        owner.is_some_and(|owner| owner.is_same_person(principal))
     }
 }
