@@ -10,6 +10,7 @@ use prometheus_client::registry::Registry;
 use session::{Clock, Handle, Millis, Session};
 use storage::{BoxError, Key, Storage, Times, Unavailable};
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use crate::application::{AFTERLIFE, Realm};
 use crate::counters::Counters;
@@ -23,6 +24,9 @@ use crate::trust::Trust;
 
 /// Of how many carried sessions it is remembered when their cookie was last sealed.
 const MAX_USES: usize = 1 << 16;
+
+/// How long storage is waited for by those who can do without its answer: longer would be no help in an outage.
+const BRIEFLY: Duration = Duration::from_secs(1);
 
 /// What the cache is told by the configuration.
 #[derive(Debug, Clone, Copy)]
@@ -137,6 +141,23 @@ impl Cache {
     /// Whether what was known when others were last heard of is good enough for whom storage has no answer.
     pub(crate) fn may_go_by_what_was_heard(&self) -> bool {
         !self.sharing.load(Ordering::SeqCst) && self.trust.holds()
+    }
+
+    /// Asks storage. While nothing is heard, and what was heard is good enough without an answer: not for long, and not soon
+    /// again.
+    pub(crate) async fn ask_briefly<T>(
+        &self,
+        ask: impl Future<Output = Result<T, Unavailable>>,
+    ) -> Result<T, Unavailable> {
+        if !self.is_deaf() || !self.may_go_by_what_was_heard() {
+            return ask.await;
+        }
+        let slow = || Unavailable::deadline(self.storage.id(), BRIEFLY);
+        let answer = timeout(BRIEFLY, ask).await.unwrap_or_else(|_| Err(slow()));
+        if answer.is_err() {
+            self.trust.ask_in_vain();
+        }
+        answer
     }
 
     /// Whether this process knows of every use and every change.

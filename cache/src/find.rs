@@ -93,7 +93,9 @@ impl Cache {
         {
             return Ok(Find::Found(found));
         }
-        let answer = self.find_in_storage(ticket, application, now, held).await;
+        let has_copy = held.as_ref().is_some_and(|held| self.is_good(held, now));
+        let asking = self.find_in_storage(ticket, application, now, held);
+        let answer = if has_copy { self.ask_briefly(asking).await } else { asking.await };
         if answer.is_err() {
             self.trust.ask_in_vain();
             // While storage was asked it may have ended here.
@@ -117,9 +119,7 @@ impl Cache {
         application: &Application,
         now: Millis,
     ) -> Option<Found> {
-        let is_good = held.is_current()
-            && now.since(held.seen.last()) < self.settings.inproc_timeout
-            && (held.session.principal.is_none() || self.revocations.is_known());
+        let is_good = self.is_good(held, now);
         match is_good.then(|| judge(held, ticket, &self.revocations, application, now))? {
             Verdict::Found(found) => {
                 self.counters.found_first.inc();
@@ -128,6 +128,13 @@ impl Cache {
             }
             Verdict::Absent(_) | Verdict::Over(_) => None,
         }
+    }
+
+    /// Whether a copy is one that nobody has doubted.
+    fn is_good(&self, held: &Held, now: Millis) -> bool {
+        held.is_current()
+            && now.since(held.seen.last()) < self.settings.inproc_timeout
+            && (held.session.principal.is_none() || self.revocations.is_known())
     }
 
     async fn find_in_storage(

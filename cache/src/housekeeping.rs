@@ -18,10 +18,10 @@ use crate::revocations::is_revocation;
 const REAP_EVERY: Duration = Duration::from_secs(1);
 /// How many expired records are removed at once, so that no writer waits for long.
 const REAP_BUDGET: usize = 500;
-/// The longest pause between two attempts of an end that waits.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// The longest pause between two attempts of opening the change stream, about: until then each request asks storage.
-const LONGEST_DEAFNESS: Duration = Duration::from_millis(500);
+/// The first and the longest pause between two attempts, each up to half as much shorter or longer: storage that is back is
+/// found within a second.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(600);
 /// After how many failures without a success storage is taken to be down, and left alone for a while.
 const FAILURES_IN_A_ROW: usize = 8;
 
@@ -66,7 +66,8 @@ impl Cache {
         loop {
             match self.storage.watch(None).await {
                 Ok(mut changes) => {
-                    // What changed before the stream began is not known.
+                    // What changed before the stream began is not known. Before it counts as heard, so that nobody goes by
+                    // what was ended meanwhile.
                     self.doubt_all();
                     self.trust.hear();
                     pause = Pause::default();
@@ -79,8 +80,8 @@ impl Cache {
                 }
             }
             // Storage is asked while others may end sessions without our hearing of it.
-            self.trust.lose();
-            pause.wait_at_most(LONGEST_DEAFNESS).await;
+            self.trust.lose(self.storage.capabilities().unnoticed);
+            pause.wait().await;
         }
     }
 
@@ -178,19 +179,33 @@ pub(crate) struct Pause(Duration);
 
 impl Default for Pause {
     fn default() -> Self {
-        Self(Duration::from_millis(50))
+        Self(SHORTEST_PAUSE)
     }
 }
 
 impl Pause {
     pub(crate) async fn wait(&mut self) {
-        self.wait_at_most(LONGEST_PAUSE).await;
+        sleep(self.next()).await;
     }
 
-    /// The same, where a pause grows to `longest` only.
-    pub(crate) async fn wait_at_most(&mut self, longest: Duration) {
+    fn next(&mut self) -> Duration {
         let jitter = getrandom::u32().unwrap_or(0) % 1000;
-        sleep(self.0.mul_f64(0.5 + f64::from(jitter) / 1000.0)).await;
-        self.0 = (self.0 * 2).min(longest);
+        let pause = self.0.mul_f64(0.5 + f64::from(jitter) / 1000.0);
+        self.0 = (self.0 * 2).min(LONGEST_PAUSE);
+        pause
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_are_never_alike_and_never_a_second_long() {
+        let (mut one, mut other) = (Pause::default(), Pause::default());
+        let pauses: Vec<_> = (0..1000).map(|_| (one.next(), other.next())).collect();
+        assert!(pauses.iter().all(|(one, other)| one.max(other) < &Duration::from_secs(1)));
+        assert!(pauses.iter().skip(5).all(|(one, other)| one.min(other) >= &(LONGEST_PAUSE / 2)));
+        assert!(pauses.iter().filter(|(one, other)| one == other).count() < 100);
     }
 }

@@ -115,12 +115,10 @@ impl Cache {
     pub(crate) async fn know_revocations_of(&self, session: &Session) -> Result<(), Unavailable> {
         self.know_revocations().await?;
         if self.must_ask()
-            && let Err(error) = self.ask_about(session).await
+            && let Err(error) = self.ask_briefly(self.ask_about(session)).await
+            && !self.may_go_by_what_was_heard()
         {
-            self.trust.ask_in_vain();
-            if !self.may_go_by_what_was_heard() {
-                return Err(error);
-            }
+            return Err(error);
         }
         Ok(())
     }

@@ -4,11 +4,18 @@
 //! that stream has ended, storage is asked for each request. If it cannot be asked either, what was known is good for
 //! `trust_window` after the stream was last known to be whole, and no longer: that is the longest for which an end
 //! elsewhere is not seen here (law 1), and the outage that nobody notices (law 3).
+//!
+//! ```text
+//!   last notice that can have come      the stream ends             copies are good until here
+//!   |------- at most `unnoticed` -------|                            |
+//!   |------------------------- `trust_window` -----------------------|
+//! ```
+//!
+//! The end of the stream doubts nothing, its return doubts everything, before it counts as heard again.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use storage::LONGEST_UNNOTICED;
 use tokio::time::Instant;
 
 /// How long storage is not asked again on behalf of those for whom there is a good copy, once it had no answer: whoever
@@ -45,12 +52,12 @@ impl Trust {
         self.is_hearing.store(true, Ordering::Release);
     }
 
-    /// The change stream has ended; it may have said nothing for [`LONGEST_UNNOTICED`] before.
-    pub(crate) fn lose(&self) {
+    /// The change stream has ended; it may have missed what happened for as long as `unnoticed` before.
+    pub(crate) fn lose(&self, unnoticed: Duration) {
         let Some(window) = self.window else { return };
         // Before it is known that nothing is heard, so that nobody finds neither.
         if self.is_hearing.load(Ordering::Acquire) {
-            let good = window.saturating_sub(LONGEST_UNNOTICED);
+            let good = window.saturating_sub(unnoticed);
             self.until.store(self.at(Instant::now() + good), Ordering::Release);
             self.is_hearing.store(false, Ordering::Release);
         }
@@ -99,23 +106,24 @@ mod tests {
     use super::*;
 
     const WINDOW: Duration = Duration::from_secs(10);
+    const UNNOTICED: Duration = Duration::from_secs(4);
     const MILLISECOND: Duration = Duration::from_millis(1);
 
     #[tokio::test(start_paused = true)]
     async fn what_was_heard_is_good_for_the_window_and_not_a_millisecond_longer() {
         let trust = Trust::new(Some(WINDOW));
         assert!(!trust.holds() && trust.is_deaf(), "nothing was heard");
-        trust.lose();
+        trust.lose(UNNOTICED);
         assert!(!trust.holds(), "what was never heard cannot be lost");
         trust.hear();
         advance(WINDOW * 2).await;
         assert!(trust.holds() && !trust.is_deaf());
-        trust.lose();
+        trust.lose(UNNOTICED);
         assert!(trust.is_deaf());
         // It may have been silent for a while before that was noticed.
-        advance(WINDOW.saturating_sub(LONGEST_UNNOTICED + MILLISECOND)).await;
+        advance(WINDOW.saturating_sub(UNNOTICED + MILLISECOND)).await;
         assert!(trust.holds());
-        trust.lose();
+        trust.lose(UNNOTICED);
         advance(MILLISECOND).await;
         assert!(!trust.holds(), "to lose it twice prolongs nothing");
         trust.hear();
@@ -123,11 +131,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_window_that_is_over_before_anybody_notices_is_of_no_use() {
+        let trust = Trust::new(Some(UNNOTICED));
+        trust.hear();
+        advance(MILLISECOND).await;
+        trust.lose(UNNOTICED * 2);
+        assert!(!trust.holds());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_window_of_nothing_trusts_nothing_and_who_is_alone_hears_everything() {
         let (none, alone) = (Trust::new(Some(Duration::ZERO)), Trust::new(None));
         none.hear();
         assert!(none.is_deaf() && !none.holds());
-        alone.lose();
+        alone.lose(UNNOTICED);
         assert!(!alone.is_deaf());
     }
 

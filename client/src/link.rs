@@ -46,6 +46,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 
 /// After which silence another attempt is made beside the one before.
 const ANOTHER_ATTEMPT: Duration = Duration::from_millis(700);
+/// A server that is back is found within a second.
+const _: () = assert!(LONGEST_PAUSE.as_millis() * 3 / 2 < 1000 && ANOTHER_ATTEMPT.as_millis() < 1000);
 
 /// How often the other side is asked whether it is still there, while it has something to answer; and how long it may
 /// take. Slow is not dead: an answer may be two seconds on its way.
@@ -300,7 +302,7 @@ impl Ready {
     /// # Errors
     /// There is no answer.
     pub async fn send(
-        mut self,
+        &mut self,
         link: &Link,
         mut request: Request<Full<Bytes>>,
     ) -> Result<(Response<Incoming>, Busy), SendError> {

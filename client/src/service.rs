@@ -9,6 +9,7 @@
 //! A connection that breaks under an operation which may be repeated is no error yet: it is asked once more, over
 //! another one. A write is recognised there by its write id, if it was done.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,18 +19,20 @@ use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
-use storage::{Applied, Blame, BoxError, Changes, Notice, Position, Unavailable};
+use storage::{
+    Applied, Blame, BoxError, Changes, LONGEST_UNNOTICED, Notice, Position, Unavailable, until_silent,
+};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::error::{NotConnected, NotOffered, SendError};
-use crate::link::{Busy, Link};
+use crate::link::{Busy, Link, Ready};
 use crate::protocol::{self, Decode, Encode, EventReader, Offer, Operation, decode, encode};
 
 /// How often a request is sent, over another connection each time, as long as nothing of it has arrived.
 const SENDINGS: usize = 3;
 
 /// How long the change stream may be silent: the other side says each second that it is there.
-const SILENCE: Duration = Duration::from_secs(4);
+const SILENCE: Duration = LONGEST_UNNOTICED;
 
 /// The most bytes of what an end point says beside a status.
 const MAX_TEXT: usize = 1024;
@@ -161,7 +164,7 @@ impl StorageService {
             }
             request
         });
-        let (response, busy) = sent.await.map_err(|error| self.unheard(error))?;
+        let (response, busy, ready) = sent.await.map_err(|error| self.unheard(error))?;
         if !is_of_type(response.headers(), protocol::EVENTS_TYPE) || response.status() != StatusCode::OK {
             let answer = timeout_at(deadline, whole(response)).await;
             let answer = answer.unwrap_or(Err(NoAnswer::TooSlow { was_sent: true }));
@@ -172,6 +175,7 @@ impl StorageService {
             reader: EventReader::default(),
             notices: Vec::new().into_iter(),
             server: self.link.name().into(),
+            silence: Box::pin(self.silence(ready)),
             _busy: busy,
         };
         Ok(following.into_changes())
@@ -185,7 +189,7 @@ impl StorageService {
         body: Bytes,
         deadline: Instant,
     ) -> Result<Answer, NoAnswer> {
-        let (response, _busy) = self.send(deadline, || self.request(method, uri, body.clone())).await?;
+        let (response, _busy, _) = self.send(deadline, || self.request(method, uri, body.clone())).await?;
         timeout_at(deadline, whole(response)).await.unwrap_or(Err(NoAnswer::TooSlow { was_sent: true }))
     }
 
@@ -205,24 +209,42 @@ impl StorageService {
         &self,
         deadline: Instant,
         request: impl Fn() -> Request<Full<Bytes>>,
-    ) -> Result<(Response<Incoming>, Busy), NoAnswer> {
+    ) -> Result<(Response<Incoming>, Busy, Ready), NoAnswer> {
         let mut failed = None;
         for _ in 0..SENDINGS {
             let ready = timeout_at(deadline, self.link.ready());
             let ready = ready.await.map_err(|_| NoAnswer::TooSlow { was_sent: false })?;
-            let ready = ready.map_err(NoAnswer::Send)?;
+            let mut ready = ready.map_err(NoAnswer::Send)?;
             let mut request = request();
             let left = deadline.saturating_duration_since(Instant::now());
             let left = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
             request.headers_mut().insert(protocol::DEADLINE, HeaderValue::from(left));
             match timeout_at(deadline, ready.send(&self.link, request)).await {
                 Err(_) => return Err(NoAnswer::TooSlow { was_sent: true }),
-                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Ok((response, busy))) => return Ok((response, busy, ready)),
                 Ok(Err(error @ SendError::Lost { .. })) => return Err(NoAnswer::Send(error)),
                 Ok(Err(error @ SendError::NotSent(_))) => failed = Some(error),
             }
         }
         Err(failed.map_or(NoAnswer::TooSlow { was_sent: false }, NoAnswer::Send))
+    }
+
+    /// Ends when it is not certain any more that what comes over this connection comes in time: an end point that says
+    /// each second that it is there may have said so long ago.
+    fn silence(&self, ready: Ready) -> impl Future<Output = BoxError> + use<> {
+        let question = self.request(&Method::GET, &self.root, Bytes::new());
+        let link = Arc::clone(&self.link);
+        async move {
+            let ask = || {
+                let (mut ready, question, link) = (ready.clone(), question.clone(), &link);
+                async move {
+                    let (response, _busy) = ready.send(link, question).await?;
+                    Limited::new(response.into_body(), protocol::MAX_BODY).collect().await.map(drop)
+                }
+            };
+            let silent = || format!("{} was silent for {} s", link.name(), SILENCE.as_secs()).into();
+            until_silent(ask).await.unwrap_or_else(silent)
+        }
     }
 
     fn understand<A: Decode>(&self, answer: &Answer) -> Result<A, Unavailable> {
@@ -330,6 +352,7 @@ struct Following {
     reader: EventReader,
     notices: std::vec::IntoIter<Notice>,
     server: Box<str>,
+    silence: Pin<Box<dyn Future<Output = BoxError> + Send>>,
     _busy: Busy,
 }
 
@@ -351,8 +374,11 @@ impl Following {
     /// Reads the next notices, which may be none.
     async fn read(&mut self) -> Result<(), BoxError> {
         let server = &self.server;
-        let frame = timeout(SILENCE, self.body.frame());
-        let frame = frame.await.map_err(|_| format!("{server} was silent for {} s", SILENCE.as_secs()))?;
+        let frame = tokio::select! {
+            frame = timeout(SILENCE, self.body.frame()) => frame,
+            error = &mut self.silence => return Err(error),
+        };
+        let frame = frame.map_err(|_| format!("{server} was silent for {} s", SILENCE.as_secs()))?;
         let frame = frame.ok_or_else(|| format!("{server} ended it"))??;
         if let Some(bytes) = frame.data_ref() {
             let mut notices = Vec::new();

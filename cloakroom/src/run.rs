@@ -121,6 +121,10 @@ async fn start(plan: Plan, stop: Stop, mut sockets: Sockets) -> miette::Result<(
     let keys = kept.shared();
     registry.register_collector(Box::new(KeyMetrics::of(keys)));
     let (storage, engine) = storage::open(&configuration, keys, claim.flatten(), Arc::clone(&clock)).await?;
+    // What lies behind another Cloakroom is known only now.
+    if let Some((message, cure)) = configuration.cache.trusts_too_shortly(storage.capabilities().unnoticed) {
+        tracing::warn!("{message}; {cure}");
+    }
     let storage: Arc<dyn Storage> =
         traces::of_storage(&configuration, Arc::new(Measured::new(storage, &latencies)));
     let cache = Arc::new(cache::Cache::new(

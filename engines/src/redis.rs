@@ -30,8 +30,8 @@ use async_trait::async_trait;
 use redis::{Value, cmd, from_redis_value};
 use session::{Clock, Millis};
 use storage::{
-    Batch, Burial, Bury, Capabilities, Changes, Create, Key, NewRecord, NewValue, Operation, Outcome, Page,
-    Position, Read, Scan, Storage, Times, Touch, Unavailable, Update, Version,
+    Batch, Burial, Bury, Capabilities, Changes, Create, Key, LONGEST_UNNOTICED, NewRecord, NewValue,
+    Operation, Outcome, Page, Position, Read, Scan, Storage, Times, Touch, Unavailable, Update, Version,
 };
 use tokio::time::Instant;
 
@@ -203,7 +203,13 @@ impl Storage for Redis {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { is_durable: self.is_durable, is_shared: true, is_memory: false, max_value: MAX_VALUE }
+        Capabilities {
+            is_durable: self.is_durable,
+            is_shared: true,
+            is_memory: false,
+            max_value: MAX_VALUE,
+            unnoticed: LONGEST_UNNOTICED,
+        }
     }
 
     async fn create(&self, key: &Key, new: NewRecord) -> Result<Create, Unavailable> {

@@ -5,7 +5,7 @@
 //! of the service is [`Unavailable`], never an outcome.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,8 +13,8 @@ use client::protocol::{ListRequest, MAX_ITEMS, Operation as Asked, ReapRequest, 
 use client::{Link, LinkSettings, StorageService};
 use session::Millis;
 use storage::{
-    Batch, Burial, Bury, Capabilities, Changes, Create, Key, NewRecord, NewValue, Operation, Page, Position,
-    Read, Scan, Storage, Times, Touch, Unavailable, Update, Version,
+    Batch, Burial, Bury, Capabilities, Changes, Create, Key, LONGEST_UNNOTICED, NewRecord, NewValue,
+    Operation, Page, Position, Read, Scan, Storage, Times, Touch, Unavailable, Update, Version,
 };
 
 use crate::{OpenError, Problem};
@@ -39,6 +39,8 @@ pub struct Remote {
     /// then. Looked at with every request, so without a lock.
     is_durable: AtomicBool,
     max_value: AtomicUsize,
+    /// In milliseconds: how long it may be deaf over there without knowing.
+    unnoticed: AtomicU64,
 }
 
 impl Remote {
@@ -55,13 +57,23 @@ impl Remote {
         let service = StorageService::new(Arc::new(Link::new(link)), &id, &service, deadline)
             .map_err(|error| failed(Problem::Service(error.into())))?;
         let offer = service.offer().await.map_err(|error| failed(Problem::NotOffered(error)))?;
-        let Capabilities { is_durable, max_value, .. } = offer.capabilities;
-        Ok(Self {
-            is_durable: AtomicBool::new(is_durable),
-            max_value: AtomicUsize::new(max_value),
+        let remote = Self {
+            is_durable: AtomicBool::default(),
+            max_value: AtomicUsize::default(),
+            unnoticed: AtomicU64::default(),
             id,
             service,
-        })
+        };
+        remote.learn(offer.capabilities);
+        Ok(remote)
+    }
+
+    fn learn(&self, theirs: Capabilities) {
+        let Capabilities { is_durable, max_value, unnoticed, .. } = theirs;
+        self.is_durable.store(is_durable, Ordering::Relaxed);
+        self.max_value.store(max_value, Ordering::Relaxed);
+        let unnoticed = u64::try_from(unnoticed.as_millis()).unwrap_or(u64::MAX);
+        self.unnoticed.store(unnoticed, Ordering::Relaxed);
     }
 }
 
@@ -78,6 +90,9 @@ impl Storage for Remote {
             is_shared: true,
             is_memory: false,
             max_value: self.max_value.load(Ordering::Relaxed),
+            // Over there they may be deaf while they still say here that they are there.
+            unnoticed: Duration::from_millis(self.unnoticed.load(Ordering::Relaxed))
+                .saturating_add(LONGEST_UNNOTICED),
         }
     }
 
@@ -146,8 +161,7 @@ impl Storage for Remote {
     async fn watch(&self, from: Option<Position>) -> Result<Changes, Unavailable> {
         let changes = self.service.watch(from).await?;
         let offer = self.service.offer().await.map_err(|error| Unavailable::failed(&self.id, error))?;
-        self.is_durable.store(offer.capabilities.is_durable, Ordering::Relaxed);
-        self.max_value.store(offer.capabilities.max_value, Ordering::Relaxed);
+        self.learn(offer.capabilities);
         Ok(changes)
     }
 }

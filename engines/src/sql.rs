@@ -23,10 +23,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session::Clock;
-use storage::Storage;
+use storage::{LONGEST_UNNOTICED, Storage};
 
 pub use self::address::{Address, AddressError, Product};
 use crate::OpenError;
+
+/// How long a server may take to answer whether there is something new, one question at a time. Twice that is the longest that
+/// its death goes unnoticed, for an answer says that it lived when it was asked.
+const ANSWER: Duration = Duration::from_secs(LONGEST_UNNOTICED.as_secs() / 2);
 
 /// Where a database is, and how it is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +48,21 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// How often changes of other nodes are looked for, where the database does not tell them.
     pub poll_interval: Duration,
+}
+
+impl Settings {
+    /// How long changes may not be heard before the change stream ends for it.
+    #[must_use]
+    pub fn unnoticed(&self) -> Duration {
+        match self.address.product() {
+            Product::Sqlite => Duration::ZERO,
+            #[cfg(feature = "postgres")]
+            Product::Postgres => LONGEST_UNNOTICED,
+            // It may have died right after it was asked, and the next question comes an interval later.
+            #[cfg(feature = "mysql")]
+            Product::MySql => LONGEST_UNNOTICED.max(self.poll_interval + ANSWER),
+        }
+    }
 }
 
 /// Opens the records in a database for the storage service `id`, and makes the tables if they are not there. Must be

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use session::Millis;
@@ -69,6 +70,10 @@ pub struct Capabilities {
     pub is_memory: bool,
     /// The most bytes that a value may have.
     pub max_value: usize,
+    /// How long changes may not be heard before the change stream ends for it. Of services behind one another it is the sum,
+    /// for each may not notice yet that it hears nothing while the next one still says that it is there. Zero where there is
+    /// nothing in between.
+    pub unnoticed: Duration,
 }
 
 /// A page of a list.

@@ -9,6 +9,7 @@ mod shard;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -96,7 +97,13 @@ impl Storage for Memory {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { is_durable: false, is_shared: false, is_memory: true, max_value: MAX_VALUE }
+        Capabilities {
+            is_durable: false,
+            is_shared: false,
+            is_memory: true,
+            max_value: MAX_VALUE,
+            unnoticed: Duration::ZERO,
+        }
     }
 
     async fn create(&self, key: &Key, new: NewRecord) -> Result<Create, Unavailable> {

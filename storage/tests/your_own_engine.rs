@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use cloakroom_storage as storage;
@@ -207,7 +208,13 @@ impl Storage for OneMap {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { is_durable: false, is_shared: false, is_memory: true, max_value: MAX_VALUE }
+        Capabilities {
+            is_durable: false,
+            is_shared: false,
+            is_memory: true,
+            max_value: MAX_VALUE,
+            unnoticed: Duration::ZERO,
+        }
     }
 
     async fn create(&self, key: &Key, new: NewRecord) -> Result<Create, Unavailable> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use session::{Carried, Ending, Ticket, Why};
+use session::{Carried, Ending, Handle, Ticket, Why};
 use storage::Unavailable;
 
 use super::{follow, latest};
@@ -15,8 +15,8 @@ use crate::revocations::Gone;
 impl Cache {
     /// Finds the session that a visitor carries, for `application`, and counts as a use of it.
     ///
-    /// This asks no storage but for what was written of the session in the last minute, where that is shared; and none
-    /// at all where it is not. If the cookie is not up to date any more, [`Found::refreshed`] is what follows it.
+    /// This asks no storage but for what was written of the session in the last minute, where that is shared, and can do
+    /// without for `trust_window`; and none at all where it is not. If the cookie is not up to date any more, [`Found::refreshed`] is what follows it.
     pub async fn find_carried(
         &self,
         carried: &Arc<Carried>,
@@ -35,7 +35,7 @@ impl Cache {
         let now = self.clock.now();
         let handle = &carried.session.handle;
         self.know_revocations_of(&carried.session).await?;
-        let head = match self.heads.read(handle, self.must_ask()).await? {
+        let head = match self.head_of(handle).await? {
             Head::Found(session, version, _) if !session.is_carried() => {
                 self.finish_move(&session, version, application).await?;
                 return self.departed(carried, Gone { why: Why::Moved, at: now }, application).await;
@@ -86,6 +86,20 @@ impl Cache {
                 self.end_carried(&session, &application.realm, ending.clone()).await?;
                 Ok(Find::Ended(ending))
             }
+        }
+    }
+
+    /// What was written of it lately. Where storage cannot say, and what was heard is good enough without, the cookie is all
+    /// there is: that the session is over is known otherwise, and what this cookie is missing it will get later.
+    async fn head_of(&self, handle: &Handle) -> Result<Head, Unavailable> {
+        let must_ask = self.must_ask();
+        if self.is_deaf() && !must_ask {
+            return Ok(Head::None);
+        }
+        match self.ask_briefly(self.heads.read(handle, must_ask)).await {
+            // One that cannot be read will not get better: somebody must look at it.
+            Err(error) if error.retry_after.is_some() && self.may_go_by_what_was_heard() => Ok(Head::None),
+            answer => answer,
         }
     }
 

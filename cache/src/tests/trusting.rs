@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use storage::faulty::{Fault, Which};
+use storage::faulty::{Fault, Gate, Which};
 use storage::{Capabilities, LONGEST_UNNOTICED, Unavailable};
 use tokio::time::{Instant, sleep_until};
 
 use super::Fixture;
-use super::fixture::{Engine, House, SETTINGS, eventually};
+use super::carrying::roomy;
+use super::fixture::{Engine, House, SETTINGS, entries, eventually};
 use crate::{Cache, Find, Opened, Settings};
 
 /// Long enough for what a test does within it, and short enough to wait for.
@@ -26,7 +27,15 @@ struct Nodes {
 
 impl Nodes {
     async fn over(settings: Settings) -> Self {
-        let shared = |capabilities: &mut Capabilities| capabilities.is_shared = true;
+        Self::behind(settings, LONGEST_UNNOTICED).await
+    }
+
+    /// Where the stream may be deaf unnoticed for that long.
+    async fn behind(settings: Settings, unnoticed: Duration) -> Self {
+        let shared = |capabilities: &mut Capabilities| {
+            capabilities.is_shared = true;
+            capabilities.unnoticed = unnoticed;
+        };
         let mut f = Fixture::with(Engine::Tiered, shared).await;
         f.cache = f.cache_with(settings);
         f.cache.reckon_with(&f.application.realm);
@@ -109,6 +118,113 @@ async fn without_storage_a_copy_is_served_for_the_window_and_then_nobody_knows()
     assert!(matches!(unknown, Err(Unavailable { .. })), "an outage is not a logout: {unknown:?}");
     f.faults.heal();
     f.found(ticket).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_in_an_outage_holds_as_soon_as_changes_are_heard_again() {
+    let nodes = Nodes::over(with_window(Duration::from_secs(60))).await;
+    let (f, ticket) = (&nodes.f, &nodes.opened.ticket);
+    let carried = f.open_carried(Some("ada")).await;
+    f.opens(&carried).await;
+    nodes.cut();
+    eventually(async || f.cache.is_deaf()).await;
+    f.faults.fail(Which::Read, Fault::Refuse);
+    f.found(ticket).await;
+    nodes.other.end(&nodes.opened.session, f.logout(), &f.application).await.unwrap();
+    nodes.other.end(&carried.session, f.logout(), &f.application).await.unwrap();
+    f.found(ticket).await;
+    // The stream is back, and records cannot be read yet: what was known before is worth nothing from now on.
+    let followers = f.probe.followers();
+    f.probe.cut(false);
+    eventually(async || f.probe.followers() > followers && !f.cache.is_deaf()).await;
+    f.find(ticket).await.unwrap_err();
+    f.faults.heal();
+    f.ending(ticket).await;
+    assert!(matches!(f.bring(&carried).await.unwrap(), Find::Ended(_)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_was_read_before_an_outage_is_not_kept_after_it() {
+    let nodes = Nodes::over(with_window(Duration::from_secs(60))).await;
+    let (f, ticket) = (&nodes.f, &nodes.opened.ticket);
+    // Given somebody who has read the record, and has not put in the copy yet,
+    f.cache.tier.end(&ticket.handle);
+    let gate = f.hold_after(Which::Read);
+    let find = tokio::spawn({
+        let (cache, application, ticket) = (Arc::clone(&f.cache), f.application.clone(), ticket.clone());
+        async move { cache.find(&ticket, &application).await }
+    });
+    gate.arrival().await;
+    // when the session ends unheard, and changes are heard again,
+    nodes.cut();
+    eventually(async || f.cache.is_deaf()).await;
+    nodes.other.end(&nodes.opened.session, f.logout(), &f.application).await.unwrap();
+    let followers = f.probe.followers();
+    f.probe.cut(false);
+    eventually(async || f.probe.followers() > followers && !f.cache.is_deaf()).await;
+    gate.open();
+    // then they ask once more.
+    super::fixture::ended(find.await.unwrap());
+    f.ending(ticket).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_may_be_missed_along_the_way_shortens_the_window() {
+    let window = with_window(LONGEST_UNNOTICED + GOOD);
+    let nodes = Nodes::behind(window, LONGEST_UNNOTICED * 2).await;
+    let (f, ticket) = (&nodes.f, &nodes.opened.ticket);
+    nodes.cut();
+    eventually(async || f.cache.is_deaf()).await;
+    f.faults.fail(Which::Any, Fault::Refuse);
+    f.find(ticket).await.unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_can_do_without_an_answer_does_not_wait_for_one_that_never_comes() {
+    let nodes = Nodes::over(with_window(Duration::from_secs(60))).await;
+    let (f, ticket) = (&nodes.f, &nodes.opened.ticket);
+    let carried = f.open_carried(Some("ada")).await;
+    f.opens(&carried).await;
+    nodes.cut();
+    eventually(async || f.cache.is_deaf()).await;
+    f.faults.fail(Which::Any, Fault::HoldBefore(Gate::default()));
+    f.found(ticket).await;
+    f.opens(&carried).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_carried_session_is_what_its_cookie_says_for_the_window_and_then_nobody_knows() {
+    let nodes = Nodes::over(with_window(WINDOW)).await;
+    let f = &nodes.f;
+    let carried = f.open_carried(Some("ada")).await;
+    // It was written just now, so there is a head that would have to be asked for.
+    let written = f.write(&carried, "b", "2").await;
+    let over = nodes.cut();
+    f.faults.fail(Which::Any, Fault::Refuse);
+    assert_eq!(entries(&f.opens(&written).await.session), "a=1 b=2");
+    assert_eq!(entries(&f.opens(&carried).await.session), "a=1");
+    let late = f.try_to_write(&f.cache, &carried, "c", "3", roomy).await;
+    late.expect_err("nobody writes over what cannot be read");
+    sleep_until(over).await;
+    f.bring(&written).await.unwrap_err();
+    f.faults.heal();
+    assert_eq!(entries(&f.opens(&carried).await.session), "a=1 b=2", "what was written is not lost");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_that_was_heard_before_the_stream_ended_holds_in_the_outage() {
+    let nodes = Nodes::over(with_window(Duration::from_secs(60))).await;
+    let (f, ticket) = (&nodes.f, &nodes.opened.ticket);
+    let carried = f.open_carried(Some("ada")).await;
+    f.opens(&carried).await;
+    nodes.other.end(&carried.session, f.logout(), &f.application).await.unwrap();
+    nodes.other.end(&nodes.opened.session, f.logout(), &f.application).await.unwrap();
+    eventually(async || f.cache.tier.held(&ticket.handle).is_none()).await;
+    nodes.cut();
+    eventually(async || f.cache.is_deaf()).await;
+    f.faults.fail(Which::Any, Fault::Refuse);
+    f.find(ticket).await.unwrap_err();
+    assert!(matches!(f.bring(&carried).await.unwrap(), Find::Ended(_)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

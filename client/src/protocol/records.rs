@@ -142,6 +142,7 @@ impl Encode for Capabilities {
         self.is_shared.encode(to);
         self.is_memory.encode(to);
         to.number(self.max_value as u64);
+        to.number(u64::try_from(self.unnoticed.as_millis()).unwrap_or(u64::MAX));
     }
 }
 
@@ -152,6 +153,7 @@ impl Decode for Capabilities {
             is_shared: Decode::decode(from)?,
             is_memory: Decode::decode(from)?,
             max_value: from.size()?,
+            unnoticed: Duration::from_millis(from.reader.number()?),
         })
     }
 }

@@ -231,8 +231,13 @@ fn a_reason_that_only_a_newer_build_knows_is_an_end_all_the_same() {
 
 #[test]
 fn capabilities_travel_as_they_are() {
-    let capabilities =
-        Capabilities { is_durable: true, is_shared: false, is_memory: true, max_value: 16 << 20 };
+    let capabilities = Capabilities {
+        is_durable: true,
+        is_shared: false,
+        is_memory: true,
+        max_value: 16 << 20,
+        unnoticed: Duration::from_secs(4),
+    };
     let offer = Offer { service: "local".into(), capabilities };
     assert_eq!(decode::<Offer>(&encode(&offer)).unwrap(), offer);
     survives(&offer);

@@ -14,7 +14,7 @@ pub use self::redis::Redis;
 pub use self::remote::Remote;
 
 use super::document::Place;
-use super::form::{Choice, Form, List, Size, Span, Switch, Text, enumerate};
+use super::form::{Choice, Form, List, Size, Span, Switch, Text, enumerate, shown_duration};
 use super::names::{EntryName, FileName, Identifier};
 use super::section::Section;
 
@@ -51,6 +51,18 @@ pub enum Engine {
     Redis(Box<Redis>),
     /// A storage service of another Cloakroom.
     Remote(Remote),
+}
+
+impl Engine {
+    /// How long changes that others make may not be heard before that is noticed, at the least: what lies behind another
+    /// Cloakroom is only known once it says so.
+    pub(crate) fn unnoticed(&self) -> Duration {
+        match self {
+            Self::Memory { .. } | Self::Embedded => Duration::ZERO,
+            Self::Sql(settings) => settings.unnoticed(),
+            Self::Redis(_) | Self::Remote(_) => ::storage::LONGEST_UNNOTICED,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -246,8 +258,10 @@ impl Cache {
                 "trust_window",
                 &Span::between(SECOND, MINUTE * 5).or_zero("not at all"),
                 SECOND * 10,
-                "Where storage is shared: how long this process serves its copies when it can neither ask storage nor hear of \
-                 changes, for which four seconds may pass unnoticed. The longest that an end made elsewhere can take to hold here.",
+                "Where storage is shared: how long this process serves its copies, and trusts sealed cookies, when it can \
+                 neither ask storage nor hear of changes. It counts from when they may have been missed first, of which about \
+                 four seconds pass unnoticed: in an outage visitors are served for that much less, and get 503 then. The longest \
+                 that an end made elsewhere can take to hold here.",
             ),
             renew_window: section.value(
                 "renew_window",
@@ -288,6 +302,11 @@ impl Cache {
         );
         section.later(&["danger_soft_revocation", "danger_outage_window"], "storage that other nodes share");
         check_storage(section, &cache.storage, storage);
+        let used = storage.iter().find(|storage| storage.id == cache.storage);
+        let unnoticed = used.map_or(Duration::ZERO, |storage| storage.engine.unnoticed());
+        if let Some((message, cure)) = cache.trusts_too_shortly(unnoticed) {
+            section.warn("trust_window", message, cure);
+        }
         if section.given("index_entries") {
             let message =
                 "`index_entries` takes effect once sessions are listed, which this version does not do yet";
@@ -296,6 +315,23 @@ impl Cache {
             section.without_effect(&["index_entries"]);
         }
         cache
+    }
+
+    /// What is wrong with a `trust_window` that is over before it is noticed that changes are not heard any more, and the
+    /// cure.
+    pub(crate) fn trusts_too_shortly(&self, unnoticed: Duration) -> Option<(String, String)> {
+        let window = self.trust_window;
+        if window.is_zero() || window > unnoticed {
+            return None;
+        }
+        let longer = shown_duration(Duration::from_secs(unnoticed.as_secs() + 6));
+        let (unnoticed, window) = (shown_duration(unnoticed), shown_duration(window));
+        let message = format!(
+            "`trust_window = \"{window}\"` is over before it is noticed that changes of the storage are not heard any more, which \
+             takes up to {unnoticed}: so long can an end made elsewhere take to hold here, and no outage is bridged"
+        );
+        let cure = format!("say \"{longer}\", or \"0s\" to ask storage for every request");
+        Some((message, cure))
     }
 }
 

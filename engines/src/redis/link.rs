@@ -30,8 +30,12 @@ use super::url::Address;
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_millis(600);
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 10;
 const SUSPICIOUS: Duration = Duration::from_millis(500);
+/// Where packets vanish, all attempts hang until their time is over, two seconds if nobody says otherwise: there is always room
+/// for the next one.
+const _: () =
+    assert!(LONGEST_PAUSE.as_millis() < 1000 && SHORTEST_PAUSE.as_millis() * AT_ONCE as u128 >= 2000);
 
 /// A connection that is kept. It is made when it is first used.
 #[derive(Debug)]

@@ -2,7 +2,8 @@
 //!
 //! Each message carries the number that was drawn for it and the one drawn before, per bucket: a server, or a slot of a
 //! Cluster. A message whose predecessor was not heard tells of a gap, and so does every new connection, because what
-//! was published meanwhile is kept by nobody. A Cluster passes what is published to all of its nodes, but on links of its own
+//! was published meanwhile is kept by nobody. When a primary is not heard any more the stream ends, and that is no gap: whoever
+//! kept copies knows how old they can be. A Cluster passes what is published to all of its nodes, but on links of its own
 //! that may break unnoticed, and late; we listen at every primary, so that each says itself what it did, and overlook what we
 //! know and what is older than our listening: numbers begin at the time of the server.
 
@@ -10,17 +11,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use futures_util::future::{ready, select_all};
-use futures_util::stream::once;
-use futures_util::{FutureExt as _, StreamExt as _};
+use futures_util::FutureExt as _;
+use futures_util::future::{pending, select_all};
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::{PushInfo, PushKind, Value, from_redis_value, pipe};
-use storage::{Changes, Key, Kind, Notice, Position, Publisher, Version};
+use storage::{Changes, Key, Kind, LONGEST_UNNOTICED, Position, Publisher, Version, until_silent};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
-use tokio::time::{Instant, interval, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::dial::{Dialling, ask};
 use super::fault::Fault;
@@ -31,8 +32,14 @@ use super::url::Address;
 
 /// How many changes a listener of ours may miss before it is told that it did.
 const CAPACITY: usize = 4096;
-/// A server that is silent is asked whether it is there.
-const PING_EVERY: Duration = Duration::from_secs(1);
+/// How long it may take until one is listened to: one that hangs is given up sooner than an operation would be, for another
+/// one may get through.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The pause before one that was lost is listened to again, at random: so that all who lost it do not come at once, and it is
+/// heard within a second of its return.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+const _: () = assert!(LONGEST_PAUSE.as_millis() < 1000);
 /// How often it is looked whether others are the primaries now.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
@@ -68,12 +75,11 @@ impl Listening {
         }
     }
 
-    /// The changes from now on, for as long as every primary is listened to. At the end it is said that some are missing.
+    /// The changes from now on, for as long as every primary is listened to.
     pub(super) async fn changes(&self, from: Option<Position>, until: Instant) -> Result<Changes, Fault> {
         let mut is_whole = self.start(until).await?;
-        let changes = self.changes.subscribe(from);
         let end = async move { drop(is_whole.wait_for(|is_whole| !*is_whole).await) };
-        Ok(Box::pin(changes.take_until(Box::pin(end)).chain(once(ready(Notice::Gap)))))
+        Ok(self.changes.subscribe_until(from, end))
     }
 
     /// Waits until every primary is listened to; what this gives says whether they still are.
@@ -114,33 +120,63 @@ struct Heard {
 
 /// Listens to whoever is a primary, for as long as the storage service is used.
 async fn listen(servers: Weak<Servers>, changes: Publisher, channel: Arc<str>, whole: watch::Sender<bool>) {
+    let (lost, looked) = (Notify::new(), Notify::new());
+    // Beside each other: to look may take long when somebody is away, and that must be known at once.
+    tokio::select! {
+        () = look(&servers, &lost, &looked) => {}
+        () = keep_ears(&servers, changes, channel, &whole, &lost, &looked) => {}
+    }
+}
+
+/// Looks who is a primary now and then, and when one was `lost`.
+async fn look(servers: &Weak<Servers>, lost: &Notify, looked: &Notify) {
+    while let Some(servers) = servers.upgrade() {
+        // If nobody can say, those who were the primaries are listened to.
+        let _ = servers.look().await;
+        drop(servers);
+        looked.notify_one();
+        let _ = timeout(LOOK_EVERY, lost.notified()).await;
+    }
+}
+
+/// Has an ear at every primary, and says whether all of them hear.
+async fn keep_ears(
+    servers: &Weak<Servers>,
+    changes: Publisher,
+    channel: Arc<str>,
+    whole: &watch::Sender<bool>,
+    lost: &Notify,
+    looked: &Notify,
+) {
     let heard = Arc::new(Heard { changes, last: Mutex::default() });
     let mut ears: HashMap<Address, (Ear, watch::Receiver<bool>)> = HashMap::new();
-    loop {
-        {
-            let Some(servers) = servers.upgrade() else { return };
-            // If nobody can say, those who were the primaries are listened to.
-            let _ = servers.look().await;
-            let map = servers.map();
-            ears.retain(|address, _| map.primaries.iter().any(|node| node.address() == address));
-            for node in &map.primaries {
-                ears.entry(node.address().clone()).or_insert_with(|| {
-                    let (hears, is_hearing) = watch::channel(false);
-                    let (dial, heard) = (Arc::clone(servers.dial()), Arc::clone(&heard));
-                    let (address, channel) = (node.address().clone(), Arc::clone(&channel));
-                    let patience = servers.connect_timeout();
-                    let ear = follow(address, dial, patience, channel, heard, hears);
-                    (Ear(tokio::spawn(ear)), is_hearing)
-                });
-            }
+    while let Some(servers) = servers.upgrade() {
+        let map = servers.map();
+        ears.retain(|address, _| map.primaries.iter().any(|node| node.address() == address));
+        for node in &map.primaries {
+            ears.entry(node.address().clone()).or_insert_with(|| {
+                let (hears, is_hearing) = watch::channel(false);
+                let (dial, heard) = (Arc::clone(servers.dial()), Arc::clone(&heard));
+                let (address, channel) = (node.address().clone(), Arc::clone(&channel));
+                let patience = servers.connect_timeout();
+                let ear = follow(address, dial, patience, channel, heard, hears);
+                (Ear(tokio::spawn(ear)), is_hearing)
+            });
         }
-        let is_whole = !ears.is_empty() && ears.values().all(|(_, is_hearing)| *is_hearing.borrow());
+        drop(servers);
+        let is_whole =
+            !ears.is_empty() && ears.values_mut().all(|(_, is_hearing)| *is_hearing.borrow_and_update());
         whole.send_if_modified(|before| std::mem::replace(before, is_whole) != is_whole);
         let changed: Vec<_> = ears.values_mut().map(|(_, is_hearing)| is_hearing.changed().boxed()).collect();
-        if changed.is_empty() {
-            sleep(PING_EVERY).await;
-        } else {
-            let _ = timeout(LOOK_EVERY, select_all(changed)).await;
+        let changed = async {
+            match changed.is_empty() {
+                true => pending().await,
+                false => drop(select_all(changed).await),
+            }
+        };
+        tokio::select! {
+            () = changed => lost.notify_one(),
+            () = looked.notified() => {}
         }
     }
 }
@@ -167,17 +203,16 @@ async fn follow(
     loop {
         match subscribe(&address, &dial, patience, &channel).await {
             Ok(subscribed) => {
+                // Before it counts as heard: whoever has not noticed the end learns of a gap.
                 heard.miss();
                 hears.send_replace(true);
                 let error = hear(&address, subscribed, &heard).await;
                 hears.send_replace(false);
                 tracing::debug!(%error, "the change stream broke off; it is followed again");
-                // Whoever keeps copies learns at once that nobody tells of changes.
-                heard.miss();
             }
             Err(error) => tracing::debug!(%error, "the change stream cannot be followed; it is tried again"),
         }
-        sleep(Duration::from_millis(fastrand::u64(100..500))).await;
+        sleep(SHORTEST_PAUSE + (LONGEST_PAUSE - SHORTEST_PAUSE).mul_f64(fastrand::f64())).await;
     }
 }
 
@@ -195,8 +230,7 @@ async fn subscribe(
     channel: &str,
 ) -> Result<Subscribed, Fault> {
     let (sender, pushes) = unbounded_channel();
-    // One that hangs is given up sooner than an operation would be: another one may get through.
-    let patience = patience.min(PING_EVERY * 3);
+    let patience = patience.min(PATIENCE);
     let mut connection = dial.connect(address, sender, patience).await?;
     let mut question = pipe();
     question.cmd("TIME");
@@ -217,16 +251,10 @@ async fn hear(address: &Address, subscribed: Subscribed, heard: &Heard) -> Fault
     let Subscribed { connection, mut pushes, since } = subscribed;
     let mut question = pipe();
     question.cmd("PING");
-    let mut pings = interval(PING_EVERY);
-    let mut asked = connection.clone();
-    let pinging = async {
-        loop {
-            pings.tick().await;
-            if let Err(fault) = ask(&mut asked, &question, address, PING_EVERY * 3).await {
-                return fault;
-            }
-        }
-    };
+    let pinging = until_silent(|| {
+        let (mut connection, question) = (connection.clone(), &question);
+        async move { ask(&mut connection, question, address, LONGEST_UNNOTICED).await.map(drop) }
+    });
     let hearing = async {
         while let Some(push) = pushes.recv().await {
             match push.kind {
@@ -237,7 +265,7 @@ async fn hear(address: &Address, subscribed: Subscribed, heard: &Heard) -> Fault
         }
     };
     tokio::select! {
-        fault = pinging => fault,
+        fault = pinging => fault.unwrap_or_else(|| Fault::silent(address, LONGEST_UNNOTICED)),
         () = hearing => Fault::silent(address, Duration::ZERO),
     }
 }
@@ -306,6 +334,9 @@ impl Message {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::StreamExt as _;
+    use storage::Notice;
+
     use super::*;
 
     fn published(bucket: u32, before: u64, number: u64, name: &str) -> [Value; 2] {

@@ -56,6 +56,7 @@ pub(super) struct Server<B: Backend> {
     /// Where writers share commits.
     groups: Option<Groups>,
     stream: Stream,
+    unnoticed: Duration,
 }
 
 /// Opens the records on a database server.
@@ -79,7 +80,8 @@ pub(super) async fn open<B: Backend + Connect>(
     };
     let asking = Arc::new(asking);
     let groups = B::SHARES_COMMITS.then(|| Groups::start(&asking));
-    Ok(Arc::new(Server { asking, groups, stream: Stream::new(&id), backend, id }))
+    let (stream, unnoticed) = (Stream::new(&id), settings.unnoticed());
+    Ok(Arc::new(Server { asking, groups, stream, unnoticed, backend, id }))
 }
 
 impl<B: Backend> Server<B> {
@@ -128,6 +130,7 @@ impl<B: Backend> Storage for Server<B> {
             is_shared: true,
             is_memory: false,
             max_value: self.backend.max_value(),
+            unnoticed: self.unnoticed,
         }
     }
 

@@ -28,6 +28,7 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use session::{Clock, Millis};
@@ -220,7 +221,13 @@ impl Storage for Sqlite {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { is_durable: true, is_shared: false, is_memory: false, max_value: MAX_VALUE }
+        Capabilities {
+            is_durable: true,
+            is_shared: false,
+            is_memory: false,
+            max_value: MAX_VALUE,
+            unnoticed: Duration::ZERO,
+        }
     }
 
     async fn create(&self, key: &Key, new: NewRecord) -> Result<Create, Unavailable> {

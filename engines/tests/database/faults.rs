@@ -216,10 +216,23 @@ pub(crate) async fn a_listener_learns_that_it_is_deaf(line: &Line) {
     let version = line.created(&key).await;
     for condition in [Condition::Refused, Condition::BlackHole] {
         let mut changes = repeated(|| line.storage.watch(None)).await;
+        let other = line.created(&storage::kit::key(&format!("{condition:?}"))).await;
+        let last = loop {
+            match timeout(PATIENCE, changes.next()).await.expect("nothing is heard") {
+                Some(Notice::Change(change)) if change.version == other => break change.position,
+                Some(Notice::Change(_)) => {}
+                unlike => panic!("{condition:?}: {unlike:?}"),
+            }
+        };
         line.proxy.set(condition);
-        while timeout(PATIENCE, changes.next()).await.expect("the end is not noticed").is_some() {}
+        // The end is no gap: what was known is as good as it was a moment ago.
+        let noticed = timeout(PATIENCE, changes.next()).await.expect("the end is not noticed");
+        assert_eq!(noticed, None, "{condition:?}");
         assert!(line.storage.watch(None).await.is_err(), "{condition:?}");
         line.recovers(&key).await;
+        // Whoever goes on from where they were is told that something may be missing.
+        let mut changes = repeated(|| line.storage.watch(Some(last))).await;
+        assert_eq!(changes.next().await, Some(Notice::Gap), "{condition:?}");
     }
     // Of several who listen each hears; whoever was elsewhere is told so.
     let mut changes = repeated(|| line.storage.watch(None)).await;

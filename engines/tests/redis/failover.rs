@@ -92,12 +92,23 @@ async fn ends_survive(engine: &Arc<Engine>, contexts: &[String], kill: impl FnOn
     let mut changes = engine.watch(None).await.unwrap();
     let heard = Arc::new(Mutex::new(false));
     let hearing = {
-        let heard = Arc::clone(&heard);
+        let (engine, heard) = (Arc::clone(engine), Arc::clone(&heard));
         tokio::spawn(async move {
-            while let Some(notice) = changes.next().await {
-                if notice == Notice::Gap {
-                    *heard.lock().unwrap() = true;
+            let mut last = None;
+            loop {
+                while let Some(notice) = changes.next().await {
+                    match notice {
+                        Notice::Gap => *heard.lock().unwrap() = true,
+                        Notice::Change(change) => last = Some(change.position),
+                    }
                 }
+                // It ended without a word. Whoever goes on from where they were is told.
+                changes = loop {
+                    match engine.watch(last).await {
+                        Ok(changes) => break changes,
+                        Err(_) => sleep(Duration::from_millis(50)).await,
+                    }
+                };
             }
         })
     };

@@ -146,24 +146,48 @@ async fn a_slow_server_is_waited_for_and_one_that_is_too_slow_is_not() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_comes_back_empty_tells_of_a_gap_and_uses_no_version_again() {
     let Some(mut line) = Line::with("").await else { return };
-    let before = line.created("a").await;
     let mut changes = line.engine.watch(None).await.unwrap();
+    let before = line.created("a").await;
+    let Some(Notice::Change(last)) = changes.next().await else { panic!("nothing is told") };
     line.server.kill().unwrap();
+    // The end is no gap: what was known is as good as it was a moment ago.
+    assert_eq!(timeout(FOUND_AGAIN, changes.next()).await.expect("the end is not noticed"), None);
     assert!(unavailable(line.engine.read(&key("a"), None)).await.retry_after.is_some());
     line.server.restart().unwrap();
     line.is_back().await;
     assert_eq!(line.engine.read(&key("a"), None).await.unwrap(), Read::Absent, "its memory is empty");
-    let notice = timeout(FOUND_AGAIN, changes.next()).await.expect("nobody tells").unwrap();
-    assert_eq!(notice, Notice::Gap);
+    // Whoever goes on from where they were is told that something is missing.
+    let mut changes = line.engine.watch(Some(last.position)).await.unwrap();
+    assert_eq!(timeout(FOUND_AGAIN, changes.next()).await.expect("nobody tells"), Some(Notice::Gap));
     assert!(line.created("a").await > before);
     // It is followed again, and the server knows the scripts again.
-    let began = Instant::now();
-    loop {
-        line.engine.bury(&key("a"), burial(None)).await.unwrap();
-        match timeout(Duration::from_millis(300), changes.next()).await {
-            Ok(Some(Notice::Change(change))) => break assert_eq!(change.key, key("a")),
-            _ => assert!(began.elapsed() < FOUND_AGAIN, "the stream is not followed again"),
-        }
+    let notice = timeout(FOUND_AGAIN, changes.next()).await.expect("the stream is not followed again");
+    assert!(matches!(notice, Some(Notice::Change(change)) if change.key == key("a")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_listens_learns_that_a_line_is_dead_however_it_died_and_hears_again() {
+    let Some(line) = Line::with("").await else { return };
+    for condition in
+        [Condition::Closed, Condition::BlackHole, Condition::AnswersLost, Condition::RequestsLost]
+    {
+        line.is_back().await;
+        let mut changes = line.engine.watch(None).await.unwrap();
+        let version = line.created(&format!("{condition:?}")).await;
+        let Some(Notice::Change(heard)) = changes.next().await else { panic!("nothing is told") };
+        assert_eq!(heard.version, version);
+        line.proxy.set(condition);
+        let end = timeout(line.engine.capabilities().unnoticed + SLACK, changes.next()).await;
+        assert_eq!(end.expect("the end is not noticed"), None, "{condition:?}");
+        line.proxy.set(Condition::Passing);
+        let began = Instant::now();
+        let mut changes = loop {
+            match line.engine.watch(Some(heard.position)).await {
+                Ok(changes) => break changes,
+                Err(error) => assert!(began.elapsed() < FOUND_AGAIN, "{condition:?}: {error}"),
+            }
+        };
+        assert_eq!(changes.next().await, Some(Notice::Gap), "{condition:?}");
     }
 }
 

@@ -5,14 +5,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cloakroom_engines::remote::Remote;
+use cloakroom_engines::remote::{Remote, RemoteSettings};
 use futures_util::StreamExt as _;
 use interop::{Condition, FaultProxy};
 use session::Clock;
 use storage::faulty::{Fault, Faulty, Which};
 use storage::kit::{START, burial, key, manual_clock, new_value, record};
 use storage::{
-    Applied, Blame, Bury, Changes, Create, Kind, Notice, Position, Read, Storage, Unavailable, Update, Was,
+    Applied, Blame, Bury, Changes, Create, Kind, LONGEST_UNNOTICED, Notice, Position, Read, Storage,
+    Unavailable, Update, Was,
 };
 use tokio::time::{sleep, timeout};
 
@@ -84,6 +85,33 @@ async fn a_server_that_is_away_is_no_server_without_records() {
     }
     let (_host, _) = Host::on_tcp(storage, clock, address);
     found_again(&remote, "a").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_be_missed_on_the_way_adds_up() {
+    let clock = clock();
+    let (_near, address) = Host::on_tcp(memory(&clock), Arc::clone(&clock), ANYWHERE.parse().unwrap());
+    let settings = RemoteSettings { link: link(http(address)), service: "local".into(), deadline: SHORT };
+    let near = Arc::new(Remote::open("local", settings).await.unwrap());
+    assert_eq!(near.capabilities().unnoticed, LONGEST_UNNOTICED, "nothing is missed within a process");
+    let (_far, address) = Host::on_tcp(near, clock, ANYWHERE.parse().unwrap());
+    assert_eq!(opened(address).await.capabilities().unnoticed, LONGEST_UNNOTICED * 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_listens_learns_in_time_that_a_line_is_dead_however_it_died() {
+    let clock = clock();
+    let (_host, address) = Host::on_tcp(memory(&clock), clock, ANYWHERE.parse().unwrap());
+    let faults = [Condition::Closed, Condition::BlackHole, Condition::AnswersLost, Condition::RequestsLost];
+    let waits = faults.map(|condition| async move {
+        let proxy = line_to(address);
+        let remote = opened(proxy.address()).await;
+        let mut changes = remote.watch(None).await.unwrap();
+        proxy.set(condition);
+        let end = timeout(LONGEST_UNNOTICED + SHORT * 5, changes.next()).await;
+        assert_eq!(end.expect("nobody notices"), None, "{condition:?}");
+    });
+    futures_util::future::join_all(waits).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

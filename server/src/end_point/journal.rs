@@ -152,15 +152,16 @@ impl Follower {
     /// What is to be said next, sooner or later; nothing more, when the stream has ended.
     pub(crate) async fn next(&mut self) -> Option<String> {
         loop {
-            let state = *self.state.borrow_and_update();
-            if !state.is_live {
-                return None;
-            }
+            let is_live = self.state.borrow_and_update().is_live;
             let (text, position) = self.journal.after(self.position);
             self.position = position;
             if !text.is_empty() {
                 self.is_new = false;
                 return Some(text);
+            }
+            // What was heard before is told before the end.
+            if !is_live {
+                return None;
             }
             // At once, so that whoever waits knows that the stream has begun.
             if std::mem::take(&mut self.is_new) {

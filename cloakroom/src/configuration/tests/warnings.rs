@@ -58,6 +58,27 @@ fn what_has_no_effect_yet_is_a_warning_where_it_is_said() {
 }
 
 #[test]
+fn a_window_that_is_over_before_anybody_notices_is_a_warning() {
+    let found = |storage: &str, window: &str| {
+        warnings(&format!("[[storage]]\nid = \"s\"\n{storage}\n[cache]\ntrust_window = \"{window}\""))
+    };
+    let redis = "engine = \"redis\"\nurl = \"redis://127.0.0.1\"";
+    let remote = "engine = \"remote\"\nurl = \"http://127.0.0.1:8081\"";
+    let polled = "engine = \"sql\"\nurl = \"mysql://127.0.0.1/c\"\npoll_interval = \"5s\"";
+    for (storage, window, takes) in [(redis, "4s", "4s"), (remote, "1s", "4s"), (polled, "6s", "7s")] {
+        let found = found(storage, window);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains(&format!("`trust_window = \"{window}\"` is over before")), "{found:?}");
+        assert!(found[0].contains(&format!("takes up to {takes}")), "{found:?}");
+    }
+    for (storage, window) in
+        [(redis, "5s"), (redis, "0s"), (remote, "10s"), (polled, "8s"), ("engine = \"embedded\"", "1s")]
+    {
+        assert!(found(storage, window).is_empty(), "{storage} {window}");
+    }
+}
+
+#[test]
 fn a_rule_that_never_applies_is_a_warning() {
     let found =
         warnings("path = \"/shop\"\n[application.handoff]\nexclude = [\"/static\", \"/shop/static\"]");

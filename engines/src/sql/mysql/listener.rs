@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::open::Target;
 use super::read::key;
 use super::statements::CHANGES;
+use crate::sql::ANSWER;
 use crate::sql::row::{self, Columns as _, unsigned};
 use crate::sql::server::{Listener, Notices};
 
@@ -27,7 +28,7 @@ const LATE: Duration = Duration::from_secs(60);
 /// More numbers that were left out than this are not looked for.
 const MAX_LEFT_OUT: usize = 10_000;
 /// How long the server may take to answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = ANSWER;
 
 pub(in crate::sql) struct MySqlListener {
     connection: MySqlConnection,
@@ -109,9 +110,11 @@ impl Listener for MySqlListener {
     async fn next(&mut self) -> Result<Notices, sqlx::Error> {
         loop {
             sleep_until(self.next).await;
+            // From the question on, because the answer is of that moment.
+            let asked = Instant::now();
             let notices = self.read().await?;
             if notices.len() < PAGE as usize {
-                self.next = Instant::now() + self.interval;
+                self.next = asked + self.interval;
             }
             if !notices.is_empty() {
                 return Ok(notices);

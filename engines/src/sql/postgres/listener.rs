@@ -11,13 +11,13 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::open::Target;
 use super::read::untext;
-use crate::sql::row;
 use crate::sql::server::{Listener, Notices};
+use crate::sql::{ANSWER, row};
 
-/// After so long without a word the server is asked.
-const SILENCE: Duration = Duration::from_secs(1);
+/// How often the server is asked. What comes by itself does not put that off, for it may be old when it comes.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 /// How long it may take to answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = ANSWER;
 
 pub(in crate::sql) struct PostgresListener {
     listener: PgListener,
@@ -34,7 +34,7 @@ impl PostgresListener {
         let mut listener = PgListener::connect_with(&pool).await?;
         listener.eager_reconnect(false);
         listener.listen(channel).await?;
-        Ok(Self { listener, ask_at: Instant::now() + SILENCE })
+        Ok(Self { listener, ask_at: Instant::now() + ASK_EVERY })
     }
 
     async fn is_alive(&mut self) -> Result<(), sqlx::Error> {
@@ -52,15 +52,15 @@ impl Listener for PostgresListener {
             let heard = tokio::select! {
                 heard = self.listener.try_recv() => heard?,
                 () = sleep_until(self.ask_at) => {
+                    let asked = Instant::now();
                     self.is_alive().await?;
-                    self.ask_at = Instant::now() + SILENCE;
+                    self.ask_at = asked + ASK_EVERY;
                     continue;
                 }
             };
             let Some(first) = heard else {
                 return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
             };
-            self.ask_at = Instant::now() + SILENCE;
             let mut notices = vec![notice(&first)?];
             while let Some(next) = self.listener.next_buffered() {
                 notices.push(notice(&next)?);

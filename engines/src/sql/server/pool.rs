@@ -20,6 +20,11 @@ const MAX_IDLE: Duration = Duration::from_secs(240);
 /// How long nobody tries after the first connection that failed, and after many.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
 const LONGEST_PAUSE: Duration = Duration::from_millis(400);
+/// How long an attempt keeps others from making one beside it: where packets had vanished, it hangs on for longer than the
+/// fault lasts, and the next one gets through.
+const ANOTHER_ATTEMPT: Duration = Duration::from_millis(700);
+/// A server that is back is found within a second.
+const _: () = assert!(LONGEST_PAUSE.as_millis() < 1000 && ANOTHER_ATTEMPT.as_millis() < 1000);
 
 /// Up to so many connections, opened when they are first needed.
 pub(super) struct Pool<B: Backend> {
@@ -92,8 +97,8 @@ impl<B: Backend> Pool<B> {
             if now < outage.until {
                 return Err(outage.fault.clone());
             }
-            // This one tries; the others wait for what it finds out.
-            outage.until = now + self.connect_timeout;
+            // This one tries; the others are told meanwhile what the last one found.
+            outage.until = now + self.connect_timeout.min(ANOTHER_ATTEMPT);
         }
         Ok((None, generation))
     }

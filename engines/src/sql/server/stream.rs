@@ -1,13 +1,12 @@
 //! One ear for all who listen in this process.
 //!
 //! The first who wants to hear of changes makes a task that does, on a connection of its own, and hands on what it hears.
-//! When that connection is lost, what everybody listens to ends: so they know that they hear nothing, and ask the database
-//! instead. Whoever listens again makes a new one, or learns that it cannot be had yet.
+//! When that connection is lost, what everybody listens to ends, without a gap: what was known until then was right until
+//! then. So they know that they hear nothing, and ask the database instead. Whoever listens again makes a new one, or learns that it cannot be had yet.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use storage::{Changes, Position, Publisher};
 use tokio::sync::{Mutex, watch};
 use tokio::task::{AbortHandle, spawn};
@@ -63,7 +62,7 @@ impl Stream {
             // Nothing is ever sent: it is dropped.
             let _ = ends.changed().await;
         };
-        Ok(Box::pin(self.changes.subscribe(from).take_until(Box::pin(end))))
+        Ok(self.changes.subscribe_until(from, end))
     }
 }
 
@@ -102,7 +101,7 @@ async fn hear<B: Backend>(
                 let fault = Fault::new(&*backend, error);
                 tracing::warn!(%storage, %fault, "changes that others make are not heard; storage is asked instead");
                 // Whoever comes back and says where they were begins with a gap.
-                changes.interrupt();
+                changes.break_off();
                 return;
             }
         }
