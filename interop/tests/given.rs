@@ -1,5 +1,7 @@
 //! What several tests start from.
 
+use std::time::{Duration, Instant};
+
 use bcrypt::Version;
 use interop::raw::{self, Response};
 use interop::{Answer, Capture, Cloakroom, Request};
@@ -61,6 +63,19 @@ pub(crate) fn visit(cloakroom: &Cloakroom, path: &str, cookie: &str) -> Response
         cookie => format!("Cookie: {cookie}\r\n"),
     };
     raw::get(cloakroom.gateway(), path, &line).unwrap()
+}
+
+/// The first answer that is one: for as long as nobody can say, it is asked again.
+pub(crate) fn answered(cloakroom: &Cloakroom, cookie: &str) -> Response {
+    let began = Instant::now();
+    loop {
+        let answer = visit(cloakroom, "/", cookie);
+        if answer.status != 503 {
+            return answer;
+        }
+        assert!(began.elapsed() < Duration::from_secs(10), "{}\n{}", answer.text(), cloakroom.log());
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// The only request that came since the last look.

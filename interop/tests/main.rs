@@ -13,6 +13,7 @@ mod form;
 mod given;
 mod hand_over;
 mod metrics;
+mod outages;
 mod real_application;
 mod reload;
 mod sealed;
