@@ -15,6 +15,9 @@ pub(crate) enum Error {
     /// A server could not be started or asked.
     #[error(transparent)]
     Server(#[from] interop::Error),
+    /// An engine could not be opened.
+    #[error(transparent)]
+    Engine(#[from] engines::OpenError),
     /// The load did not run, or not every answer was a good one.
     #[error("the load: {0}")]
     Load(String),

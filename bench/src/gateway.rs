@@ -121,7 +121,7 @@ pub(crate) fn measure(plan: &Plan, interrupt: &Interrupt) -> Result<Report> {
     let idle =
         if plan.includes(idle::NAME) { idle::measure(plan, &upstream, interrupt)? } else { Vec::new() };
     let bodies = if plan.includes(bodies::NAME) { bodies::measure(plan, interrupt)? } else { Vec::new() };
-    Ok(Report::new(plan, Machine::this(), &measured, skipped).with(idle, bodies))
+    Ok(Report::new(plan, Machine::with(&machine::OF_THE_GATEWAY), &measured, skipped).with(idle, bodies))
 }
 
 fn chosen(only: &[String]) -> Result<Vec<&'static Row>> {

@@ -15,7 +15,7 @@ use std::time::Instant;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::error::{Error, Result};
-use crate::machine::Machine;
+use crate::machine::{Machine, OF_THE_GATEWAY};
 use crate::spread::Spread;
 use steps::{STEPS, Step, Work};
 
@@ -113,7 +113,7 @@ fn counted(step: &Step, times: u32) -> Result<u64> {
 }
 
 fn introduction(work: &Work) -> String {
-    let machine = Machine::this();
+    let machine = Machine::with(&OF_THE_GATEWAY);
     let date = jiff::Timestamp::now().strftime("%Y-%m-%d");
     let version = machine.versions.get("cloakroom").cloned().unwrap_or_default();
     format!(

@@ -22,22 +22,35 @@ pub(crate) struct Machine {
 }
 
 /// A program, how it is asked for its version, and the word before that in the answer.
-const PROGRAMS: [(&str, &str, &str); 7] = [
+pub(crate) type Program = (&'static str, &'static str, &'static str);
+
+/// What the gateway is measured beside, and with.
+pub(crate) const OF_THE_GATEWAY: [Program; 7] = [
     ("nginx", "-v", "nginx/"),
     ("apache2", "-v", "Apache/"),
     ("haproxy", "-v", "version "),
     ("wrk", "-v", "wrk "),
     ("h2load", "--version", "nghttp2/"),
     ("sqlite3", "-version", ""),
-    ("rustc", "--version", "rustc "),
+    RUSTC,
 ];
 
+/// What storage engines are measured with. PostgreSQL's server is not in the search path; its tools are of its version.
+pub(crate) const OF_STORAGE: [Program; 4] = [
+    ("redis-server", "--version", "v="),
+    ("pgbench", "--version", "(PostgreSQL) "),
+    ("mariadbd", "--version", "Ver "),
+    RUSTC,
+];
+
+const RUSTC: Program = ("rustc", "--version", "rustc ");
+
 impl Machine {
-    /// This one.
-    pub(crate) fn this() -> Self {
-        let mut versions: BTreeMap<_, _> = PROGRAMS
-            .into_iter()
-            .filter_map(|(program, option, before)| Some((program, version(program, option, before)?)))
+    /// This one, with the versions of those programs that are there.
+    pub(crate) fn with(programs: &[Program]) -> Self {
+        let mut versions: BTreeMap<_, _> = programs
+            .iter()
+            .filter_map(|(program, option, before)| Some((*program, version(program, option, before)?)))
             .collect();
         versions.insert("cloakroom", own_version());
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
@@ -113,7 +126,7 @@ mod tests {
 
     #[test]
     fn this_machine_can_be_described() {
-        let machine = Machine::this();
+        let machine = Machine::with(&OF_THE_GATEWAY);
         assert!(machine.cores > 0 && machine.kernel.len() > "Linux ".len());
         assert!(machine.versions.contains_key("cloakroom"));
     }

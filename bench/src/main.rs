@@ -11,8 +11,10 @@ mod interrupt;
 mod load;
 mod machine;
 mod spread;
+mod storage;
 mod usage;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -41,6 +43,59 @@ enum Command {
     Gateway(GatewayArguments),
     /// The steps of a request with a session, in instructions and nanoseconds.
     Instructions(InstructionsArguments),
+    /// Every storage engine through the contract, beside what it is built on.
+    Storage(StorageArguments),
+    /// A server of HTTP/2 that does nothing: what the engine `remote` is compared with.
+    #[command(hide = true)]
+    Echo {
+        /// Where it listens.
+        address: SocketAddr,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct StorageArguments {
+    /// How often each stretch is measured.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+    /// How long a stretch takes, in milliseconds.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(10..=600_000))]
+    milliseconds: u64,
+    /// How many sessions there are.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(2_000..=100_000_000))]
+    sessions: u64,
+    /// How many sessions each engine holds in a second run, without what it is compared with; 0 for no such run.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(0..=100_000_000))]
+    many_sessions: u64,
+    /// How long it may take to write those, in seconds: engines that would need longer are left out of the second run.
+    #[arg(long, default_value_t = 60)]
+    fill_limit: u64,
+    /// One short round with few sessions, printed and not written: to see that everything works.
+    #[arg(long, conflicts_with_all = ["rounds", "milliseconds", "sessions", "many_sessions"])]
+    quick: bool,
+    /// Measure these rows alone, and only print them.
+    #[arg(long, value_delimiter = ',', value_name = "ROW")]
+    only: Vec<String>,
+    /// Where storage.md and storage.json are written.
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/benchmarks"))]
+    output: PathBuf,
+}
+
+impl From<&StorageArguments> for storage::Plan {
+    fn from(arguments: &StorageArguments) -> Self {
+        let (rounds, milliseconds, sessions, many_sessions) = match arguments.quick {
+            true => (1, 150, 5_000, 0),
+            false => (arguments.rounds, arguments.milliseconds, arguments.sessions, arguments.many_sessions),
+        };
+        Self {
+            rounds,
+            length: Duration::from_millis(milliseconds),
+            sessions,
+            many_sessions,
+            fill_limit: Duration::from_secs(arguments.fill_limit),
+            only: arguments.only.clone(),
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -102,6 +157,8 @@ fn main() -> ExitCode {
             instructions::repeat(&step)
         }
         Command::Instructions(arguments) => instructions::measure(&arguments.output),
+        Command::Storage(arguments) => measure_storage(&arguments),
+        Command::Echo { address } => storage::serve_echo(address),
     };
     match measured {
         Ok(()) => ExitCode::SUCCESS,
@@ -114,6 +171,16 @@ fn main() -> ExitCode {
 
 fn measure_gateway(arguments: &GatewayArguments) -> Result<()> {
     let report = gateway::measure(&Plan::from(arguments), &Interrupt::watched()?)?;
+    println!("{}", report.markdown());
+    if arguments.quick || !arguments.only.is_empty() {
+        eprintln!("Nothing was written: that takes a whole run.");
+        return Ok(());
+    }
+    report.write(&arguments.output)
+}
+
+fn measure_storage(arguments: &StorageArguments) -> Result<()> {
+    let report = storage::measure(&storage::Plan::from(arguments), &Interrupt::watched()?)?;
     println!("{}", report.markdown());
     if arguments.quick || !arguments.only.is_empty() {
         eprintln!("Nothing was written: that takes a whole run.");

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::param::clock_ticks_per_second;
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::error::{Error, Result};
 
@@ -34,6 +35,14 @@ impl CpuTime {
         Ok(all)
     }
 
+    /// What the children of this process have used that have ended.
+    pub(crate) fn of_ended_children() -> Result<Self> {
+        let path = "/proc/self/stat";
+        let line = fs::read_to_string(path).map_err(Error::file(path))?;
+        let [_, _, user, system] = ticks_of(&line).ok_or_else(|| Error::unreadable(path))?;
+        Ok(Self { user: duration(user), system: duration(system) })
+    }
+
     /// Both.
     pub(crate) fn total(self) -> Duration {
         self.user + self.system
@@ -46,6 +55,39 @@ impl CpuTime {
             system: self.system.saturating_sub(before.system),
         }
     }
+}
+
+/// The CPU time of this process alone, to the nanosecond: those of others are counted in ticks of a hundredth of a
+/// second.
+pub(crate) fn own_cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
+}
+
+/// A process and its descendants, those in process groups of their own included: PostgreSQL gives one to each of its
+/// connections.
+pub(crate) fn family(first: u32) -> Vec<u32> {
+    let all: Vec<(u32, u32)> = fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let id = entry.file_name().to_str()?.parse().ok()?;
+            Some((id, parent_of(&fs::read_to_string(entry.path().join("stat")).ok()?)?))
+        })
+        .collect();
+    let mut family = vec![first];
+    let mut next = 0;
+    while let Some(parent) = family.get(next).copied() {
+        family.extend(all.iter().filter(|(_, of)| *of == parent).map(|(id, _)| *id));
+        next += 1;
+    }
+    family
+}
+
+/// The second field behind the name of the command.
+fn parent_of(line: &str) -> Option<u32> {
+    line.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 /// The CPU time that all processors have spent on anything until now, what the host of a virtual machine took
@@ -138,6 +180,23 @@ mod tests {
     }
 
     #[test]
+    fn a_process_is_found_with_its_children_and_their_children() {
+        let script = "set -m; sleep 60 & sh -c 'sleep 60 & wait' & wait";
+        let mut shell = Command::new("/bin/sh").args(["-c", script]).spawn().unwrap();
+        let deadline = std::time::Instant::now() + Duration::from_secs(20);
+        while family(shell.id()).len() < 4 && std::time::Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let found = family(shell.id());
+        for id in &found {
+            let id = rustix::process::Pid::from_raw(i32::try_from(*id).unwrap()).unwrap();
+            rustix::process::kill_process(id, rustix::process::Signal::KILL).unwrap();
+        }
+        shell.wait().unwrap();
+        assert_eq!((found.len(), found[0]), (4, shell.id()));
+    }
+
+    #[test]
     fn idle_and_waiting_are_not_busy() {
         assert_eq!(busy_ticks("cpu  1 2 4 1000 1000 8 16 32 0 0\ncpu0 9 9"), Some(63));
         assert_eq!(busy_ticks("intr 1 2"), None);
@@ -152,12 +211,14 @@ mod tests {
     #[test]
     fn the_work_of_this_very_process_is_counted() {
         let own = [std::process::id()];
+        let exactly_before = own_cpu_time();
         let before = CpuTime::of(&own).unwrap();
         let machine_before = cpu_time_of_machine().unwrap();
         while CpuTime::of(&own).unwrap().since(before).user < Duration::from_millis(50) {
             std::hint::black_box(0);
         }
         assert!(cpu_time_of_machine().unwrap() > machine_before);
+        assert!(own_cpu_time() - exactly_before > Duration::from_millis(40));
         let resident = Memory::of(&own).unwrap().resident;
         assert!(resident > 0 && Memory::peak_of(&own).unwrap() >= resident);
     }
@@ -169,5 +230,6 @@ mod tests {
         let script = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done";
         assert!(Command::new("/bin/sh").args(["-c", script]).status().unwrap().success());
         assert!(CpuTime::of(&own).unwrap().since(before).total() > Duration::ZERO);
+        assert!(CpuTime::of_ended_children().unwrap().total() > Duration::ZERO);
     }
 }

@@ -20,15 +20,22 @@ const PACKAGE: &str = "mariadb-server";
 pub struct MariaDb {
     process: Option<Process>,
     port: Port,
+    settings: Vec<String>,
     directory: TempDir,
 }
 
 impl MariaDb {
     /// Starts MariaDB. It does not wait for the disk: what a killed server wrote the system still has.
     pub fn start() -> Result<Self> {
+        Self::start_with(&[])
+    }
+
+    /// The same with settings such as `innodb-buffer-pool-size=1G`, which count instead of its own.
+    pub fn start_with(settings: &[&str]) -> Result<Self> {
         let port = Port::claim()?;
         let directory = scratch::directory()?;
-        let mut mariadb = Self { process: None, port, directory };
+        let settings = settings.iter().map(|setting| format!("--{setting}")).collect();
+        let mut mariadb = Self { process: None, port, settings, directory };
         let mut install = unprivileged(&find("mariadb-install-db", PACKAGE)?);
         install.arg("--no-defaults").arg(format!("--datadir={}", mariadb.data().display()));
         install.args([
@@ -49,6 +56,11 @@ impl MariaDb {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.port.address()
+    }
+
+    /// Its process; nothing while it is killed.
+    pub fn process(&self) -> Option<&Process> {
+        self.process.as_ref()
     }
 
     /// The URL of a database for the superuser.
@@ -99,6 +111,8 @@ impl MariaDb {
             "--character-set-server=latin1",
         ]);
         server.arg(format!("--port={}", self.port.number()));
+        // The last one of a kind counts.
+        server.args(&self.settings);
         let mut process = Process::spawn(server, self.directory.path().join("log"))?;
         process.wait_for(self.port.address())?;
         self.process = Some(process);

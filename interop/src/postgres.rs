@@ -79,6 +79,11 @@ impl Postgres {
         self.port.address()
     }
 
+    /// Its first process, the parent of all others; nothing while it is killed.
+    pub fn process(&self) -> Option<&Process> {
+        self.process.as_ref()
+    }
+
     /// The URL of a database for the superuser.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://admin@{}/{database}", self.address())

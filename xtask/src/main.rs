@@ -22,6 +22,7 @@ What developers of Cloakroom run.
   cargo xtask bench gateway  measure the gateway beside nginx, HAProxy and Apache on this machine
   cargo xtask bench instructions
                              count the instructions of the steps of a request with a session
+  cargo xtask bench storage  measure every storage engine beside what it is built on
   cargo xtask fuzz [--seconds N] [TARGET ...]
                              feed each target (fuzz/src) with what libFuzzer makes of its corpus, for N seconds
                              together; keep what adds to the corpus, and what breaks a law
