@@ -22,6 +22,8 @@ use crate::revocations::Revocations;
 use crate::tier::FirstTier;
 use crate::trust::Trust;
 
+/// Below which contexts the records of sessions are.
+pub(crate) const SESSIONS: &str = "session";
 /// Of how many carried sessions it is remembered when their cookie was last sealed.
 const MAX_USES: usize = 1 << 16;
 
@@ -199,7 +201,7 @@ impl Cache {
     /// Where the record of a session lies: in one of 256 contexts, by its first byte, so that an engine can spread them.
     pub(crate) fn key(&self, handle: &Handle) -> Result<Key, Unavailable> {
         let [first, ..] = handle.as_bytes();
-        Key::new(&format!("session.{first:02x}"), handle.to_string().as_bytes())
+        Key::new(&format!("{SESSIONS}.{first:02x}"), handle.to_string().as_bytes())
             .map_err(|error| self.unavailable(error))
     }
 
@@ -214,6 +216,6 @@ impl Cache {
 
 /// The session that a notice about `key` means, if it is about one.
 pub(crate) fn handle_of(key: &Key) -> Option<Handle> {
-    key.context().strip_prefix("session.")?;
+    key.context().strip_prefix(SESSIONS)?.strip_prefix('.')?;
     std::str::from_utf8(key.name()).ok()?.parse().ok()
 }

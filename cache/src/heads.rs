@@ -25,7 +25,7 @@ use crate::expiring::Expiring;
 /// are usually under way.
 pub(crate) const WINDOW: Duration = Duration::from_secs(60);
 
-const CONTEXT: &str = "head";
+pub(crate) const CONTEXT: &str = "head";
 
 /// The heads of carried sessions.
 #[derive(Debug)]

@@ -41,7 +41,7 @@ const UNDER_WAY: Duration = Duration::from_mins(5);
 /// How often an entry is written against others who write the same one.
 const MAX_ROUNDS: usize = 16;
 
-const CONTEXT: &str = "index";
+pub(crate) const CONTEXT: &str = "index";
 
 /// Writes entries.
 #[derive(Debug)]
@@ -232,7 +232,7 @@ fn context(principal: &Principal) -> String {
 }
 
 /// The session that an entry means; none if `key` is of something else.
-fn entry(key: &Key) -> Option<Option<Handle>> {
+pub(crate) fn entry(key: &Key) -> Option<Option<Handle>> {
     key.context().strip_prefix(CONTEXT)?.strip_prefix('.')?;
     Some(std::str::from_utf8(key.name()).ok().and_then(|name| name.parse().ok()))
 }

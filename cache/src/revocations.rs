@@ -21,11 +21,11 @@ const PAGE: usize = 1000;
 /// How often a counter is raised against others who raise it.
 const MAX_ROUNDS: usize = 64;
 
-const EPOCHS: &str = "epoch";
-const GONE: &str = "gone";
+pub(crate) const EPOCHS: &str = "epoch";
+pub(crate) const GONE: &str = "gone";
 
 /// Names a principal.
-type Fingerprint = [u8; 32];
+pub(crate) type Fingerprint = [u8; 32];
 
 /// A carried session that is over, or not carried any more.
 #[derive(Debug, Clone, Copy)]
@@ -274,7 +274,7 @@ fn gone_key(handle: &Handle, why: Why) -> Result<Key, storage::KeyError> {
     Key::new(&gone_context(*first), format!("{handle}.{why}").as_bytes())
 }
 
-fn read_gone(key: &Key) -> Option<(Handle, Why)> {
+pub(crate) fn read_gone(key: &Key) -> Option<(Handle, Why)> {
     let (handle, why) = std::str::from_utf8(key.name()).ok()?.split_once('.')?;
     // A reason of a newer build ends it as well.
     Some((handle.parse().ok()?, why.parse().unwrap_or(Why::Revoked)))

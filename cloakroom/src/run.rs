@@ -17,7 +17,7 @@ mod redis;
 mod reload;
 mod sockets;
 mod stop;
-mod storage;
+pub(crate) mod storage;
 mod upstream;
 
 use std::path::PathBuf;
@@ -50,6 +50,7 @@ use self::control::Control;
 pub use self::entrance::{entrance, server_entrance};
 use self::hand_over::{HandingOver, Predecessor};
 use self::keys::KeptKeys;
+pub(crate) use self::keys::existing as existing_keys;
 use self::reload::Reloading;
 use self::sockets::{Listening, Sockets};
 use self::stop::Stop;
@@ -82,12 +83,16 @@ pub struct Plan {
     pub takes_over: bool,
 }
 
-/// Runs until it is told to stop. Without a plan: the demonstration, on loopback.
-pub fn run(plan: Option<Plan>) -> miette::Result<()> {
-    // Before anything could choose another one.
+/// Chooses the TLS library, before anything could choose another one.
+pub(crate) fn set_up_tls() -> miette::Result<()> {
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
-        .map_err(|_| miette!("another TLS library was set up before ours: this build is broken"))?;
+        .map_err(|_| miette!("another TLS library was set up before ours: this build is broken"))
+}
+
+/// Runs until it is told to stop. Without a plan: the demonstration, on loopback.
+pub fn run(plan: Option<Plan>) -> miette::Result<()> {
+    set_up_tls()?;
     // Before there are threads.
     let sockets = Sockets::of_service_manager()?;
     let runtime = tokio::runtime::Runtime::new().into_diagnostic().wrap_err("the runtime does not start")?;

@@ -147,10 +147,16 @@ impl Cloakroom {
 
     /// Calls the program once more, with these arguments, where it runs, and waits for its end.
     pub fn execute(&self, arguments: &[&str]) -> Result<Output> {
+        let output = self.command(arguments)?.output();
+        output.map_err(Error::system(format!("calling cloakroom {}", arguments.join(" "))))
+    }
+
+    /// The program once more, with these arguments, where it runs, to be started by the caller.
+    pub fn command(&self, arguments: &[&str]) -> Result<Command> {
         let mut command = Command::new(binary()?);
         command.args(arguments).current_dir(self.directory.path()).env("NO_COLOR", "1");
         command.env_remove("CLOAKROOM_CONFIG").env_remove("RUST_LOG");
-        command.output().map_err(Error::system(format!("calling cloakroom {}", arguments.join(" "))))
+        Ok(command)
     }
 
     /// Asks it to end, as an operator does.

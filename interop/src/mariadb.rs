@@ -43,6 +43,8 @@ impl MariaDb {
             "--skip-test-db",
             "--innodb-flush-method=nosync",
         ]);
+        // Two that are installed at once take the same names for temporary tables.
+        install.env("TMPDIR", mariadb.directory.path());
         run(install)?;
         mariadb.go()?;
         mariadb.sql_as(

@@ -39,13 +39,18 @@ impl Form {
 
     /// Sends it with that cookie beside those that came with the form.
     pub(crate) fn send(&self, address: SocketAddr, cookie: &str) -> Response {
+        self.send_to(address, &address.to_string(), cookie)
+    }
+
+    /// The same to a host of that name.
+    pub(crate) fn send_to(&self, address: SocketAddr, host: &str, cookie: &str) -> Response {
         let body: Vec<String> =
             self.fields.iter().map(|(name, value)| format!("{}={}", escaped(name), escaped(value))).collect();
         let body = body.join("&");
         let cookies: Vec<&str> =
             self.cookies.iter().map(String::as_str).chain((!cookie.is_empty()).then_some(cookie)).collect();
         let request = format!(
-            "POST {} HTTP/1.1\r\nHost: {address}\r\nOrigin: http://{address}\r\n{}\
+            "POST {} HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\n{}\
              Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\nAccept: text/html\r\n\r\n{body}",
             self.action,
             if cookies.is_empty() { String::new() } else { format!("Cookie: {}\r\n", cookies.join("; ")) },

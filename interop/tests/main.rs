@@ -25,4 +25,5 @@ mod shared_database;
 mod shared_redis;
 mod shutdown;
 mod smuggling;
+mod store;
 mod tls;

@@ -185,7 +185,7 @@ impl fmt::Display for KeyState {
 /// Four bytes by which a sealed value says which key made it; shown as eight hexadecimal digits.
 ///
 /// It comes from the key's bytes, not from its name: a renamed key still opens what it sealed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyTag(pub(crate) [u8; 4]);
 
 impl fmt::Display for KeyTag {

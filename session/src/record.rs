@@ -26,7 +26,8 @@ use crate::{
 };
 
 const MAGIC: u8 = 0xC1;
-const FORMAT: u8 = 1;
+/// The version of the format that is written, and the newest that is read.
+pub const FORMAT: u8 = 1;
 
 const HANDLE: u64 = 1;
 const REALM: u64 = 3;

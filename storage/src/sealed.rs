@@ -105,7 +105,8 @@ impl Sealed {
         Ok([FORMAT.as_slice(), &sealed].concat().into())
     }
 
-    async fn open(&self, key: &Key, value: Bytes) -> Result<Bytes, Unavailable> {
+    /// Opens one value as the service underneath keeps it at `key`.
+    pub async fn open_value(&self, key: &Key, value: Bytes) -> Result<Bytes, NotOpened> {
         let context = || key.context().into();
         let not_opened = match value.strip_prefix(&FORMAT) {
             None if self.plain == Plain::DangerAccepted => return Ok(value),
@@ -121,7 +122,17 @@ impl Sealed {
                 },
             },
         };
-        Err(Unavailable::failed(self.id(), not_opened))
+        Err(not_opened)
+    }
+
+    /// The key with which a value was sealed; none if it is not sealed.
+    #[must_use]
+    pub fn key_of(value: &[u8]) -> Option<KeyTag> {
+        value.strip_prefix(&FORMAT).and_then(KeyTag::of)
+    }
+
+    async fn open(&self, key: &Key, value: Bytes) -> Result<Bytes, Unavailable> {
+        self.open_value(key, value).await.map_err(|error| Unavailable::failed(self.id(), error))
     }
 
     async fn open_record(&self, key: &Key, record: Record) -> Result<Record, Unavailable> {

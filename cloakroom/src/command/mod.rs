@@ -5,6 +5,7 @@ mod config;
 mod explain;
 mod keys;
 mod reload;
+mod store;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,6 +26,7 @@ Examples:
   cloakroom keys new keys/2026-11.key          a new key
   cloakroom run --config cloakroom.toml        start
   cloakroom reload --config cloakroom.toml     go on by a changed configuration
+  cloakroom store check --config cloakroom.toml  verify every record where sessions are kept
 
 The book: docs/ in the source. The keys of the configuration: cloakroom config reference.";
 
@@ -66,6 +68,9 @@ enum Command {
     /// Make keys, list those of a configuration, rotate them
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Look into a storage service, and move its records to another one
+    #[command(subcommand)]
+    Store(store::Store),
     /// Print what can be configured, and what is
     #[command(subcommand)]
     Config(config::Config),
@@ -120,6 +125,7 @@ fn execute(line: Line) -> miette::Result<()> {
         Command::Check(options) => check::check(&options),
         Command::Reload(option) => reload::reload(&option),
         Command::Keys(keys) => keys.execute(),
+        Command::Store(store) => store.execute(),
         Command::Config(config) => config.execute(),
     }
 }

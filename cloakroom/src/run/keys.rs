@@ -56,6 +56,19 @@ impl KeptKeys {
     }
 }
 
+/// The keys of a configuration that are there; none is made.
+pub(crate) fn existing(configuration: &Configuration, clock: &dyn Clock) -> Result<KeyRing> {
+    let now = clock.now();
+    if let Some(mut rotation) = Rotation::configured(configuration)? {
+        rotation.look(now)?;
+        return Ok(rotation.ring(now)?);
+    }
+    if !configuration.keys.is_empty() {
+        return Ok(key_files::ring(&configuration.keys)?);
+    }
+    Ok(key_files::ring(&[key_files::default_key(&configuration.data_dir)])?)
+}
+
 /// Reads the keys of a configuration, and makes the first one where there is none.
 fn read(configuration: &Configuration, clock: &dyn Clock) -> Result<ReadKeys> {
     let now = clock.now();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use client::{LinkSettings, Token};
 use connector::tls::Tls;
+use engines::OpenError;
 use engines::embedded::HandOver;
 use engines::remote::{Remote, RemoteSettings};
 use miette::{IntoDiagnostic, WrapErr, miette};
@@ -16,6 +17,11 @@ use storage::{Deadline, Memory, Sealed, Shared, Storage};
 
 use super::{clients, redis, upstream};
 use crate::configuration::{self, Configuration, Engine};
+
+/// An engine that could not be opened, for whoever wants to know why.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error(transparent)]
+pub(crate) struct NotOpened(pub(crate) OpenError);
 
 /// Opens the storage service that the session cache uses. An embedded one can be handed over.
 pub(super) async fn open(
@@ -75,10 +81,10 @@ pub(crate) async fn engine(
         }
         Engine::Embedded => {
             let folder = configuration.data_dir.join("storage").join(id);
-            let engine = HandOver::open(id, &folder, claim, clock).await.into_diagnostic()?;
+            let engine = HandOver::open(id, &folder, claim, clock).await.map_err(NotOpened)?;
             (engine.storage(), Some(engine))
         }
-        Engine::Sql(settings) => (engines::sql::open(id, settings, clock).await.into_diagnostic()?, None),
+        Engine::Sql(settings) => (engines::sql::open(id, settings, clock).await.map_err(NotOpened)?, None),
         Engine::Redis(redis) => (redis::open(id, redis, deadline, clock).await?, None),
         Engine::Remote(remote) => {
             let unusable = || format!("the storage `{id}` cannot be used as it is configured");

@@ -1,0 +1,99 @@
+//! What the records are that the cache keeps in a storage service, for whoever looks into one without being a cache.
+
+use session::record::{self, Malformed};
+use session::{Handle, Session};
+use storage::Key;
+
+use crate::revocations::{EPOCHS, Fingerprint, GONE, read_gone};
+use crate::{cache, heads, index};
+
+/// The context of the counters that end all sessions of a principal: sessions remember their versions, so that all that is
+/// drawn here must be above all that ever was, wherever the records move.
+pub const COUNTERS: &str = EPOCHS;
+
+/// What a record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A session whose visitor has a ticket.
+    Session,
+    /// What was written of a session that its visitor carries, in the last minute.
+    Head,
+    /// A session that its visitor carries, and that is over.
+    Revoked,
+    /// The counter by which all sessions of a principal end.
+    Counter,
+    /// That a session belongs to somebody.
+    Entry,
+    /// None of the cache's.
+    Other,
+}
+
+/// Why a record is not what its key says.
+#[derive(Debug, thiserror::Error)]
+pub enum Strange {
+    /// Its name is none of its kind.
+    #[error("its name is not that of a {}", .0.as_str())]
+    Name(Kind),
+    /// Its value holds no session.
+    #[error("its value cannot be read: {0}")]
+    Value(#[from] Malformed),
+    /// It holds another session than its key says.
+    #[error("it holds the session {0}")]
+    Another(Handle),
+}
+
+impl Kind {
+    /// All of them, in the order in which they are shown.
+    pub const ALL: [Self; 6] =
+        [Self::Session, Self::Head, Self::Revoked, Self::Counter, Self::Entry, Self::Other];
+
+    /// As people read it, and scripts.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Head => "head",
+            Self::Revoked => "revoked",
+            Self::Counter => "counter",
+            Self::Entry => "index",
+            Self::Other => "other",
+        }
+    }
+
+    /// What lies at `key`, by its context.
+    #[must_use]
+    pub fn of(key: &Key) -> Self {
+        let (first, _) = key.context().split_once('.').unwrap_or((key.context(), ""));
+        match first {
+            cache::SESSIONS => Self::Session,
+            heads::CONTEXT => Self::Head,
+            GONE => Self::Revoked,
+            EPOCHS => Self::Counter,
+            index::CONTEXT => Self::Entry,
+            _ => Self::Other,
+        }
+    }
+
+    /// Reads a live record with that key and value, not sealed: the session in it, if it is to hold one.
+    ///
+    /// # Errors
+    /// It is not what its key says.
+    pub fn read(key: &Key, value: &[u8]) -> Result<Option<Session>, Strange> {
+        let kind = Self::of(key);
+        match kind {
+            Self::Session | Self::Head => {
+                let name = std::str::from_utf8(key.name()).map_err(|_| Strange::Name(kind))?;
+                let handle: Handle = name.parse().map_err(|_| Strange::Name(kind))?;
+                let session = record::decode(value)?;
+                if session.handle != handle {
+                    return Err(Strange::Another(session.handle));
+                }
+                Ok(Some(session))
+            }
+            Self::Revoked if read_gone(key).is_none() => Err(Strange::Name(kind)),
+            Self::Counter if Fingerprint::try_from(key.name()).is_err() => Err(Strange::Name(kind)),
+            Self::Entry if !matches!(index::entry(key), Some(Some(_))) => Err(Strange::Name(kind)),
+            Self::Revoked | Self::Counter | Self::Entry | Self::Other => Ok(None),
+        }
+    }
+}
