@@ -275,3 +275,6 @@ fn said(time: Millis) -> Option<u64> {
 fn meant(time: Option<u64>) -> Millis {
     time.map_or(Millis::NEVER, Millis)
 }
+
+#[cfg(test)]
+mod tests;

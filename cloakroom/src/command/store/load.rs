@@ -104,8 +104,11 @@ pub(super) async fn load(options: &LoadOptions) -> miette::Result<()> {
         write(&service, chunk, &mut tally).await?;
         match &mark {
             Some(file) => {
-                let (dump, storage) = (reader.header().dump.clone(), service.id.to_string());
-                Mark { dump, storage, offset: reader.offset(), tally }.write(file)?;
+                // Not behind the end, where nothing is left to go on with.
+                if end.is_none() {
+                    let (dump, storage) = (reader.header().dump.clone(), service.id.to_string());
+                    Mark { dump, storage, offset: reader.offset(), tally }.write(file)?;
+                }
                 progress.reach(reader.offset(), tally.read.records + tally.read.tombstones);
             }
             None => progress.advance(count),
