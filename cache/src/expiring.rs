@@ -48,6 +48,11 @@ impl<K: Copy + Ord + Hash, V: Copy> Expiring<K, V> {
         due.insert((until, key));
     }
 
+    /// When something is forgotten next; [`Millis::NEVER`] if nothing is.
+    pub(crate) fn next(&self) -> Millis {
+        self.due.lock().first().map_or(Millis::NEVER, |(until, _)| *until)
+    }
+
     /// Forgets what is past its time.
     pub(crate) fn purge(&self, now: Millis) {
         loop {

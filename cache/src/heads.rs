@@ -153,6 +153,12 @@ impl Heads {
         std::str::from_utf8(key.name()).ok()?.parse().ok()
     }
 
+    /// When something is past its time next, of what is in this process.
+    pub(crate) fn next_expiry(&self) -> Millis {
+        let stored = if self.is_local { self.storage.next_expiry() } else { None };
+        self.known.next().min(stored.unwrap_or(Millis::NEVER))
+    }
+
     /// Forgets what is past its time.
     pub(crate) async fn purge(&self, budget: usize) {
         let now = self.clock.now();

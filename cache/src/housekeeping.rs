@@ -14,8 +14,11 @@ use crate::heads::Heads;
 use crate::outbox::Waiting;
 use crate::revocations::is_revocation;
 
-/// How often expired records are looked for.
-const REAP_EVERY: Duration = Duration::from_secs(1);
+/// How soon expired records are looked for again at the earliest, and where several nodes do it.
+const SHORTEST_REST: Duration = Duration::from_secs(1);
+const SHORTEST_SHARED_REST: Duration = Duration::from_secs(5);
+/// And at the latest: something may come that expires sooner than all that was there.
+const LONGEST_REST: Duration = Duration::from_secs(60);
 /// How many expired records are removed at once, so that no writer waits for long.
 const REAP_BUDGET: usize = 500;
 /// The first and the longest pause between two attempts, each up to half as much shorter or longer: storage that is back is
@@ -38,9 +41,14 @@ impl Cache {
         self.tier.size()
     }
 
+    /// What expired is absent, reaped or not: it takes room, and that is all. So nobody looks for it who knows that nothing
+    /// is due, and who does not know looks ever more seldom while nothing is found.
     async fn reap(&self) {
+        let is_shared = self.storage.capabilities().is_shared;
+        let mut rest = SHORTEST_REST;
         loop {
-            sleep(REAP_EVERY).await;
+            sleep(if is_shared { jittered(rest) } else { rest }).await;
+            let before = self.counters.reaped.get();
             self.revocations.purge(self.clock.now());
             self.heads.purge(REAP_BUDGET).await;
             loop {
@@ -58,6 +66,12 @@ impl Cache {
                 }
                 tokio::task::yield_now().await;
             }
+            let now = self.clock.now();
+            let known = self.storage.next_expiry();
+            let next =
+                known.map(|next| next.min(self.revocations.next_expiry()).min(self.heads.next_expiry()));
+            let found = self.counters.reaped.get() > before;
+            rest = rest_until(next.map(|next| next.since(now)), rest, found, is_shared);
         }
     }
 
@@ -174,6 +188,24 @@ impl Cache {
     }
 }
 
+/// For how long expired records are left alone, when the next is due in `due`, if that is known, and the rest before this one
+/// was `rest` long and something was `found` after it.
+fn rest_until(due: Option<Duration>, rest: Duration, found: bool, is_shared: bool) -> Duration {
+    let shortest = if is_shared { SHORTEST_SHARED_REST } else { SHORTEST_REST };
+    let rest = match due {
+        Some(due) => due,
+        None if found => shortest,
+        None => rest * 2,
+    };
+    rest.clamp(shortest, LONGEST_REST)
+}
+
+/// From a half of it to one and a half, so that many nodes do not do the same at once.
+fn jittered(pause: Duration) -> Duration {
+    let jitter = getrandom::u32().unwrap_or(0) % 1000;
+    pause.mul_f64(0.5 + f64::from(jitter) / 1000.0)
+}
+
 /// Pauses that grow, with jitter, so that many nodes do not come back at once.
 pub(crate) struct Pause(Duration);
 
@@ -189,8 +221,7 @@ impl Pause {
     }
 
     fn next(&mut self) -> Duration {
-        let jitter = getrandom::u32().unwrap_or(0) % 1000;
-        let pause = self.0.mul_f64(0.5 + f64::from(jitter) / 1000.0);
+        let pause = jittered(self.0);
         self.0 = (self.0 * 2).min(LONGEST_PAUSE);
         pause
     }
@@ -207,5 +238,27 @@ mod tests {
         assert!(pauses.iter().all(|(one, other)| one.max(other) < &Duration::from_secs(1)));
         assert!(pauses.iter().skip(5).all(|(one, other)| one.min(other) >= &(LONGEST_PAUSE / 2)));
         assert!(pauses.iter().filter(|(one, other)| one == other).count() < 100);
+    }
+
+    #[test]
+    fn nobody_looks_for_what_is_not_due_and_ever_more_seldom_for_what_is_not_found() {
+        let seconds = Duration::from_secs;
+        // Known: not before it is due, nor many times a second.
+        assert_eq!(rest_until(Some(seconds(30)), seconds(1), false, false), seconds(30));
+        assert_eq!(rest_until(Some(Duration::ZERO), seconds(30), true, false), seconds(1));
+        assert_eq!(rest_until(Some(Duration::MAX), seconds(1), true, false), LONGEST_REST);
+        // Not known.
+        let mut rest = SHORTEST_REST;
+        let mut rests = Vec::new();
+        for _ in 0..8 {
+            rest = rest_until(None, rest, false, true);
+            rests.push(rest.as_secs());
+        }
+        assert_eq!(rests, [5, 10, 20, 40, 60, 60, 60, 60]);
+        assert_eq!(rest_until(None, rest, true, true), SHORTEST_SHARED_REST);
+        assert_eq!(rest_until(None, rest, true, false), SHORTEST_REST);
+        for _ in 0..100 {
+            assert!((seconds(30)..seconds(90)).contains(&jittered(seconds(60))));
+        }
     }
 }

@@ -68,6 +68,11 @@ impl Revocations {
         self.epochs.of(&principal.fingerprint()).is_some_and(|current| current > epoch)
     }
 
+    /// When something is past its time next.
+    pub(crate) fn next_expiry(&self) -> Millis {
+        self.gone.next().min(self.epochs.next())
+    }
+
     pub(crate) fn purge(&self, now: Millis) {
         self.gone.purge(now);
         self.epochs.purge(now);

@@ -55,6 +55,12 @@ pub trait Storage: Debug + Send + Sync + 'static {
     /// Removes what expired before `now`, tombstones past their time included, at most `budget`; says how many went.
     async fn reap(&self, now: Millis, budget: usize) -> Result<usize, Unavailable>;
 
+    /// When something expires next, if the engine knows that without asking anybody: before that nobody need
+    /// [`reap`](Self::reap). [`Millis::NEVER`] if nothing does; `None` if it does not know.
+    fn next_expiry(&self) -> Option<Millis> {
+        None
+    }
+
     /// The change stream, from a position or from now on.
     async fn watch(&self, from: Option<Position>) -> Result<Changes, Unavailable>;
 }

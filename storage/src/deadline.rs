@@ -84,6 +84,10 @@ impl Storage for Deadline {
         self.within(self.inner.reap(now, budget)).await
     }
 
+    fn next_expiry(&self) -> Option<Millis> {
+        self.inner.next_expiry()
+    }
+
     async fn watch(&self, from: Option<Position>) -> Result<Changes, Unavailable> {
         self.within(self.inner.watch(from)).await
     }

@@ -198,6 +198,10 @@ impl Storage for Faulty {
         self.through(Which::Other, self.inner.reap(now, budget)).await
     }
 
+    fn next_expiry(&self) -> Option<Millis> {
+        self.inner.next_expiry()
+    }
+
     async fn watch(&self, from: Option<Position>) -> Result<Changes, Unavailable> {
         self.through(Which::Other, self.inner.watch(from)).await
     }

@@ -208,6 +208,10 @@ impl Storage for Measured {
         self.reap.time(self.inner.reap(now, budget), done).await
     }
 
+    fn next_expiry(&self) -> Option<Millis> {
+        self.inner.next_expiry()
+    }
+
     /// Timed until the stream is open.
     async fn watch(&self, from: Option<Position>) -> Result<Changes, Unavailable> {
         self.watch.time(self.inner.watch(from), done).await

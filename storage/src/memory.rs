@@ -41,7 +41,8 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// An empty store called `id` that refuses new records beyond about `max_bytes` of keys and values.
+    /// An empty store called `id` that refuses new records, and updates that make one larger, beyond about `max_bytes` of
+    /// keys and values.
     #[must_use]
     pub fn new(id: &str, clock: Arc<dyn Clock>, max_bytes: usize) -> Self {
         Self {
@@ -77,10 +78,20 @@ impl Memory {
         answer
     }
 
-    /// Whether there is room for `new`.
+    /// Whether there is room for `new`. An end finds room always.
     fn admit(&self, new: &NewRecord) -> Result<(), Unavailable> {
         new.admit(MAX_VALUE, &self.id)?;
-        if self.held.load(Ordering::Relaxed).saturating_add(new.value.len()) > self.max_bytes {
+        if new.is_end { Ok(()) } else { self.has_room(new.value.len()) }
+    }
+
+    /// Whether there is room for an update, which may be larger than what was there.
+    fn admit_growth(&self, write: &Write<'_>, key: &Key, new: &NewValue) -> Result<(), Unavailable> {
+        let growth = write.growth(key, new.value.len());
+        if new.is_end || growth == 0 { Ok(()) } else { self.has_room(growth) }
+    }
+
+    fn has_room(&self, bytes: usize) -> Result<(), Unavailable> {
+        if self.held.load(Ordering::Relaxed).saturating_add(bytes) > self.max_bytes {
             return Err(Unavailable::failed(
                 &self.id,
                 format!("full: it may hold {} bytes (`max_bytes`)", self.max_bytes),
@@ -117,7 +128,10 @@ impl Storage for Memory {
 
     async fn update(&self, key: &Key, new: NewValue) -> Result<Update, Unavailable> {
         new.admit(MAX_VALUE, &self.id)?;
-        Ok(self.on_shard(key.context(), |write| write.update(key, new)))
+        self.on_shard(key.context(), |write| {
+            self.admit_growth(write, key, &new)?;
+            Ok(write.update(key, new))
+        })
     }
 
     async fn touch(&self, key: &Key, times: Times) -> Result<Touch, Unavailable> {
@@ -163,9 +177,15 @@ impl Storage for Memory {
                 other => other.admit(MAX_VALUE, &self.id)?,
             }
         }
-        Ok(self.on_shard(&context, |write| {
+        self.on_shard(&context, |write| {
             let mut outcomes = Vec::with_capacity(operations.len());
             for (index, operation) in operations.into_iter().enumerate() {
+                if let Operation::Update(key, new) = &operation
+                    && let Err(full) = self.admit_growth(write, key, new)
+                {
+                    write.undo();
+                    return Err(full);
+                }
                 let outcome = match operation {
                     Operation::Create(key, new) => Outcome::Create(write.create(&key, new)),
                     Operation::Update(key, new) => Outcome::Update(write.update(&key, new)),
@@ -174,12 +194,12 @@ impl Storage for Memory {
                 };
                 if !outcome.is_done() {
                     write.undo();
-                    return Batch::Refused { index, outcome };
+                    return Ok(Batch::Refused { index, outcome });
                 }
                 outcomes.push(outcome);
             }
-            Batch::Done(outcomes)
-        }))
+            Ok(Batch::Done(outcomes))
+        })
     }
 
     async fn reap(&self, now: Millis, budget: usize) -> Result<usize, Unavailable> {
@@ -194,6 +214,10 @@ impl Storage for Memory {
             }
         }
         Ok(reaped)
+    }
+
+    fn next_expiry(&self) -> Option<Millis> {
+        self.shards.iter().map(|shard| shard.lock().next_expiry()).min()
     }
 
     async fn watch(&self, from: Option<Position>) -> Result<Changes, Unavailable> {
@@ -221,8 +245,41 @@ mod tests {
         assert_eq!(refused.blame, crate::Blame::Storage);
         assert!(refused.to_string().contains("full"), "{refused}");
         assert!(matches!(storage.read(&key("a"), None).await.unwrap(), Read::Found(_)));
+        // Nor does what is there grow, alone or in a batch; it can be changed, and what ends something finds room.
+        let Read::Found(found) = storage.read(&key("a"), None).await.unwrap() else { panic!("it is gone") };
+        let grown = crate::kit::new_value(found.version, &[b'y'; 900]);
+        assert!(storage.update(&key("a"), grown.clone()).await.unwrap_err().to_string().contains("full"));
+        let batch = vec![
+            Operation::Touch(key("a"), Times { touched: Millis(5_000), expires: Millis::NEVER }),
+            Operation::Update(key("a"), grown),
+        ];
+        storage.batch(batch).await.unwrap_err();
+        assert_eq!(storage.read(&key("a"), None).await.unwrap(), Read::Found(found.clone()));
+        let changed = crate::kit::new_value(found.version, &[b'y'; 600]);
+        assert!(matches!(storage.update(&key("a"), changed).await.unwrap(), Update::Updated(_)));
+        let end = NewRecord { is_end: true, ..record(&[b'x'; 600], Millis::NEVER) };
+        assert!(matches!(storage.create(&key("end"), end).await.unwrap(), Create::Created(_)));
+        storage.bury(&key("end"), crate::kit::burial(None)).await.unwrap();
         // What goes makes room.
         storage.bury(&key("a"), crate::kit::burial(None)).await.unwrap();
         storage.create(&key("b"), record(&[b'x'; 600], Millis::NEVER)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn when_something_expires_next_is_known() {
+        use crate::kit::{key, record};
+
+        let clock = Arc::new(session::ManualClock::at(Millis(1_000)));
+        let storage = Memory::new("memory", clock, usize::MAX);
+        assert_eq!(storage.next_expiry(), Some(Millis::NEVER));
+        storage.create(&key("stays"), record(b"1", Millis::NEVER)).await.unwrap();
+        assert_eq!(storage.next_expiry(), Some(Millis::NEVER));
+        for (context, expires) in [("one", 9_000), ("two", 5_000), ("three", 7_000)] {
+            let key = Key::new(context, b"goes").unwrap();
+            storage.create(&key, record(b"1", Millis(expires))).await.unwrap();
+        }
+        assert_eq!(storage.next_expiry(), Some(Millis(5_000)));
+        assert_eq!(storage.reap(Millis(5_000), 10).await.unwrap(), 1);
+        assert_eq!(storage.next_expiry(), Some(Millis(7_000)));
     }
 }

@@ -235,6 +235,10 @@ impl Storage for Sealed {
         self.inner.reap(now, budget).await
     }
 
+    fn next_expiry(&self) -> Option<Millis> {
+        self.inner.next_expiry()
+    }
+
     async fn watch(&self, from: Option<Position>) -> Result<Changes, Unavailable> {
         self.inner.watch(from).await
     }

@@ -147,6 +147,10 @@ impl Storage for Probe {
         self.inner.reap(now, budget).await
     }
 
+    fn next_expiry(&self) -> Option<Millis> {
+        self.inner.next_expiry()
+    }
+
     async fn watch(&self, from: Option<Position>) -> Result<Changes, Unavailable> {
         if *self.is_cut.borrow() {
             return Err(Unavailable::failed(self.id(), "the line is cut"));

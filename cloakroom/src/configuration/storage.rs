@@ -111,7 +111,7 @@ impl Storage {
             "max_bytes",
             &Size::between(MIB, TIB),
             256 * MIB,
-            "Of the engine `memory`: how much it may hold. When it is full, no session is opened.",
+            "Of the engine `memory`: how much it may hold. When it is full, no session is opened, and none grows.",
         );
         let server = server::Keys::read(section);
         let sql = sql::Keys::read(section);

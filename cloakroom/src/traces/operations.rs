@@ -98,6 +98,10 @@ impl Storage for Followed {
         self.follow("reap", self.inner.reap(now, budget)).await
     }
 
+    fn next_expiry(&self) -> Option<Millis> {
+        self.inner.next_expiry()
+    }
+
     async fn watch(&self, from: Option<Position>) -> Result<Changes, Unavailable> {
         self.follow("watch", self.inner.watch(from)).await
     }

@@ -57,6 +57,11 @@ impl Shard {
         self.bytes
     }
 
+    /// When something expires next.
+    pub(super) fn next_expiry(&self) -> Millis {
+        self.expirations.first().map_or(Millis::NEVER, |(expires, _)| *expires)
+    }
+
     /// Removes what expired by `now`, at most `budget`.
     pub(super) fn reap(&mut self, now: Millis, budget: usize) -> usize {
         let mut reaped = 0;
@@ -160,6 +165,14 @@ impl<'a> Write<'a> {
                 self.put(key, Some(Slot::Live(record, new.write)), Some((version, Kind::Written)));
                 Create::Created(version)
             }
+        }
+    }
+
+    /// By how much the value at `key` grows when it becomes one of `length` bytes.
+    pub(super) fn growth(&self, key: &Key, length: usize) -> usize {
+        match self.shard.slot(key, self.now) {
+            Some(Slot::Live(record, _)) => length.saturating_sub(record.value.len()),
+            _ => 0,
         }
     }
 
