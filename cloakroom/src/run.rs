@@ -264,7 +264,8 @@ fn gateway_settings(
     })
 }
 
-fn settings(configuration: &Configuration) -> Settings {
+/// What the session cache is told.
+pub(crate) fn settings(configuration: &Configuration) -> Settings {
     let cache = &configuration.cache;
     Settings {
         inproc_timeout: cache.inproc_timeout,

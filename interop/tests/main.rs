@@ -12,6 +12,7 @@ mod example_files;
 mod form;
 mod given;
 mod hand_over;
+mod index;
 mod metrics;
 mod outages;
 mod real_application;

@@ -7,12 +7,14 @@ use interop::{Capture, Cloakroom, Condition, FaultProxy, Redis, available};
 
 use crate::given::{self, session_with, visit};
 
-const LOGIN: &str = "[application.login]\nfile = \"users.htpasswd\"\nrequire = [\"/account\"]\n";
+/// From one address come all who are tested.
+const LOGIN: &str = "[application.login]\nfile = \"users.htpasswd\"\nrequire = [\"/account\"]\n\
+                     attempts_per_address = 1000\nattempts_per_user = 2000\n";
 /// A gateway that is told of changes learns within milliseconds; this is for one that must find out that it is not told.
 const LEARNED: Duration = Duration::from_secs(10);
 
 /// `gateway.toml` with its sessions in that Redis, of which answers are not waited for as long as usual.
-fn gateway(upstream: &Capture, url: &str) -> Cloakroom {
+pub(crate) fn gateway(upstream: &Capture, url: &str) -> Cloakroom {
     let text = include_str!("examples/gateway.toml");
     let replaced = [
         ("engine = \"embedded\" ", format!("engine = \"redis\"\nurl = \"{url}\"\n# ")),
@@ -26,7 +28,7 @@ fn gateway(upstream: &Capture, url: &str) -> Cloakroom {
     Cloakroom::start_with(&text, &[("users.htpasswd", &*given::htpasswd())]).unwrap()
 }
 
-fn log_out(cloakroom: &Cloakroom, cookie: &str) -> Response {
+pub(crate) fn log_out(cloakroom: &Cloakroom, cookie: &str) -> Response {
     let address = cloakroom.gateway();
     let request = format!(
         "POST /.cloakroom/logout HTTP/1.1\r\nHost: {address}\r\nSec-Fetch-Site: same-origin\r\nCookie: {cookie}\r\n\

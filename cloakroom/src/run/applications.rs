@@ -260,7 +260,8 @@ fn user_entry<'a>(application: &'a Application, all: &'a [Application]) -> Optio
         .or_else(|| realm.any(|other| other.may_login).then_some(USER_ENTRY))
 }
 
-fn realms(applications: &[Application]) -> Vec<Arc<Realm>> {
+/// Who shares sessions.
+pub(crate) fn realms(applications: &[Application]) -> Vec<Arc<Realm>> {
     let mut realms: Vec<Realm> = Vec::new();
     for application in applications.iter().filter(|application| application.carrier != Carrier::None) {
         match realms.iter_mut().find(|realm| *realm.id == *application.realm) {

@@ -14,6 +14,7 @@ use storage::{
 };
 
 use self::findings::{Findings, Problem};
+use super::index::check_index;
 use super::progress::Progress;
 use super::service::Service;
 use super::{Told, Which};
@@ -28,11 +29,19 @@ const SKEW: std::time::Duration = std::time::Duration::from_secs(300);
 pub(in crate::command) struct CheckOptions {
     #[command(flatten)]
     which: Which,
+    /// Compare which sessions are whose with the sessions instead, and mend what differs, while gateways go on
+    ///
+    /// Entries of the index that are missing are written, and those that have no session are removed. Says how many.
+    #[arg(long)]
+    index: bool,
     #[command(flatten)]
     told: Told,
 }
 
 pub(super) async fn check(options: &CheckOptions) -> miette::Result<()> {
+    if options.index {
+        return check_index(&options.which, &options.told).await;
+    }
     let service = Service::open(&options.which).await?;
     introduce(&service);
     probe(&service).await?;

@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `service.rs` | a storage service of the configuration, opened beside or in the place of the running program |
 //! | `check.rs`, `stats.rs` | what is in it, and whether it is well |
+//! | `index.rs` | whose sessions these are, verified and mended |
 //! | `dump.rs`, `load.rs` | its records into a file, and out of it |
 //! | `lines.rs`, `writer.rs`, `reader.rs` | the file: what a line says, how it is written, verified and read |
 
 mod check;
 mod dump;
+mod index;
 mod lines;
 mod load;
 mod progress;
