@@ -253,45 +253,42 @@ impl Run<'_> {
 
     /// What a stretch found, and how many operations there were.
     fn stretch(&self, side: &Side, stretch: &Stretch) -> Result<(Measurement, u64)> {
-        let before = Usage::now(side)?;
+        let before = Others::now(side)?;
+        let own = usage::own_cpu_time();
         let seen = self.runtime.block_on(stretch.run(side.worker.clone()))?;
-        let used = Usage::now(side)?.since(&before);
+        // Its own first and, before, last: to look at the others is work as well.
+        let own = usage::own_cpu_time().saturating_sub(own);
+        let used = Others::now(side)?.since(&before);
         #[expect(clippy::cast_precision_loss, reason = "none of them comes near 2^52")]
         let each = |time: Duration| time.as_secs_f64() * 1e6 / seen.operations as f64;
         let seconds = seen.elapsed.as_secs_f64();
         let machine = seconds * machine::cores() as f64;
         let measurement = Measurement {
             per_second: seen.operations as f64 / seconds,
-            own_microseconds: each(used.own),
+            own_microseconds: each(own),
             server_microseconds: each(used.server),
             p50_microseconds: seen.p50.as_secs_f64() * 1e6,
             p99_microseconds: seen.p99.as_secs_f64() * 1e6,
-            share_of_others: used.machine.saturating_sub(used.own + used.server).as_secs_f64() / machine,
+            share_of_others: used.machine.saturating_sub(own + used.server).as_secs_f64() / machine,
         };
         Ok((measurement, seen.operations))
     }
 }
 
-/// CPU times at one moment, or between two.
+/// CPU times that are not of this process, at one moment or between two.
 #[derive(Debug)]
-struct Usage {
-    own: Duration,
+struct Others {
     server: Duration,
     machine: Duration,
 }
 
-impl Usage {
+impl Others {
     fn now(side: &Side) -> Result<Self> {
-        Ok(Self {
-            own: usage::own_cpu_time(),
-            server: CpuTime::of(&side.processes())?.total(),
-            machine: usage::cpu_time_of_machine()?,
-        })
+        Ok(Self { server: CpuTime::of(&side.processes())?.total(), machine: usage::cpu_time_of_machine()? })
     }
 
     fn since(&self, before: &Self) -> Self {
         Self {
-            own: self.own.saturating_sub(before.own),
             server: self.server.saturating_sub(before.server),
             machine: self.machine.saturating_sub(before.machine),
         }
