@@ -27,6 +27,7 @@ mod url;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use redis::{Value, cmd, from_redis_value};
 use session::{Clock, Millis};
 use storage::{
@@ -53,6 +54,8 @@ const MAX_BATCH: usize = 1024;
 const REAP_AT_ONCE: usize = 256;
 /// How many buckets are asked at once for what is due.
 const BUCKETS_AT_ONCE: usize = 2048;
+/// About how many bytes a call takes beside its values, and each of its operations.
+const ROOM: usize = 256;
 /// How much longer than a record lives Redis keeps it, should the clocks of those who write differ: one hour. What is
 /// reaped goes earlier.
 const MARGIN: Millis = Millis(3_600_000);
@@ -90,27 +93,27 @@ impl Redis {
         let place = self.keys.place(context);
         let bucket = place.bucket();
         let is_end = operations.iter().any(Operation::is_end);
-        let mut arguments = vec![
-            record::time(self.clock.now()),
-            record::time(MARGIN),
-            place.context.clone().into_bytes(),
-            bucket.number.to_string().into_bytes(),
-            self.keys.channel().as_bytes().to_vec(),
-            u8::from(is_end).to_string().into_bytes(),
-        ];
-        let mut records: Vec<Vec<u8>> = Vec::with_capacity(1);
+        // Each record once, and for each operation the number of its record; Lua counts from 1.
+        let mut records: Vec<Vec<u8>> = Vec::with_capacity(operations.len());
+        let mut numbers = Vec::with_capacity(operations.len());
+        let mut bytes = ROOM;
         for operation in operations {
             let key = place.record(operation.key().name());
-            let number = records.iter().position(|known| *known == key).unwrap_or_else(|| {
+            bytes += ROOM + key.len() + value_of(operation).map_or(0, Bytes::len);
+            let known = records.iter().position(|known| *known == key);
+            numbers.push(known.map_or(records.len(), |known| known) + 1);
+            if known.is_none() {
                 records.push(key);
-                records.len() - 1
-            });
-            // Lua counts from 1.
-            record::say(operation, number + 1, &mut arguments);
+            }
         }
-        let mut keys = vec![place.names(), place.expiry(), bucket.head, bucket.due];
-        keys.extend(records);
-        let call = Call { script: Script::Write, keys, arguments, is_single: operations.len() == 1 };
+        let mut call = Call::begin(Script::Write, 4 + records.len(), bytes);
+        call.arg(place.names()).arg(place.expiry()).arg(bucket.head).arg(bucket.due).arg(records);
+        call.arg(record::time(self.clock.now())).arg(record::time(MARGIN));
+        call.arg(&place.context).arg(bucket.number).arg(self.keys.channel()).arg(u32::from(is_end));
+        for (operation, number) in operations.iter().zip(numbers) {
+            record::say(operation, number, &mut call);
+        }
+        let call = Call::new(Script::Write, call, operations.len() == 1);
         let request = if is_end { Request::End(call) } else { Request::Call(call) };
         let answers = self.ask(place.slot, &request).await?;
         let done = answers.into_iter().next().ok_or(Malformed).and_then(record::done);
@@ -152,13 +155,15 @@ impl Redis {
             let mut over = cmd("ZRANGEBYSCORE");
             over.arg(place.expiry()).arg("-inf").arg(record::time(now)).arg("LIMIT").arg(0).arg(count);
             let names: Vec<Vec<u8>> = self.one(place.slot, over).await?;
-            let mut keys = vec![place.names(), place.expiry(), place.bucket().due];
-            keys.extend(names.iter().map(|name| place.record(name)));
-            let mut arguments = vec![record::time(now), place.context.clone().into_bytes()];
             let found = names.len();
-            arguments.extend(names);
-            let call = Call { script: Script::Reap, keys, arguments, is_single: true };
-            let gone = self.ask(place.slot, &Request::Call(call)).await?.into_iter().next();
+            let mut call = Call::begin(Script::Reap, 3 + found, ROOM * (1 + found));
+            call.arg(place.names()).arg(place.expiry()).arg(place.bucket().due);
+            for name in &names {
+                call.arg(place.record(name));
+            }
+            call.arg(record::time(now)).arg(&place.context).arg(names);
+            let request = Request::Call(Call::new(Script::Reap, call, true));
+            let gone = self.ask(place.slot, &request).await?.into_iter().next();
             let gone: usize =
                 gone.and_then(|gone| from_redis_value(gone).ok()).ok_or_else(|| self.strange())?;
             reaped += gone;
@@ -225,12 +230,11 @@ impl Storage for Redis {
                 get.arg(record);
                 Request::ask([get])
             }
-            Some(known) => Request::Call(Call {
-                script: Script::Read,
-                keys: vec![record],
-                arguments: vec![known.0.to_string().into_bytes()],
-                is_single: true,
-            }),
+            Some(known) => {
+                let mut call = Call::begin(Script::Read, 1, ROOM);
+                call.arg(record).arg(known.0);
+                Request::Call(Call::new(Script::Read, call, true))
+            }
         };
         let held = self.ask(place.slot, &request).await?.into_iter().next().unwrap_or_default();
         Ok(Slot::found(self.slot(held)?, known))
@@ -363,6 +367,15 @@ impl Storage for Redis {
     async fn watch(&self, from: Option<Position>) -> Result<Changes, Unavailable> {
         let until = Instant::now() + self.servers.patience();
         self.listening.changes(from, until).await.map_err(|fault| self.failed(fault))
+    }
+}
+
+/// The value that an operation writes.
+const fn value_of(operation: &Operation) -> Option<&Bytes> {
+    match operation {
+        Operation::Create(_, new) => Some(&new.value),
+        Operation::Update(_, new) => Some(&new.value),
+        Operation::Touch(..) | Operation::Bury(..) => None,
     }
 }
 

@@ -164,7 +164,11 @@ impl Node {
         asking: bool,
         until: Instant,
     ) -> Result<(Vec<Value>, Up), Fault> {
-        let (answers, up) = link.ask(&asked([call.by_hash()], asking), until).await?;
+        let (answers, up) = if asking {
+            link.ask(&asked(call.by_hash().cmd_iter().cloned(), asking), until).await?
+        } else {
+            link.ask(call.by_hash(), until).await?
+        };
         match self.checked(answers, asking) {
             Err(Fault { kind: Kind::NoScript, .. }) => {
                 let (answers, up) = link.ask(&asked([call.by_source()], asking), until).await?;

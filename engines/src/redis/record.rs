@@ -11,7 +11,7 @@
 use std::str::FromStr as _;
 
 use bytes::Bytes;
-use redis::Value;
+use redis::{Cmd, Value};
 use session::{Ending, Millis, Why};
 use storage::{
     Batch, Bury, Create, Key, Listed, Operation, Outcome, Read, Record, Scanned, Times, Tombstone, Touch,
@@ -93,39 +93,37 @@ impl Slot {
 }
 
 /// An operation as `write.lua` takes it, of the record with that number.
-pub(super) fn say(operation: &Operation, record: usize, arguments: &mut Vec<Vec<u8>>) {
+pub(super) fn say(operation: &Operation, record: usize, call: &mut Cmd) {
     let what = match operation {
         Operation::Create(..) => "create",
         Operation::Update(..) => "update",
         Operation::Touch(..) => "touch",
         Operation::Bury(..) => "bury",
     };
-    arguments.extend([what.into(), record.to_string().into_bytes(), operation.key().name().to_vec()]);
+    call.arg(what).arg(record).arg(operation.key().name());
     match operation {
         Operation::Create(_, new) => {
-            arguments.extend(times(new.times));
-            arguments.push(number(new.version.map_or(0, |version| version.0)));
-            arguments.extend([new.write.0.to_vec(), new.value.to_vec()]);
+            say_times(new.times, call);
+            call.arg(new.version.map_or(0, |version| version.0));
+            call.arg(&new.write.0[..]).arg(&new.value[..]);
         }
         Operation::Update(_, new) => {
-            arguments.push(number(new.expected.0));
-            arguments.extend(times(new.times.unwrap_or(Times { touched: Millis(0), expires: Millis(0) })));
-            arguments.extend([new.write.0.to_vec(), new.value.to_vec()]);
+            call.arg(new.expected.0);
+            say_times(new.times.unwrap_or(Times { touched: Millis(0), expires: Millis(0) }), call);
+            call.arg(&new.write.0[..]).arg(&new.value[..]);
         }
-        Operation::Touch(_, new) => arguments.extend(times(*new)),
+        Operation::Touch(_, new) => say_times(*new, call),
         Operation::Bury(_, burial) => {
-            let expected =
-                burial.expected.map_or_else(Vec::new, |version| version.0.to_string().into_bytes());
             let why = burial.ending.why.as_str();
             let mut tail = vec![u8::try_from(why.len()).unwrap_or_default()];
             tail.extend_from_slice(why.as_bytes());
             tail.extend_from_slice(burial.ending.by.as_bytes());
-            arguments.extend([
-                time(burial.until.unwrap_or(Millis(0))),
-                expected,
-                time(burial.ending.at),
-                tail,
-            ]);
+            call.arg(time(burial.until.unwrap_or(Millis(0))));
+            match burial.expected {
+                Some(version) => call.arg(version.0),
+                None => call.arg(""),
+            };
+            call.arg(time(burial.ending.at)).arg(&tail[..]);
         }
     }
 }
@@ -197,17 +195,13 @@ fn outcome(answer: Value) -> Result<Outcome, Malformed> {
 }
 
 /// A time as scripts count.
-pub(super) fn time(time: Millis) -> Vec<u8> {
-    number(time.0.min(MOST))
+pub(super) fn time(time: Millis) -> u64 {
+    time.0.min(MOST)
 }
 
-fn times(times: Times) -> [Vec<u8>; 2] {
-    // A record is used now, not in a future that nobody can write.
-    [time(times.touched), time(times.expires)]
-}
-
-fn number(number: u64) -> Vec<u8> {
-    number.to_string().into_bytes()
+/// A record is used now, not in a future that nobody can write.
+fn say_times(times: Times, call: &mut Cmd) {
+    call.arg(time(times.touched)).arg(time(times.expires));
 }
 
 fn read_time(bytes: [u8; 8]) -> Millis {
