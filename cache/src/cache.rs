@@ -17,6 +17,7 @@ use crate::counters::Counters;
 use crate::heads::Heads;
 use crate::held::Held;
 use crate::index::Index;
+use crate::nodes::Nodes;
 use crate::outbox::Outbox;
 use crate::revocations::Revocations;
 use crate::tier::FirstTier;
@@ -62,6 +63,7 @@ pub struct Cache {
     pub(crate) index: Arc<Index>,
     /// The realms that there are, or were.
     realms: RwLock<HashMap<Box<str>, Arc<Realm>>>,
+    pub(crate) nodes: Nodes,
     /// When cookies of carried sessions were last sealed anew, as far as there was room to remember.
     pub(crate) uses: quick_cache::sync::Cache<Handle, Millis>,
     /// The longest that a session of any realm may live, in milliseconds.
@@ -84,7 +86,7 @@ impl Cache {
     ) -> Self {
         let is_needed = !storage.capabilities().is_memory;
         let tier = Arc::new(FirstTier::new(is_needed, settings.inproc_bytes));
-        let outbox = Outbox::default();
+        let (outbox, nodes) = (Outbox::default(), Nodes::default());
         Self {
             revocations: Revocations::default(),
             trust: Trust::new(storage.capabilities().is_shared.then_some(settings.trust_window)),
@@ -95,9 +97,10 @@ impl Cache {
             longest_session: AtomicU64::new(0),
             late: Arc::default(),
             sharing: AtomicBool::new(false),
-            counters: Counters::registered(registry, &tier, &outbox.pending),
+            counters: Counters::registered(registry, &tier, &outbox.pending, &nodes.count),
             tier,
             outbox,
+            nodes,
             storage,
             clock,
             settings,

@@ -12,10 +12,13 @@ use prometheus_client::registry::{Registry, Unit};
 use session::Why;
 use storage::Unavailable;
 
-use crate::Find;
-
 use crate::find::Absence;
 use crate::tier::FirstTier;
+use crate::{Find, Receipt};
+
+/// How receipts turn out.
+const WHOLE: &str = "whole";
+const PARTIAL: &str = "partial";
 
 /// The counters of the session cache. Labels have few values, whatever visitors send.
 #[derive(Debug)]
@@ -37,6 +40,7 @@ pub(crate) struct Counters {
     pub(crate) touched: Counter,
     pub(crate) touches_failed: Counter,
     pub(crate) reaped: Counter,
+    receipts: Reasons,
 }
 
 /// Where a session was found.
@@ -46,8 +50,13 @@ struct FoundIn {
 }
 
 impl Counters {
-    /// Counters that `registry` shows, and what it shows of the first tier and of the `outbox`.
-    pub(crate) fn registered(registry: &mut Registry, tier: &Arc<FirstTier>, outbox: &Gauge) -> Self {
+    /// Counters that `registry` shows, and what it shows of the first tier, of the `outbox` and of the `nodes`.
+    pub(crate) fn registered(
+        registry: &mut Registry,
+        tier: &Arc<FirstTier>,
+        outbox: &Gauge,
+        nodes: &Gauge,
+    ) -> Self {
         let found = Family::<FoundIn, Counter>::default();
         let mut absences = Absence::ALL.map(Absence::as_str).to_vec();
         absences.push("ended");
@@ -67,7 +76,14 @@ impl Counters {
             touched: Counter::default(),
             touches_failed: Counter::default(),
             reaped: Counter::default(),
+            receipts: Reasons::of(&[WHOLE, PARTIAL]),
         };
+        registry.register(
+            "nodes",
+            "Processes that keep sessions on the same storage, this one included; 0 where storage is not shared. Falls without a \
+             stop: one of them died, or cannot reach the storage",
+            nodes.clone(),
+        );
         let sessions = registry.sub_registry_with_prefix("sessions");
         sessions.register(
             "found",
@@ -148,6 +164,16 @@ impl Counters {
             "Expired records and tombstones removed. Stands still while sessions are opened: storage only grows",
             self.reaped.clone(),
         );
+        sessions.register(
+            "receipts",
+            "Receipts of ends, by outcome: `whole` if every node confirmed that it refuses what was ended, else `partial`. \
+             `partial` rises: a node is gone, or does not hear of changes; the log names it",
+            self.receipts.clone(),
+        );
+    }
+
+    pub(crate) fn count_receipt(&self, receipt: &Receipt) {
+        self.receipts.inc(if receipt.is_whole() { WHOLE } else { PARTIAL });
     }
 
     pub(crate) fn count_end(&self, why: Why) {

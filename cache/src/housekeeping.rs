@@ -29,10 +29,11 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(600);
 const FAILURES_IN_A_ROW: usize = 8;
 
 impl Cache {
-    /// Reaps, follows the change stream, and repeats ends and failed touches until storage confirms them. Runs until it
-    /// is dropped.
+    /// Reaps, follows the change stream, shows this process to the other nodes, and repeats ends and failed touches until
+    /// storage confirms them. Runs until it is dropped.
     pub async fn keep_house(self: Arc<Self>) {
-        tokio::join!(self.reap(), self.follow(), self.repeat_ends(), self.repeat_touches());
+        let nodes = async { tokio::join!(self.attend_nodes(), self.answer_roll()) };
+        tokio::join!(self.reap(), self.follow(), nodes, self.repeat_ends(), self.repeat_touches());
     }
 
     /// How many bytes the first tier takes, and how many sessions it holds.
@@ -80,6 +81,11 @@ impl Cache {
         loop {
             match self.storage.watch(None).await {
                 Ok(mut changes) => {
+                    // Nobody believes its copies whom the others do not know: see `nodes`. If that cannot be written now, they
+                    // are believed all the same: an overloaded storage is not to be asked for each request as well.
+                    if let Err(error) = self.show_up().await {
+                        tracing::debug!(%error, "this node could not show itself; it will try again");
+                    }
                     // What changed before the stream began is not known. Before it counts as heard, so that nobody goes by
                     // what was ended meanwhile.
                     self.doubt_all();
@@ -112,6 +118,8 @@ impl Cache {
                     self.heads.hear(&handle);
                 } else if is_revocation(&change.key) {
                     self.hear_revocation(&change.key, Epoch(change.version.0));
+                } else {
+                    self.hear_of_nodes(change);
                 }
             }
         }
@@ -123,6 +131,7 @@ impl Cache {
         self.heads.doubt();
         if self.storage.capabilities().is_shared {
             self.revocations.doubt();
+            self.doubt_nodes();
         }
     }
 

@@ -22,11 +22,14 @@ mod held;
 mod housekeeping;
 mod index;
 mod kinds;
+mod nodes;
 mod open;
 mod outbox;
 mod patch;
+mod receipt;
 mod renew;
 mod revocations;
+mod roll_call;
 mod tier;
 mod touch;
 mod trust;
@@ -38,8 +41,10 @@ pub use end::Ended;
 pub use find::{Absence, Find, Found};
 pub use index::{Count, IndexCheck, Listed, Listing, MAX_LISTED};
 pub use kinds::{COUNTERS, Kind, Strange};
+pub use nodes::{Node, NodeId};
 pub use open::{Opened, Opening};
 pub use patch::{Patched, TooLarge};
+pub use receipt::{Acknowledged, Receipt, Tally};
 pub use renew::{Renew, Renewal};
 
 #[cfg(test)]

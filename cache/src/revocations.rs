@@ -15,6 +15,8 @@ use crate::Cache;
 use crate::application::AFTERLIFE;
 use crate::end::Ended;
 use crate::expiring::Expiring;
+use crate::receipt::{Acknowledged, Tally};
+use crate::roll_call::Subject;
 
 /// How many are read at once.
 const PAGE: usize = 1000;
@@ -161,6 +163,24 @@ impl Cache {
         self.learn(key, version, Times { touched: now, expires: until });
     }
 
+    /// Another node asks whether this is refused here, and storage has its end.
+    pub(crate) fn refuse(&self, subject: &Subject) -> Result<(), Unavailable> {
+        match subject {
+            Subject::Session(handle) => self.tier.end(handle),
+            Subject::Carried(handle, why) => {
+                let key = gone_key(handle, *why).map_err(|error| self.unavailable(error))?;
+                self.hear_revocation(&key, Epoch::default());
+                // It may have come to lie on the server.
+                self.tier.end(handle);
+                self.heads.hear(handle);
+            }
+            Subject::Principal(fingerprint, epoch) => {
+                self.hear_revocation(&self.epoch_key(fingerprint)?, *epoch);
+            }
+        }
+        Ok(())
+    }
+
     fn learn(&self, key: &Key, version: Epoch, times: Times) {
         if key.context() == EPOCHS {
             if let Ok(fingerprint) = Fingerprint::try_from(key.name()) {
@@ -199,7 +219,7 @@ impl Cache {
     ///
     /// When this returns `Ok`, no request finds one of them on this node, and on others as soon as they hear of it.
     /// `Err` claims nothing: do it again.
-    pub async fn end_all_of(&self, principal: &Principal, by: &str) -> Result<(), Unavailable> {
+    pub async fn end_all_of(&self, principal: &Principal, by: &str) -> Result<Acknowledged, Unavailable> {
         let fingerprint = principal.fingerprint();
         let key = self.epoch_key(&fingerprint)?;
         let value = Bytes::copy_from_slice(by.as_bytes());
@@ -230,9 +250,11 @@ impl Cache {
                 }
             };
             if let Some(version) = written {
-                self.revocations.put_epoch(fingerprint, Epoch(version.0), times.expires);
+                let epoch = Epoch(version.0);
+                self.revocations.put_epoch(fingerprint, epoch, times.expires);
                 self.counters.ended_all.inc();
-                return Ok(());
+                let subject = Subject::Principal(fingerprint, epoch);
+                return Ok(Acknowledged { subject, sessions: Tally::Unknown });
             }
         }
         Err(self.unavailable(format!("{MAX_ROUNDS} others ended all sessions of the same person meanwhile")))

@@ -11,6 +11,7 @@ mod demonstration;
 mod entrance;
 mod hand_over;
 mod keys;
+mod nodes;
 mod notify;
 mod passing;
 mod redis;
@@ -132,12 +133,10 @@ async fn start(plan: Plan, stop: Stop, mut sockets: Sockets) -> miette::Result<(
     }
     let storage: Arc<dyn Storage> =
         traces::of_storage(&configuration, Arc::new(Measured::new(storage, &latencies)));
-    let cache = Arc::new(cache::Cache::new(
-        Arc::clone(&storage),
-        Arc::clone(&clock),
-        settings(&configuration),
-        registry,
-    ));
+    let cache =
+        cache::Cache::new(Arc::clone(&storage), Arc::clone(&clock), settings(&configuration), registry);
+    let version = env!("CARGO_PKG_VERSION");
+    let cache = Arc::new(cache.named(&nodes::name(), version).into_diagnostic()?);
     if predecessor.is_some() {
         cache.begin_sharing();
     }
@@ -158,9 +157,15 @@ async fn start(plan: Plan, stop: Stop, mut sockets: Sockets) -> miette::Result<(
         let entrance = Arc::new(ArcSwap::from_pointee(entrance.clone()));
         Some((Arc::new(gateway), Listener::new(socket, entrance)))
     };
-    let version = env!("CARGO_PKG_VERSION");
     let clients = clients::of(&configuration)?;
-    let server = Server { registry: whole, storages: vec![Arc::clone(&storage)], version, clients, clock };
+    let server = Server {
+        registry: whole,
+        storages: vec![Arc::clone(&storage)],
+        cache: Some(Arc::clone(&cache)),
+        version,
+        clients,
+        clock,
+    };
     let socket = sockets.take("server", configuration.listen.server, configuration.listen.reuse_port)?;
     listening.add("server", &socket)?;
     let socket = TcpListener::from_std(socket).into_diagnostic()?;
@@ -231,6 +236,7 @@ async fn start(plan: Plan, stop: Stop, mut sockets: Sockets) -> miette::Result<(
     attending.abort();
     watching.iter().for_each(JoinHandle::abort);
     housekeeping.abort();
+    nodes::leave(&cache).await;
     drained.now();
     server.await.into_diagnostic().wrap_err("the session server failed")?;
     tracing::info!("stopped");

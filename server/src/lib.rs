@@ -17,6 +17,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use cache::{Cache, Node};
 use prometheus_client::registry::Registry;
 use serde::Serialize;
 use session::Clock;
@@ -39,6 +40,8 @@ pub struct Server {
     pub registry: Registry,
     /// The storage services in use.
     pub storages: Vec<Arc<dyn Storage>>,
+    /// The session cache, if there is one: it knows which other nodes there are.
+    pub cache: Option<Arc<Cache>>,
     /// The version of this build.
     pub version: &'static str,
     /// Who may call what. Without any, nothing is open but what says how Cloakroom is.
@@ -81,6 +84,8 @@ struct Health {
     status: &'static str,
     version: &'static str,
     storage: Vec<StorageHealth>,
+    /// Who keeps sessions on the same storage, this process first.
+    nodes: Vec<NodeHealth>,
 }
 
 #[derive(Debug, Serialize)]
@@ -92,13 +97,30 @@ struct StorageHealth {
     error: Option<String>,
 }
 
+#[derive(Debug, Serialize)]
+struct NodeHealth {
+    id: String,
+    name: Box<str>,
+    version: Box<str>,
+    /// In milliseconds since the Unix epoch.
+    begun: u64,
+}
+
+impl From<Node> for NodeHealth {
+    fn from(node: Node) -> Self {
+        let Node { id, name, version, begun } = node;
+        Self { id: id.to_string(), name, version, begun: begun.0 }
+    }
+}
+
 async fn front(State(server): State<Arc<Server>>) -> String {
     format!("Cloakroom {}\n\n/health   how it is\n/metrics  what it counts\n", server.version)
 }
 
 /// 200 if every storage service answers, else 503: then sessions that are not in memory cannot be found.
 async fn health(State(server): State<Arc<Server>>) -> Response {
-    let mut health = Health { status: "ok", version: server.version, storage: Vec::new() };
+    let nodes = server.cache.iter().flat_map(|cache| cache.nodes()).map(NodeHealth::from).collect();
+    let mut health = Health { status: "ok", version: server.version, storage: Vec::new(), nodes };
     for storage in &server.storages {
         let checked = check(storage).await;
         if checked.error.is_some() {

@@ -114,7 +114,7 @@ impl Fixture {
     /// Has the house of `cache` kept until the result is dropped; it follows the change stream already.
     pub(super) async fn keep_house(&self, cache: &Arc<Cache>) -> House {
         let before = self.probe.followers();
-        let house = House(tokio::spawn(Arc::clone(cache).keep_house()));
+        let house = House::of(cache);
         eventually(async || self.probe.followers() > before).await;
         house
     }
@@ -245,6 +245,12 @@ pub(super) const SETTINGS: Settings = Settings {
 /// The house of a cache, kept until this is dropped.
 pub(super) struct House(JoinHandle<()>);
 
+impl House {
+    pub(super) fn of(cache: &Arc<Cache>) -> Self {
+        Self(tokio::spawn(Arc::clone(cache).keep_house()))
+    }
+}
+
 impl Drop for House {
     fn drop(&mut self) {
         self.0.abort();
@@ -253,6 +259,17 @@ impl Drop for House {
 
 fn cache_over(storage: Arc<dyn Storage>, clock: &Arc<ManualClock>, settings: Settings) -> Arc<Cache> {
     Arc::new(Cache::new(storage, Arc::clone(clock) as _, settings, &mut Registry::default()))
+}
+
+/// One that shows itself to others.
+pub(super) fn cache_with_name(
+    storage: Arc<dyn Storage>,
+    clock: &Arc<ManualClock>,
+    settings: Settings,
+    name: &str,
+) -> Arc<Cache> {
+    let cache = Cache::new(storage, Arc::clone(clock) as _, settings, &mut Registry::default());
+    Arc::new(cache.named(name, "1.2.3").unwrap())
 }
 
 /// An application that is alone in its realm.

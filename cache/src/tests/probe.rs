@@ -24,6 +24,8 @@ pub(super) struct Probe {
     gaps: broadcast::Sender<()>,
     /// Whether nothing can be heard of changes.
     is_cut: watch::Sender<bool>,
+    /// Changes in contexts that begin so are not told.
+    lost: Mutex<Option<&'static str>>,
     /// Records that cannot be ended.
     stuck: Mutex<Vec<Key>>,
     followers: Arc<AtomicUsize>,
@@ -44,6 +46,7 @@ impl Probe {
             capabilities,
             gaps: broadcast::Sender::new(16),
             is_cut: watch::Sender::new(false),
+            lost: Mutex::default(),
             stuck: Mutex::default(),
             followers: Arc::default(),
             reads: AtomicUsize::new(0),
@@ -69,6 +72,11 @@ impl Probe {
     /// This record cannot be ended any more.
     pub(super) fn refuse(&self, key: Key) {
         self.stuck.lock().push(key);
+    }
+
+    /// Whoever begins to listen from now on is not told of changes in contexts that begin so.
+    pub(super) fn lose(&self, contexts: &'static str) {
+        *self.lost.lock() = Some(contexts);
     }
 
     /// Removes all that expired.
@@ -158,7 +166,12 @@ impl Storage for Probe {
         let mut is_cut = self.is_cut.subscribe();
         let end = async move { drop(is_cut.wait_for(|is_cut| *is_cut).await) };
         let gaps = BroadcastStream::new(self.gaps.subscribe()).map(|_| Notice::Gap);
-        let changes = self.inner.watch(from).await?;
+        let lost = *self.lost.lock();
+        let is_told = move |notice: &Notice| match (notice, lost) {
+            (Notice::Change(change), Some(lost)) => !change.key.context().starts_with(lost),
+            _ => true,
+        };
+        let changes = self.inner.watch(from).await?.filter(move |notice| ready(is_told(notice)));
         let followers = Arc::clone(&self.followers);
         let first = once(async move { followers.fetch_add(1, Ordering::SeqCst) });
         let told = first.filter_map(|_| ready(None)).chain(select(changes, gaps));

@@ -1,8 +1,11 @@
 //! Who a session belongs to: logging in and out.
 
-use cache::{Credential, Ended, Find, Found, Renew, RenewCarried, Renewal};
+use std::sync::Arc;
+
+use cache::{Acknowledged, Credential, Ended, Find, Found, Renew, RenewCarried, Renewal};
 use session::{Authentication, Carried, Patch, Principal, Revision, Session, Why};
 use storage::Unavailable;
+use tracing::Instrument as _;
 
 use super::{Authority, Effect, Updater};
 use crate::carrier;
@@ -169,10 +172,26 @@ impl Updater<'_> {
     pub(crate) async fn log_out_everywhere(&self, by: &str) -> Result<(), Unavailable> {
         for found in self.visit.all() {
             if let Some(principal) = &found.session.principal {
-                self.cache.end_all_of(principal, by).await?;
+                let sessions = self.cache.tally(principal).await;
+                let end = self.cache.end_all_of(principal, by).await?;
+                self.keep_receipt(end.of_so_many(sessions), by);
             }
         }
         Ok(())
+    }
+
+    /// Has the log say which nodes have confirmed it. The visitor does not wait for them: it holds already.
+    fn keep_receipt(&self, end: Acknowledged, by: &str) {
+        let (cache, by) = (Arc::clone(self.cache), by.to_owned());
+        let receive = async move {
+            let receipt = cache.receipt(end).await;
+            if receipt.is_whole() {
+                tracing::info!(by, %receipt, "all sessions of a person were ended");
+            } else {
+                tracing::warn!(by, %receipt, "all sessions of a person were ended, and not every node has confirmed it");
+            }
+        };
+        tokio::spawn(receive.in_current_span());
     }
 
     /// Ends the session, if there is one, or all that the visitor came with. Says whether one of them was live until

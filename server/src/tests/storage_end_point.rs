@@ -18,8 +18,14 @@ async fn offered(may: Vec<Right>) -> EndPointAt {
     let token = Some(SecretHash::of(TOKEN.as_bytes()));
     let client = Client { id: "gateway".into(), from: Box::default(), token, subject: None, may };
     let storages = vec![Arc::clone(&storage)];
-    let server =
-        Server { registry: Registry::default(), storages, version: "1.2.3", clients: vec![client], clock };
+    let server = Server {
+        registry: Registry::default(),
+        storages,
+        cache: None,
+        version: "1.2.3",
+        clients: vec![client],
+        clock,
+    };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(server.serve(vec![listener.into()], std::future::pending()));
