@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 pub(crate) use report::Report;
+pub(crate) use upstream::{OPEN, SESSION, SHOW, UPDATE, Upstream};
 
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
@@ -28,7 +29,6 @@ use bodies::Bodies;
 use idle::Idle;
 use rows::{ROWS, Row};
 use subject::Subject;
-use upstream::Upstream;
 
 /// What to measure, for how long.
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@
 //! were measured in the same round: requests per second say more about the machine, and about who else was
 //! using it, than about a server. `bench/README.md` tells what is measured and how to read it.
 
+mod ends;
 mod error;
 mod gateway;
 mod instructions;
@@ -41,6 +42,8 @@ struct Arguments {
 enum Command {
     /// The gateway beside nginx, HAProxy and Apache with its session modules.
     Gateway(GatewayArguments),
+    /// How soon an end reaches three gateways that share a storage.
+    Ends(EndsArguments),
     /// The steps of a request with a session, in instructions and nanoseconds.
     Instructions(InstructionsArguments),
     /// Every storage engine through the contract, beside what it is built on.
@@ -109,6 +112,25 @@ struct InstructionsArguments {
 }
 
 #[derive(Debug, clap::Args)]
+struct EndsArguments {
+    /// How many sessions are ended, on each storage.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    ends: u32,
+    /// How long the load is measured that the gateways can take, in seconds.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+    /// How many sessions are ended while the line of a gateway to the storage is cut.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=100))]
+    cuts: u32,
+    /// Twenty ends and one cut, printed and not written: to see that everything works.
+    #[arg(long, conflicts_with_all = ["ends", "seconds", "cuts"])]
+    quick: bool,
+    /// Where ends.md is written.
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/benchmarks"))]
+    output: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
 struct GatewayArguments {
     /// How often each server is measured, in rotation. Many short rounds rather than few long ones: the speed of a
     /// shared machine changes within minutes, and a ratio is as good as its two measurements are near.
@@ -153,6 +175,7 @@ impl From<&GatewayArguments> for Plan {
 fn main() -> ExitCode {
     let measured = match Arguments::parse().command {
         Command::Gateway(arguments) => measure_gateway(&arguments),
+        Command::Ends(arguments) => measure_ends(&arguments),
         Command::Instructions(InstructionsArguments { repeat: Some(step), .. }) => {
             instructions::repeat(&step)
         }
@@ -167,6 +190,15 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn measure_ends(arguments: &EndsArguments) -> Result<()> {
+    let (ends, seconds, cuts) =
+        if arguments.quick { (20, 2, 1) } else { (arguments.ends, arguments.seconds, arguments.cuts) };
+    let plan = ends::Plan { ends, length: Duration::from_secs(seconds), cuts };
+    let report = ends::measure(&plan, &Interrupt::watched()?)?;
+    println!("{}", report.markdown());
+    if arguments.quick { Ok(()) } else { report.write(&arguments.output) }
 }
 
 fn measure_gateway(arguments: &GatewayArguments) -> Result<()> {
