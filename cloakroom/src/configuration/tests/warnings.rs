@@ -64,7 +64,7 @@ fn a_window_that_is_over_before_anybody_notices_is_a_warning() {
     };
     let redis = "engine = \"redis\"\nurl = \"redis://127.0.0.1\"";
     let remote = "engine = \"remote\"\nurl = \"http://127.0.0.1:8081\"";
-    let polled = "engine = \"sql\"\nurl = \"mysql://127.0.0.1/c\"\npoll_interval = \"5s\"";
+    let polled = "engine = \"sql\"\nurl = \"mysql://cloakroom@127.0.0.1/c\"\npoll_interval = \"5s\"";
     for (storage, window, takes) in [(redis, "4s", "4s"), (remote, "1s", "4s"), (polled, "6s", "7s")] {
         let found = found(storage, window);
         assert_eq!(found.len(), 1, "{found:?}");
