@@ -5,7 +5,7 @@ use session::{Handle, Session};
 use storage::Key;
 
 use crate::revocations::{EPOCHS, Fingerprint, GONE, read_gone};
-use crate::{cache, heads, index};
+use crate::{cache, heads, index, nodes, roll_call};
 
 /// The context of the counters that end all sessions of a principal: sessions remember their versions, so that all that is
 /// drawn here must be above all that ever was, wherever the records move.
@@ -24,6 +24,8 @@ pub enum Kind {
     Counter,
     /// That a session belongs to somebody.
     Entry,
+    /// A gateway that uses the storage, or what gateways ask each other about an end. It is of no use in another storage.
+    Node,
     /// None of the cache's.
     Other,
 }
@@ -44,8 +46,8 @@ pub enum Strange {
 
 impl Kind {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 6] =
-        [Self::Session, Self::Head, Self::Revoked, Self::Counter, Self::Entry, Self::Other];
+    pub const ALL: [Self; 7] =
+        [Self::Session, Self::Head, Self::Revoked, Self::Counter, Self::Entry, Self::Node, Self::Other];
 
     /// As people read it, and scripts.
     #[must_use]
@@ -56,6 +58,7 @@ impl Kind {
             Self::Revoked => "revoked",
             Self::Counter => "counter",
             Self::Entry => "index",
+            Self::Node => "node",
             Self::Other => "other",
         }
     }
@@ -63,6 +66,9 @@ impl Kind {
     /// What lies at `key`, by its context.
     #[must_use]
     pub fn of(key: &Key) -> Self {
+        if [nodes::NODES, roll_call::CALLS, roll_call::ANSWERS].contains(&key.context()) {
+            return Self::Node;
+        }
         let (first, _) = key.context().split_once('.').unwrap_or((key.context(), ""));
         match first {
             cache::SESSIONS => Self::Session,
@@ -93,7 +99,31 @@ impl Kind {
             Self::Revoked if read_gone(key).is_none() => Err(Strange::Name(kind)),
             Self::Counter if Fingerprint::try_from(key.name()).is_err() => Err(Strange::Name(kind)),
             Self::Entry if !matches!(index::entry(key), Some(Some(_))) => Err(Strange::Name(kind)),
-            Self::Revoked | Self::Counter | Self::Entry | Self::Other => Ok(None),
+            Self::Revoked | Self::Counter | Self::Entry | Self::Node | Self::Other => Ok(None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_record_is_follows_from_its_context() {
+        for (context, kind) in [
+            ("s0a", Kind::Other),
+            (cache::SESSIONS, Kind::Session),
+            (&*format!("{}.0a", cache::SESSIONS), Kind::Session),
+            (&*format!("{}.0a", heads::CONTEXT), Kind::Head),
+            (&*format!("{GONE}.0a"), Kind::Revoked),
+            (EPOCHS, Kind::Counter),
+            (&*format!("{}.0a", index::CONTEXT), Kind::Entry),
+            (nodes::NODES, Kind::Node),
+            (roll_call::CALLS, Kind::Node),
+            (roll_call::ANSWERS, Kind::Node),
+            ("roll", Kind::Other),
+        ] {
+            assert_eq!(Kind::of(&Key::new(context, b"a").unwrap()), kind, "{context}");
         }
     }
 }

@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::Cache;
 use crate::roll_call::Roll;
 
-const NODES: &str = "node";
+pub(crate) const NODES: &str = "node";
 
 /// How often a record is prolonged and the list is read, about.
 const PROLONG_EVERY: Duration = Duration::from_secs(5);

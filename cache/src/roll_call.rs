@@ -20,8 +20,8 @@ use crate::Cache;
 use crate::nodes::NodeId;
 use crate::revocations::Fingerprint;
 
-const CALLS: &str = "roll.call";
-const ANSWERS: &str = "roll.answer";
+pub(crate) const CALLS: &str = "roll.call";
+pub(crate) const ANSWERS: &str = "roll.answer";
 
 /// How long the records live: longer than anybody waits.
 const LIFE: Duration = Duration::from_secs(10);

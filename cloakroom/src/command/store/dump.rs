@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use cache::COUNTERS;
+use cache::{COUNTERS, Kind};
 use clap::Args;
 use miette::{IntoDiagnostic as _, miette};
 use session::Handle;
@@ -58,7 +58,8 @@ pub(super) async fn dump(options: &DumpOptions) -> miette::Result<()> {
     loop {
         let scan = service.scan(cursor.as_deref()).await?;
         let found = scan.found.len() as u64;
-        for (key, scanned) in scan.found {
+        // Which gateways use this storage is nothing that another one must know.
+        for (key, scanned) in scan.found.into_iter().filter(|(key, _)| Kind::of(key) != Kind::Node) {
             write(&service, &mut writer, &key, scanned).await?;
         }
         progress.advance(found);
