@@ -16,6 +16,9 @@ use crate::{Burial, Create, Key, NewRecord, Storage, Times, Unavailable, Version
 /// How long a probe may stay, should this process die before it has removed it.
 const PROBE_LIVES: Duration = Duration::from_secs(60);
 
+/// What the name of a probe begins with; that of no record of ours does.
+const PROBE: &str = "probe of versions ";
+
 /// A version that is above all that `storage` has drawn for records of `context`, and below all that it will draw.
 ///
 /// # Errors
@@ -37,6 +40,11 @@ pub async fn begin_above(
     probe(storage, context, now, Some(version)).await.map(drop)
 }
 
+/// Whether a key is that of a probe: nobody needs to hear of it, or to move it.
+pub(crate) fn is_probe(key: &Key) -> bool {
+    key.name().starts_with(PROBE.as_bytes())
+}
+
 /// Creates a record that means nothing, and takes it away. No name of ours is as long as this one.
 async fn probe(
     storage: &dyn Storage,
@@ -46,7 +54,7 @@ async fn probe(
 ) -> Result<Version, Unavailable> {
     let refused = |cause: String| Unavailable::refused(storage.id(), cause);
     let random = Handle::random().map_err(|error| Unavailable::failed(storage.id(), error))?;
-    let name = format!("probe of versions {random}");
+    let name = format!("{PROBE}{random}");
     let key = Key::new(context, name.as_bytes()).map_err(|error| refused(error.to_string()))?;
     let write = WriteId::random().map_err(|error| Unavailable::failed(storage.id(), error))?;
     let times = Times { touched: now, expires: now.plus(PROBE_LIVES) };
