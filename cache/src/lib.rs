@@ -46,6 +46,7 @@ pub use open::{Opened, Opening};
 pub use patch::{Patched, TooLarge};
 pub use receipt::{Acknowledged, Receipt, Tally};
 pub use renew::{Renew, Renewal};
+pub use revocations::ENDS;
 
 #[cfg(test)]
 mod tests;

@@ -26,6 +26,9 @@ const MAX_ROUNDS: usize = 64;
 pub(crate) const EPOCHS: &str = "epoch";
 pub(crate) const GONE: &str = "gone";
 
+/// The records here that end others: what moves them from one storage to another must know.
+pub const ENDS: storage::Ends = storage::Ends { counters: EPOCHS, is_one: is_revocation };
+
 /// Names a principal.
 pub(crate) type Fingerprint = [u8; 32];
 

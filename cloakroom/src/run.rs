@@ -11,6 +11,7 @@ mod demonstration;
 mod entrance;
 mod hand_over;
 mod keys;
+mod migration;
 mod nodes;
 mod notify;
 mod passing;
@@ -52,6 +53,7 @@ pub use self::entrance::{entrance, server_entrance};
 use self::hand_over::{HandingOver, Predecessor};
 use self::keys::KeptKeys;
 pub(crate) use self::keys::existing as existing_keys;
+use self::migration::Progress;
 use self::reload::Reloading;
 use self::sockets::{Listening, Sockets};
 use self::stop::Stop;
@@ -112,6 +114,9 @@ async fn start(plan: Plan, stop: Stop, mut sockets: Sockets) -> miette::Result<(
     let hangup = signal(SignalKind::hangup()).into_diagnostic().wrap_err("SIGHUP cannot be received")?;
     let entrance = entrance(&configuration)?;
     let server_entrance = server_entrance(&configuration)?;
+    if plan.takes_over {
+        storage::can_take_over(&configuration)?;
+    }
     let predecessor =
         if plan.takes_over { Predecessor::ask(&configuration.data_dir, &mut sockets)? } else { None };
     let (claim, predecessor) = predecessor.map(Predecessor::into_parts).unzip();
@@ -126,13 +131,16 @@ async fn start(plan: Plan, stop: Stop, mut sockets: Sockets) -> miette::Result<(
     let kept = KeptKeys::open(&configuration, Arc::clone(&clock))?;
     let keys = kept.shared();
     registry.register_collector(Box::new(KeyMetrics::of(keys)));
-    let (storage, engine) = storage::open(&configuration, keys, claim.flatten(), Arc::clone(&clock)).await?;
+    let storage::Opened { storage, hand_over: engine, migrating } =
+        storage::open(&configuration, keys, claim.flatten(), Arc::clone(&clock)).await?;
     // What lies behind another Cloakroom is known only now.
     if let Some((message, cure)) = configuration.cache.trusts_too_shortly(storage.capabilities().unnoticed) {
         tracing::warn!("{message}; {cure}");
     }
     let storage: Arc<dyn Storage> =
         traces::of_storage(&configuration, Arc::new(Measured::new(storage, &latencies)));
+    let progress = Progress::registered(registry);
+    let moving = migrating.map(|migrating| tokio::spawn(migration::run(migrating, progress)));
     let cache =
         cache::Cache::new(Arc::clone(&storage), Arc::clone(&clock), settings(&configuration), registry);
     let version = env!("CARGO_PKG_VERSION");
@@ -236,6 +244,7 @@ async fn start(plan: Plan, stop: Stop, mut sockets: Sockets) -> miette::Result<(
     attending.abort();
     watching.iter().for_each(JoinHandle::abort);
     housekeeping.abort();
+    moving.iter().for_each(JoinHandle::abort);
     nodes::leave(&cache).await;
     drained.now();
     server.await.into_diagnostic().wrap_err("the session server failed")?;

@@ -14,6 +14,7 @@ mod given;
 mod hand_over;
 mod index;
 mod metrics;
+mod migration;
 mod nodes;
 mod outages;
 mod real_application;

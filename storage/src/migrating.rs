@@ -188,6 +188,12 @@ impl Storage for Migrating {
             is_shared: new.is_shared || old.is_shared,
             is_memory: false,
             max_value: new.max_value.min(old.max_value),
+            // What is done in the old one alone is heard there, then brought, then heard in the new one.
+            unnoticed: if old.is_shared {
+                new.unnoticed + changes::PATIENCE + old.unnoticed
+            } else {
+                new.unnoticed
+            },
         }
     }
 
@@ -277,6 +283,10 @@ impl Storage for Migrating {
         let new = self.passage.new.reap(now, budget).await?;
         let old = self.passage.old.reap(now, budget).await?;
         Ok(new.max(old))
+    }
+
+    fn next_expiry(&self) -> Option<Millis> {
+        Some(self.passage.new.next_expiry()?.min(self.passage.old.next_expiry()?))
     }
 
     /// The changes of the new storage. Those of the old one are not told but brought, which the new one tells of.

@@ -45,7 +45,9 @@ use form::Text;
 use names::FileName;
 use section::Section;
 use shape::Table;
-use together::{check_applications, check_client_headers, check_clients, check_keys, check_storage};
+use together::{
+    check_applications, check_client_headers, check_clients, check_keys, check_migrations, check_storage,
+};
 
 pub use application::{Application, Carrier, OnConflict};
 pub use client::Client;
@@ -185,7 +187,7 @@ impl Configuration {
         let storage_text = "A storage service: where sessions are kept. Without any there is one, `local`, of the engine `embedded`.";
         let found = section.tables("storage", storage_text, Storage::read);
         check_storage(document, &found);
-        let mut storage: Vec<Storage> = found.into_iter().map(|(storage, _)| storage).collect();
+        let mut storage: Vec<Storage> = found.iter().map(|(storage, _)| storage.clone()).collect();
         if storage.is_empty() {
             storage.push(Storage::standard());
         }
@@ -193,6 +195,7 @@ impl Configuration {
             section.table("cache", "The session cache, between the applications and storage.", |section| {
                 Cache::read(section, &storage)
             });
+        check_migrations(document, &found, &cache);
         let keys_text = "A key that seals values which leave this process. Without any, one is made in `data_dir` at the first start.";
         let keys = section.tables("keys", keys_text, KeyFile::read);
         check_keys(document, &keys);
@@ -215,7 +218,10 @@ impl Configuration {
         check_client_headers(document, listen.tls.as_ref().zip(client_headers.as_ref()), &applications);
         let applications: Vec<Application> =
             applications.into_iter().map(|(application, _)| application).collect();
-        let is_sealed = |storage: &Storage| storage.id == cache.storage && storage.seal.is_some();
+        let used = storage.iter().find(|storage| storage.id == cache.storage);
+        let moves_from = used.and_then(|used| used.migrate_from.as_ref());
+        let is_used = |storage: &Storage| storage.id == cache.storage || Some(&storage.id) == moves_from;
+        let is_sealed = |storage: &Storage| is_used(storage) && storage.seal.is_some();
         let sealed = key_rotation::SealedUse {
             applications: &applications,
             is_storage_sealed: storage.iter().any(is_sealed),

@@ -33,6 +33,14 @@ pub struct Storage {
     pub engine: Engine,
     /// Whether its values are sealed, and what is done with those that are not.
     pub seal: Option<storage::Plain>,
+    /// The id of the storage service from which everything moves to this one.
+    pub migrate_from: Option<String>,
+}
+
+/// Where a storage service says what others must agree with.
+pub(crate) struct StoragePlaces {
+    pub(crate) id: Place,
+    pub(crate) migrate_from: Place,
 }
 
 /// What a storage service is made of.
@@ -88,11 +96,11 @@ const ENGINE: Choice<EngineName> = Choice {
 impl Storage {
     /// What there is when the file names none.
     pub(crate) fn standard() -> Self {
-        Self { id: "local".to_owned(), engine: Engine::Embedded, seal: None }
+        Self { id: "local".to_owned(), engine: Engine::Embedded, seal: None, migrate_from: None }
     }
 
-    /// Reads the section; the place is that of the id.
-    pub(crate) fn read(section: &mut Section<'_>) -> (Self, Place) {
+    /// Reads the section.
+    pub(crate) fn read(section: &mut Section<'_>) -> (Self, StoragePlaces) {
         let id = section.required(
             "id",
             &Text(Identifier),
@@ -122,6 +130,13 @@ impl Storage {
             &Switch,
             false,
             "Whether values are encrypted before they are written, with the keys of this installation.",
+        );
+        let migrate_from = section.optional(
+            "migrate_from",
+            &Text(Identifier),
+            "old".to_owned(),
+            "The id of the storage service from which everything moves to this one, while both are in use. The log says when all \
+             of it is here, and this line can go.",
         );
         let is_plain_accepted = section.value(
             "danger_accept_plain",
@@ -176,7 +191,8 @@ impl Storage {
             EngineName::Redis => redis.engine(section, server).unwrap_or(Engine::Embedded),
             EngineName::Remote => remote.engine(section, server).unwrap_or(Engine::Embedded),
         };
-        (Self { id, engine, seal }, section.place("id"))
+        let places = StoragePlaces { id: section.place("id"), migrate_from: section.place("migrate_from") };
+        (Self { id, engine, seal, migrate_from }, places)
     }
 }
 

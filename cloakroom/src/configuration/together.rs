@@ -12,7 +12,7 @@ use super::client::Client;
 use super::document::{Document, Place};
 use super::listen::ListenTls;
 use super::rule::Require;
-use super::storage::{KeyFile, Storage};
+use super::storage::{Cache, KeyFile, Storage, StoragePlaces};
 
 /// Ids are unique among their kind.
 pub(crate) fn check_ids<'a>(
@@ -34,8 +34,42 @@ pub(crate) fn check_ids<'a>(
     }
 }
 
-pub(crate) fn check_storage(document: &Document<'_>, storage: &[(Storage, Place)]) {
-    check_ids(document, "storage", storage.iter().map(|(storage, place)| (storage.id.as_str(), place)));
+pub(crate) fn check_storage(document: &Document<'_>, storage: &[(Storage, StoragePlaces)]) {
+    check_ids(document, "storage", storage.iter().map(|(storage, places)| (storage.id.as_str(), &places.id)));
+}
+
+/// Sessions move from one storage to another, and only to the one that is used.
+pub(crate) fn check_migrations(document: &Document<'_>, storage: &[(Storage, StoragePlaces)], cache: &Cache) {
+    for (new, places) in storage {
+        let Some(old) = &new.migrate_from else { continue };
+        let (id, place) = (&new.id, &places.migrate_from);
+        let Some((from, _)) = storage.iter().find(|(storage, _)| storage.id == *old) else {
+            let message = format!("`migrate_from = \"{old}\"` names no `[[storage]]`");
+            document.wrong(
+                place,
+                message,
+                "name the one in which the sessions are now, and keep its section",
+            );
+            continue;
+        };
+        if from.id == *id {
+            let message = format!("`{id}` cannot move to itself");
+            document.wrong(place, message, "name the storage in which the sessions are now");
+        } else if let Some(further) = &from.migrate_from {
+            let message = format!("`{id}` moves from `{old}`, which itself moves from `{further}`");
+            let cure = format!(
+                "wait until everything of `{further}` is in `{old}`, and remove that `migrate_from` first"
+            );
+            document.wrong(place, message, cure);
+        } else if cache.storage == *old {
+            let message = format!("`{id}` moves from `{old}`, and `{old}` is the storage that is used");
+            document.wrong(place, message, format!("in `[cache]`, say `storage = \"{id}\"`"));
+        } else if cache.storage != *id {
+            let message = format!("`migrate_from` has no effect: `{id}` is not used");
+            let cure = format!("in `[cache]`, say `storage = \"{id}\"`, or remove this line");
+            document.warn(place, message, cure);
+        }
+    }
 }
 
 pub(crate) fn check_clients(document: &Document<'_>, clients: &[(Client, Place)]) {

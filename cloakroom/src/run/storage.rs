@@ -13,7 +13,7 @@ use miette::{IntoDiagnostic, WrapErr, miette};
 use seal::Keys;
 use server::Right;
 use session::Clock;
-use storage::{Deadline, Memory, Sealed, Shared, Storage};
+use storage::{Deadline, Memory, Migrating, Sealed, Shared, Storage};
 
 use super::{clients, redis, upstream};
 use crate::configuration::{self, Configuration, Engine};
@@ -23,17 +23,53 @@ use crate::configuration::{self, Configuration, Engine};
 #[error(transparent)]
 pub(crate) struct NotOpened(pub(crate) OpenError);
 
-/// Opens the storage service that the session cache uses. An embedded one can be handed over.
+/// The storage service that the session cache uses.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) storage: Arc<dyn Storage>,
+    /// If it is embedded it can be handed over.
+    pub(super) hand_over: Option<HandOver>,
+    /// If everything moves to it from another one.
+    pub(super) migrating: Option<Arc<Migrating>>,
+}
+
+/// Opens the storage service that the session cache uses.
 pub(super) async fn open(
     configuration: &Configuration,
     keys: &Arc<Keys>,
     claim: Option<File>,
     clock: Arc<dyn Clock>,
-) -> miette::Result<(Arc<dyn Storage>, Option<HandOver>)> {
-    let (engine, hand_over) = of(configuration, &configuration.cache.storage, keys, claim, clock).await?;
+) -> miette::Result<Opened> {
+    let id = &configuration.cache.storage;
+    let (mut storage, hand_over) = of(configuration, id, keys, claim, Arc::clone(&clock)).await?;
+    let mut migrating = None;
+    if let Some(old) = &configured(configuration, id)?.migrate_from {
+        let (old, _) = of(configuration, old, keys, None, Arc::clone(&clock)).await?;
+        let both = Arc::new(Migrating::new(storage, old, cache::ENDS, clock));
+        // What takes several operations of the two is answered as soon as one of a single one.
+        storage = Arc::new(Deadline::new(Arc::clone(&both) as _, configuration.cache.deadline));
+        migrating = Some(both);
+    }
     // What is offered to others, others change.
-    let is_offered = configuration.clients.iter().any(|client| client.may.contains(&Right::Storage));
-    Ok((if is_offered { Arc::new(Shared::new(engine)) } else { engine }, hand_over))
+    if configuration.clients.iter().any(|client| client.may.contains(&Right::Storage)) {
+        storage = Arc::new(Shared::new(storage));
+    }
+    Ok(Opened { storage, hand_over, migrating })
+}
+
+/// Whether this process could take over from one that runs.
+///
+/// # Errors
+/// Its sessions move from another storage. The process before would go on changing what has moved already, for a moment,
+/// and of an embedded storage this one would not hear of it: an end could be lost.
+pub(super) fn can_take_over(configuration: &Configuration) -> miette::Result<()> {
+    match &configured(configuration, &configuration.cache.storage)?.migrate_from {
+        None => Ok(()),
+        Some(old) => Err(miette!(
+            help = "restart Cloakroom without `--take-over`; visitors wait for that moment, and nobody is logged out",
+            "as long as sessions move from `{old}` (`migrate_from`), no process can take over from another"
+        )),
+    }
 }
 
 /// Opens the storage service `id`, whoever uses it: as it is configured, sealed or not, each operation within the deadline.

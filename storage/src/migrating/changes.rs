@@ -14,8 +14,8 @@ use crate::{Changes, Notice, Position, Unavailable, moving};
 /// How many changes of the old storage are brought at a time.
 const AT_A_TIME: usize = 16;
 
-/// How long one may take: after that the stream ends, as [`LONGEST_UNNOTICED`](crate::LONGEST_UNNOTICED) promises.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long one may take: after that the stream ends, for changes are not heard any more.
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 enum Heard {
     Notice(Notice),

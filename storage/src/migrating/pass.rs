@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 
 use super::passage::Passage;
 use crate::{Blame, Key, Unavailable, moving};
@@ -41,7 +41,8 @@ impl Pass {
         let scan = passage.old.scan(self.cursor.as_deref(), PAGE).await?;
         let keys = scan.found.into_iter().map(|(key, _)| key).filter(|key| !moving::is_probe(key));
         let keys: Vec<Key> = keys.collect();
-        let mut brought = stream::iter(&keys).map(|key| passage.bring(key)).buffer_unordered(AT_A_TIME);
+        let bring = |key: Key| async move { passage.bring(&key).await }.boxed();
+        let mut brought = stream::iter(keys).map(bring).buffer_unordered(AT_A_TIME);
         let (mut moved, mut stuck) = (0, 0);
         while let Some(outcome) = brought.next().await {
             match outcome {

@@ -155,6 +155,10 @@ impl Storage for BeginsInOld {
         self.both.reap(now, budget).await
     }
 
+    fn next_expiry(&self) -> Option<Millis> {
+        self.both.next_expiry()
+    }
+
     async fn watch(&self, from: Option<Position>) -> Result<Changes, Unavailable> {
         self.both.watch(from).await
     }

@@ -381,3 +381,37 @@ fn a_client_of_the_session_server_is_somebody() {
     let twice = format!("{0}bearer_file = \"t\"\n{0}bearer_file = \"t\"", client(""));
     assert!(mistake(&twice).message.contains("was given to another `[[client]]`"));
 }
+
+#[test]
+fn sessions_move_to_the_storage_that_is_used_from_another_one() {
+    let both = |more: &str, cache: &str| {
+        format!(
+            "[[storage]]\nid = \"new\"\nmigrate_from = \"old\"\n[[storage]]\nid = \"old\"\nengine = \"memory\"\n{more}\n{cache}"
+        )
+    };
+    let configuration = right(&both("", ""));
+    assert_eq!(configuration.storage[0].migrate_from.as_deref(), Some("old"));
+    let problem = mistake("[[storage]]\nid = \"new\"\nmigrate_from = \"old\"");
+    assert_eq!(
+        shown(&[problem]),
+        "cloakroom.toml:3:17: `migrate_from = \"old\"` names no `[[storage]]` -> name the one in which the sessions are now, and \
+         keep its section"
+    );
+    let problem = mistake("[[storage]]\nid = \"new\"\nmigrate_from = \"new\"");
+    assert_eq!(problem.message, "`new` cannot move to itself");
+    let problem = mistake(&both("", "[cache]\nstorage = \"old\""));
+    assert_eq!(
+        shown(&[problem]),
+        "cloakroom.toml:3:17: `new` moves from `old`, and `old` is the storage that is used -> in `[cache]`, say `storage = \
+         \"new\"`"
+    );
+    // Not in a circle, and not in a chain.
+    let chain = "migrate_from = \"oldest\"\n[[storage]]\nid = \"oldest\"";
+    let problem = mistake(&both(chain, ""));
+    assert_eq!(problem.line, 3);
+    assert!(problem.cure.contains("wait until everything of `oldest` is in `old`"), "{}", problem.cure);
+    let problems = parse(&both("migrate_from = \"new\"", "")).unwrap_err();
+    assert!(problems.iter().any(|problem| problem.message.contains("itself moves from")));
+    let unused = parse(&both("[[storage]]\nid = \"third\"", "[cache]\nstorage = \"third\"")).unwrap();
+    assert_eq!(unused.warnings[0].message, "`migrate_from` has no effect: `new` is not used");
+}
