@@ -4,9 +4,11 @@ mod interleavings;
 mod outages;
 mod passes;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use session::{Clock, ManualClock, Millis};
 
 use super::*;
@@ -86,7 +88,7 @@ mod from_the_old_one {
         let (new, old) = (memory("new"), memory("old"));
         let both =
             Migrating::new(Arc::clone(&new) as _, Arc::clone(&old) as _, ENDS, Arc::clone(&clock) as _);
-        (Arc::new(BeginsInOld { both, new, old, clock }) as Arc<dyn Storage>, ())
+        (Arc::new(BeginsInOld { both, new, old, clock, begun: Mutex::default() }) as Arc<dyn Storage>, ())
     });
 }
 
@@ -97,6 +99,8 @@ struct BeginsInOld {
     new: Arc<Memory>,
     old: Arc<Memory>,
     clock: Arc<dyn Clock>,
+    /// What began in the old one, and until when it is there.
+    begun: Mutex<BTreeMap<Key, Millis>>,
 }
 
 #[async_trait]
@@ -118,6 +122,7 @@ impl Storage for BeginsInOld {
         // after this life, as of storages of which one began later.
         let (context, now) = (key.context(), self.clock.now());
         begin_above(&*self.old, context, last_version(&*self.new, context, now).await?, now).await?;
+        self.begun.lock().insert(key.clone(), new.times.expires);
         let created = self.old.create(key, new).await?;
         begin_above(&*self.new, context, last_version(&*self.old, context, now).await?, now).await?;
         Ok(created)
@@ -152,7 +157,16 @@ impl Storage for BeginsInOld {
     }
 
     async fn reap(&self, now: Millis, budget: usize) -> Result<usize, Unavailable> {
-        self.both.reap(now, budget).await
+        let mut reaped = self.both.reap(now, budget).await?;
+        let over: Vec<Key> =
+            self.begun.lock().extract_if(.., |_, expires| *expires <= now).map(|(key, _)| key).collect();
+        for key in over {
+            // What lives on in the new one has left a copy, which is nobody's record any more.
+            if matches!(self.new.read(&key, None).await?, Read::Found(_)) {
+                reaped -= 1;
+            }
+        }
+        Ok(reaped)
     }
 
     fn next_expiry(&self) -> Option<Millis> {
