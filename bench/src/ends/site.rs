@@ -51,7 +51,8 @@ impl Store {
         Ok(match kind {
             Kind::Redis => Self::Redis(Redis::start()?),
             Kind::Postgres => {
-                let postgres = Postgres::start()?;
+                // As it is run, with a disk that is waited for.
+                let postgres = Postgres::start_with(&["fsync=on"])?;
                 postgres.sql("postgres", &format!("CREATE DATABASE {DATABASE} ENCODING 'UTF8'"))?;
                 Self::Postgres(postgres)
             }

@@ -113,7 +113,8 @@ fn fewer_connections_are_let_in_once_there_are_so_few_and_more_at_once() {
     drop(gateway.connect());
     let mut waiting = gateway.sent(GET);
     thread::sleep(Duration::from_millis(100));
-    assert_eq!(gateway.gauge("connections"), 3, "nobody is sent away, and nobody new let in");
+    // The one that came before may have been let in, and needs a moment to go; one that is let in now would stay.
+    eventually("nobody is sent away, and nobody new let in", || gateway.gauge("connections") == 3);
     drop(open);
     drop(application.answers(ok("in")));
     assert_eq!(waiting.response().unwrap().text(), "in");
