@@ -85,7 +85,9 @@ impl Store {
                 format!("engine = \"sql\"\nurl = \"{url}\"\n")
             }
             Self::Cloakroom(_) => {
-                format!("engine = \"remote\"\nurl = \"http://{address}\"\nbearer_file = \"storage.token\"\n")
+                format!(
+                    "engine = \"remote\"\nurl = \"http://{address}\"\nservice = \"sessions\"\nbearer_file = \"storage.token\"\n"
+                )
             }
         }
     }
