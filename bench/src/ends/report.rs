@@ -80,7 +80,7 @@ impl Report {
         page.push_str(
             "\n## With the line cut\n\n\
              The packets between one gateway and the storage vanish, and nobody is told. How long that gateway serves a session which \
-             then is ended at another; after that it answers 503 or that the session is over, and never ends one that lives.\n\n\
+             then is ended at another; after that it answers 503 or that the session is over, and never ends one that lives. Zero: it did not hear again yet after the cut before, so that it asked the storage for every request.\n\n\
              | storage | seconds | bound: `trust_window`, 10 s |\n|---|---|---|\n",
         );
         for row in &self.measured {
