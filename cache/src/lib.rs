@@ -10,6 +10,7 @@
 //! - *An outage is not a logout.* Whatever storage cannot say comes back as [`storage::Unavailable`], never as absent.
 //! - *Idle is cheap.* The last use is kept in memory, and written at most once per session and `touch_interval`.
 
+mod addresses;
 mod application;
 mod cache;
 mod carried;
@@ -34,6 +35,7 @@ mod tier;
 mod touch;
 mod trust;
 
+pub use addresses::Tie;
 pub use application::{Application, Realm};
 pub use cache::{Cache, Settings};
 pub use carried::{Credential, Fit, RenewCarried};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use session::{Authentication, OnConflict, Patch, Principal, Session, Ticket};
+use session::{Addresses, Authentication, OnConflict, Patch, Principal, Revision, Session, Ticket};
 use storage::{Create, NewRecord, Unavailable, WriteId};
 
 use crate::Cache;
@@ -19,6 +19,21 @@ pub struct Opening {
     pub authentication: Option<Authentication>,
     /// Its first entries.
     pub entries: Patch,
+    /// Where it is used from, as [`Addresses::of`]; or where its person is for whom somebody else opens it, as
+    /// [`Addresses::awaiting`]: an application with `check_address` wants it used from there first.
+    pub addresses: Addresses,
+}
+
+/// A session of nobody, with nothing in it.
+impl Default for Opening {
+    fn default() -> Self {
+        Self {
+            principal: None,
+            authentication: None,
+            entries: Patch::new(Revision::default()),
+            addresses: Addresses::default(),
+        }
+    }
 }
 
 /// A session that was opened.
@@ -43,6 +58,7 @@ impl Cache {
             session.apply(&opening.entries, OnConflict::Overwrite);
             session.principal.clone_from(&opening.principal);
             session.authentication.clone_from(&opening.authentication);
+            session.addresses = opening.addresses;
             let value = Bytes::from(session::record::encode(&session));
             let encoded = value.len();
             let write = WriteId::random().map_err(|error| self.unavailable(error))?;

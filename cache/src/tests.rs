@@ -5,6 +5,7 @@
 
 #![allow(clippy::indexing_slicing, reason = "these are tests")]
 
+mod addresses;
 mod carrying;
 mod chance;
 mod endings;

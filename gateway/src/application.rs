@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use cache::{Application as Judge, Credential, Fit};
 use connector::tls::TlsError;
-use http::{HeaderName, HeaderValue};
-use session::{Authentication, Entries, OnConflict, Patch, Principal, Session};
+use http::header::SET_COOKIE;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use session::{Addresses, Authentication, Entries, OnConflict, Patch, Principal, Session};
 
 use crate::carrier::Carrier;
-use crate::cookies::{Cookie, CookieError};
+use crate::cookies::{Cookie, CookieError, ValueError};
 use crate::counters::{Answers, Counters};
 use crate::forwarded::Trust;
 use crate::handoff::{Fact, Presentation};
@@ -17,7 +18,9 @@ use crate::login::Login;
 use crate::ours::OurCookies;
 use crate::rewriting::Rewriting;
 use crate::rules::{Decision, RuleError, Site, Sited};
-use crate::settings::{ApplicationSettings, SessionSettings, UpstreamSettings};
+use crate::settings::{
+    AddressSettings, ApplicationSettings, SessionSettings, TicketHeaders, UpstreamSettings,
+};
 use crate::upstream::Upstream;
 
 /// What stands behind the gateway under some hosts and a path.
@@ -49,6 +52,8 @@ pub(crate) struct Sessions {
     pub(crate) judge: Judge,
     pub(crate) carrier: Carrier,
     pub(crate) cookie: Cookie,
+    pub(crate) addresses: AddressSettings,
+    pub(crate) ticket_headers: TicketHeaders,
     pub(crate) presentation: Presentation,
     pub(crate) update: Update,
     pub(crate) conflict_header: HeaderName,
@@ -155,9 +160,24 @@ impl Sessions {
         self.carrier.fit(&self.cookie, &Session { principal, authentication, ..session.clone() })
     }
 
-    /// The cookie that gives `credential` to the visitor.
-    pub(crate) fn set(&self, credential: &Credential) -> Option<HeaderValue> {
-        self.carrier.set(&self.cookie, credential)
+    /// What gives `credential` to the visitor; also in a header, if their proxy takes it so.
+    pub(crate) fn issue(&self, credential: &Credential, to_proxy: bool) -> Option<Issued> {
+        let issued = self.carrier.value(&self.cookie, credential).and_then(|value| {
+            let refuse = |error: &ValueError| tracing::error!(%error);
+            let cookie = self.cookie.set(&value).inspect_err(refuse).ok()?;
+            let fallback = self.cookie.set_fallback(&value).inspect_err(refuse).ok()?;
+            let header = self.ticket_headers.outbound.clone().filter(|_| to_proxy);
+            let header = header.and_then(|name| {
+                let mut value = HeaderValue::try_from(value).ok()?;
+                value.set_sensitive(true);
+                Some((name, value))
+            });
+            Some(Issued { cookie, fallback, header })
+        });
+        if issued.is_none() {
+            tracing::error!("a session could not be put into a cookie; its visitor keeps the one before");
+        }
+        issued
     }
 
     /// Whether it could after `patch`, or could not before it either.
@@ -169,8 +189,11 @@ impl Sessions {
 
     fn new(settings: SessionSettings) -> Result<Self, CookieError> {
         let cookie = Cookie::new(settings.cookie)?;
+        let reserve = if settings.addresses.rule.is_consistent() { Addresses::MAX_BYTES } else { 0 };
         Ok(Self {
-            carrier: Carrier::new(settings.carrier, &settings.judge.realm.id, &cookie),
+            carrier: Carrier::new(settings.carrier, &settings.judge.realm.id, &cookie, reserve),
+            addresses: settings.addresses,
+            ticket_headers: settings.ticket_headers,
             judge: settings.judge,
             cookie,
             presentation: settings.presentation,
@@ -181,6 +204,26 @@ impl Sessions {
             may_login: settings.may_login,
             login: settings.login,
         })
+    }
+}
+
+/// What gives a session to its visitor.
+#[derive(Debug)]
+pub(crate) struct Issued {
+    cookie: HeaderValue,
+    fallback: Option<HeaderValue>,
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+impl Issued {
+    pub(crate) fn apply(self, headers: &mut HeaderMap) {
+        headers.append(SET_COOKIE, self.cookie);
+        if let Some(fallback) = self.fallback {
+            headers.append(SET_COOKIE, fallback);
+        }
+        if let Some((name, value)) = self.header {
+            headers.insert(name, value);
+        }
     }
 }
 

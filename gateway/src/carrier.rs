@@ -15,7 +15,6 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use cache::{Application as Judge, Cache, Credential, Find, Fit};
-use http::HeaderValue;
 use seal::Keys;
 use session::{Carried, Session, Ticket};
 use storage::Unavailable;
@@ -42,14 +41,18 @@ pub(crate) struct Sealed {
     associated_data: Box<[u8]>,
     /// Whether a session that is too large for a cookie moves to the server.
     may_spill: bool,
+    /// Bytes that a session will need beyond those that it has, for the addresses that it is tied to later.
+    reserve: usize,
 }
 
 impl Carrier {
-    pub(crate) fn new(settings: settings::Carrier, realm: &str, cookie: &Cookie) -> Self {
+    /// Those of a realm, in `cookie`. `reserve`: how many bytes a session will need that it has not yet.
+    pub(crate) fn new(settings: settings::Carrier, realm: &str, cookie: &Cookie, reserve: usize) -> Self {
         match settings {
             settings::Carrier::Ticket => Self::Ticket,
             settings::Carrier::Sealed { keys, may_spill } => {
-                Self::Sealed(Sealed { keys, associated_data: bound_to(realm, cookie.name()), may_spill })
+                let associated_data = bound_to(realm, cookie.name());
+                Self::Sealed(Sealed { keys, associated_data, may_spill, reserve })
             }
         }
     }
@@ -67,26 +70,26 @@ impl Carrier {
         }
     }
 
-    /// The cookie that gives `credential` to the visitor.
-    pub(crate) fn set(&self, cookie: &Cookie, credential: &Credential) -> Option<HeaderValue> {
-        let value = match (credential, self) {
+    /// What gives `credential` to the visitor: the value of a cookie.
+    pub(crate) fn value(&self, cookie: &Cookie, credential: &Credential) -> Option<String> {
+        match (credential, self) {
             (Credential::Ticket(ticket), _) => Some(ticket.expose()),
             (Credential::Carried(carried), Self::Sealed(sealed)) => sealed.seal(cookie, carried),
             // Only a carrier that is sealed makes such sessions.
             (Credential::Carried(_), Self::Ticket) => None,
-        };
-        let set =
-            value.and_then(|value| cookie.set(&value).inspect_err(|error| tracing::error!(%error)).ok());
-        if set.is_none() {
-            tracing::error!("a session could not be put into a cookie; its visitor keeps the one before");
         }
-        set
+    }
+
+    /// The cookie that gives `credential` to the visitor.
+    #[cfg(any(test, feature = "fuzzing", feature = "measuring"))]
+    pub(crate) fn set(&self, cookie: &Cookie, credential: &Credential) -> Option<http::HeaderValue> {
+        cookie.set(&self.value(cookie, credential)?).ok()
     }
 
     /// Whether a session fits where this carrier has it.
     pub(crate) fn fit(&self, cookie: &Cookie, session: &Session) -> Fit {
         match self {
-            Self::Sealed(sealed) if session.is_carried() && !fits(cookie, session) => {
+            Self::Sealed(sealed) if session.is_carried() && !fits(cookie, session, sealed.reserve) => {
                 if sealed.may_spill {
                     Fit::Moves
                 } else {
@@ -166,10 +169,11 @@ fn bound_to(realm: &str, cookie: &str) -> Box<[u8]> {
     data.into()
 }
 
-fn fits(cookie: &Cookie, session: &Session) -> bool {
+fn fits(cookie: &Cookie, session: &Session, reserve: usize) -> bool {
     // The secret and two times, as long as they get.
     const PROOF: usize = 56;
-    let is_short = |session| is_short_enough(cookie, session::record::encode(session).len() + PROOF);
+    let is_short =
+        |session: &Session| is_short_enough(cookie, session::record::encode(session).len() + PROOF + reserve);
     // The notes about changes that were not made are left out if they do not fit. What was too large is not let in for
     // having been refused once.
     let is_bare = session.conflicts.is_empty();
@@ -178,7 +182,7 @@ fn fits(cookie: &Cookie, session: &Session) -> bool {
 
 fn is_short_enough(cookie: &Cookie, plain: usize) -> bool {
     let sealed = plain + seal::KeyRing::OVERHEAD;
-    cookie.name().len() + (sealed * 4).div_ceil(3) <= MAX_COOKIE
+    (sealed * 4).div_ceil(3) <= cookie.room()
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ const REFUSED: &[&str] = &[
     "no_application",
     "nobody_there",
     "not_allowed",
+    "other_address",
     "storage_unavailable",
     "session_too_large_to_present",
 ];
@@ -37,6 +38,7 @@ const COOKIES_REFUSED: &[&str] = &[
     "other_realm",
     "over_here",
     "replaced",
+    "other_address",
     "ended",
 ];
 
@@ -211,7 +213,8 @@ impl Counters {
         gateway.register(
             "refused",
             "Requests refused before an application saw them, by reason. `storage_unavailable`: storage is away, nobody \
-             is logged out; `session_too_large_to_present`: an application keeps too much; `malformed`, `head`, `path`, \
+             is logged out; `session_too_large_to_present`: an application keeps too much; `other_address`: a \
+             session is tied to another address, see `on_address_change`; `malformed`, `head`, `path`, \
              `reset_flood`: somebody tries things; `no_application`: a host name is missing in the configuration; \
              `proxy_header`: a proxy in `listen.proxy_protocol` does not send its header; `tls_handshake`, `not_tls`, \
              `slow_handshake`: connections that did not come in",

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use cache::{Credential, Find};
-use http::header::{CONNECTION, HOST, SET_COOKIE, TE, TRAILER};
+use http::header::{CONNECTION, HOST, TE, TRAILER};
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::upgrade::OnUpgrade;
@@ -15,7 +15,7 @@ use session::Handle;
 use storage::Unavailable;
 use tracing::Instrument as _;
 
-use crate::application::{Application, Sessions};
+use crate::application::{Application, Issued, Sessions};
 use crate::awaited::Awaited;
 use crate::body::{Inbound, Outbound};
 use crate::caching::{self, Audience};
@@ -28,11 +28,12 @@ use crate::pages::Fault;
 use crate::refusal::{Asked, Refusal};
 use crate::router;
 use crate::service::Service;
+use crate::ticket_header::Shown;
 use crate::traces::Followed;
 use crate::trailers;
 use crate::update::{Effect, Updater};
 use crate::upstream::{Answer, Download};
-use crate::visit::Visit;
+use crate::visit::{Comer, Visit};
 
 /// Has browsers drop something that they keep for a site.
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
@@ -58,6 +59,8 @@ pub(crate) struct Passing {
     pub(crate) parts: Parts,
     pub(crate) body: Inbound,
     pub(crate) client: Client,
+    /// What it has in the place of a cookie.
+    pub(crate) shown: Shown,
     /// The protocol that the client wants to change to.
     upgrade: Option<(HeaderValue, OnUpgrade)>,
 }
@@ -65,9 +68,9 @@ pub(crate) struct Passing {
 /// What an answer does to the visitor's cookie.
 pub(crate) enum Change {
     /// It holds another session, or the same one for somebody who has just logged in.
-    Set(HeaderValue),
+    Set(Issued),
     /// It holds what it held, as that is now.
-    Refresh(HeaderValue),
+    Refresh(Issued),
     Delete,
 }
 
@@ -75,13 +78,8 @@ impl Change {
     /// Also has the browser drop what it fetched ahead: that was made for who the visitor was until now.
     pub(crate) fn apply(self, sessions: &Sessions, headers: &mut HeaderMap) {
         match self {
-            Self::Set(cookie) => {
-                headers.append(SET_COOKIE, cookie);
-            }
-            Self::Refresh(cookie) => {
-                headers.append(SET_COOKIE, cookie);
-                return;
-            }
+            Self::Set(issued) => issued.apply(headers),
+            Self::Refresh(issued) => return issued.apply(headers),
             Self::Delete => sessions.cookie.delete(headers),
         }
         headers.append(CLEAR_SITE_DATA, FETCHED_AHEAD);
@@ -114,8 +112,10 @@ impl Service {
         let on_upgrade = parts.extensions.remove::<OnUpgrade>();
         let takes_trailers = trailers::are_taken(parts.version, &parts.headers);
         let upgrade = hygiene::strip_request(&mut parts).zip(on_upgrade);
+        let shown = Shown::to(application, &parts.headers, client.peer);
         let stripped = self.ours.strip_request(&mut parts.headers);
-        if stripped > 0 {
+        if stripped > usize::from(shown.is_there()) {
+            let stripped = stripped - usize::from(shown.is_there());
             self.counters.stripped.inc_by(stripped as u64);
             tracing::debug!(application = %application.id, client = %client.address, stripped, "headers that pass for ours were removed");
         }
@@ -128,7 +128,7 @@ impl Service {
             // From here on it is our own word.
             parts.headers.insert(TE, HeaderValue::from_static("trailers"));
         }
-        let passing = Box::new(Passing { parts, body, client, upgrade });
+        let passing = Box::new(Passing { parts, body, client, shown, upgrade });
         exchange.response = match &application.sessions {
             None => self.pass(passing, &course).await,
             Some(sessions) => self.with_session(passing, &course, sessions, &mut exchange.handle).await,
@@ -162,13 +162,16 @@ impl Service {
         }
         let is_handed = decision.is_handed;
         let mut visit = if is_handed || decision.demand.is_some() {
-            match Visit::of(&passing.parts.headers, sessions, &self.cache, &self.counters).await {
+            match Visit::of(Comer::of(&passing), application, sessions, self).await {
                 Ok(visit) => visit,
                 Err(error) => return self.unavailable(&passing.parts.headers, &error, None),
             }
         } else {
             Visit::default()
         };
+        if visit.is_elsewhere {
+            return self.elsewhere(&passing.parts.headers, sessions);
+        }
         *handle = visit.session.as_ref().map(|(found, _)| found.session.handle);
         if let Some(demand) = decision.demand
             && let Some(response) = self.turned_away(demand, &passing.parts, application, sessions, &visit)
@@ -182,7 +185,7 @@ impl Service {
             let fault = Fault::new(StatusCode::INTERNAL_SERVER_ERROR).detail(detail);
             return self.error(&passing.parts.headers, &fault);
         }
-        let asked = Asked::of(&passing.parts.headers);
+        let asked = Asked::of(&passing.parts.headers).through(application, sessions, &passing.client);
         let (answer, upgrade) = match self.ask(passing, course) {
             Ok(asked) => asked,
             Err(fault) => return self.error(&asked.headers(), &fault),
@@ -195,9 +198,9 @@ impl Service {
                         // Who may not have it does not get it; nor do they from somebody's cache.
                         caching::make_safe(response.headers_mut(), Audience::Person);
                         if let Some(successor) = visit.successor()
-                            && let Some(cookie) = Box::pin(self.refreshed(&successor, sessions)).await
+                            && let Some(issued) = Box::pin(self.refreshed(&successor, sessions, &asked)).await
                         {
-                            response.headers_mut().append(SET_COOKIE, cookie);
+                            issued.apply(response.headers_mut());
                         }
                     }
                     response
@@ -253,14 +256,16 @@ impl Service {
                 // Storage that cannot say is no reason to keep it from the visitor.
                 let latest = Box::pin(self.latest(&credential, sessions)).await.unwrap_or(Some(credential));
                 latest.and_then(|latest| {
-                    let cookie = sessions.set(&latest)?;
-                    Some(if is_same(&latest) { Change::Refresh(cookie) } else { Change::Set(cookie) })
+                    let issued = sessions.issue(&latest, asked.takes_ticket)?;
+                    Some(if is_same(&latest) { Change::Refresh(issued) } else { Change::Set(issued) })
                 })
             }
             Effect::Delete => Some(Change::Delete),
             Effect::Emptied => asked.may_delete().then_some(Change::Delete),
             Effect::None => match successor {
-                Some(successor) => Box::pin(self.refreshed(&successor, sessions)).await.map(Change::Refresh),
+                Some(successor) => {
+                    Box::pin(self.refreshed(&successor, sessions, asked)).await.map(Change::Refresh)
+                }
                 None if is_over && asked.may_delete() => Some(Change::Delete),
                 None => None,
             },
@@ -279,11 +284,11 @@ impl Service {
         response
     }
 
-    /// The cookie for a visitor who should hold this instead of what they came with. What they have is good for a while,
-    /// and answered so again.
-    async fn refreshed(&self, successor: &Credential, sessions: &Sessions) -> Option<HeaderValue> {
+    /// What gives a visitor what they should hold instead of what they came with. What they have is good for a while, and
+    /// answered so again.
+    async fn refreshed(&self, successor: &Credential, sessions: &Sessions, asked: &Asked) -> Option<Issued> {
         let latest = self.latest(successor, sessions).await.unwrap_or_default();
-        latest.and_then(|latest| sessions.set(&latest))
+        latest.and_then(|latest| sessions.issue(&latest, asked.takes_ticket))
     }
 
     /// What to set a cookie to that shall hold this: its session may have ended meanwhile, or be another one by now, and
@@ -338,7 +343,7 @@ impl Service {
         course: &Course<'_>,
     ) -> Result<(Answer, Option<OnUpgrade>), Fault<'static>> {
         let Course { target: application, path, decision } = course;
-        let Passing { mut parts, body, client, upgrade } = *passing;
+        let Passing { mut parts, body, client, upgrade, shown: _ } = *passing;
         decision.change_request(&mut parts.headers);
         application.cookies.hide(&mut parts.headers);
         application.trust.forward(&client, &mut parts.headers);

@@ -43,6 +43,7 @@ mod refusal;
 mod router;
 mod service;
 mod stream;
+mod ticket_header;
 pub mod traces;
 mod trailers;
 mod tunnel;

@@ -27,7 +27,7 @@ impl SealedCookie {
     /// The cookie of the default is always a good one.
     pub fn new(keys: Arc<Keys>, realm: &str) -> Result<Self, CookieError> {
         let cookie = Cookie::new(CookieSettings::default())?;
-        let carrier = Carrier::new(settings::Carrier::Sealed { keys, may_spill: false }, realm, &cookie);
+        let carrier = Carrier::new(settings::Carrier::Sealed { keys, may_spill: false }, realm, &cookie, 0);
         Ok(Self { carrier, cookie })
     }
 

@@ -17,7 +17,8 @@ use crate::settings::{ApplicationSettings, SecureSettings, SessionSettings};
 #[derive(Debug)]
 pub(crate) struct Ours {
     presented: Arc<Presented>,
-    updates: Presented,
+    /// What no answer may say to a client.
+    answered: Presented,
 }
 
 /// The cookies that are ours on the hosts of one application.
@@ -37,7 +38,7 @@ impl Ours {
             .flat_map(|application| &application.rules)
             .flat_map(|rule| rule.request_headers.asserted());
         let presented = Presented::new(spoken(applications, secure).chain(asserted));
-        Self { presented: Arc::new(presented), updates: Presented::new(updates(applications)) }
+        Self { presented: Arc::new(presented), answered: Presented::new(answered(applications)) }
     }
 
     /// What the gateway itself speaks in, of sessions and of certificates: no rule may.
@@ -55,9 +56,9 @@ impl Ours {
         &self.presented
     }
 
-    /// Removes every update header, once the one that counts was taken.
+    /// Removes every update header, once the one that counts was taken, and every ticket that an application makes up.
     pub(crate) fn strip_answer(&self, headers: &mut HeaderMap) {
-        self.updates.remove(headers);
+        self.answered.remove(headers);
     }
 }
 
@@ -68,9 +69,10 @@ impl OurCookies {
         let mut reserved: Vec<Box<str>> = vec![NONCE_COOKIE.into(), INSECURE_NONCE_COOKIE.into()];
         for other in all {
             let Some(sessions) = &other.sessions else { continue };
-            let name: Box<str> = sessions.cookie.name.as_str().into();
-            if meet(application, other, sessions) && !reserved.contains(&name) {
-                reserved.push(name);
+            for name in sessions.cookie.names().map(String::into_boxed_str) {
+                if meet(application, other, sessions) && !reserved.contains(&name) {
+                    reserved.push(name);
+                }
             }
         }
         let shows_own = application.sessions.as_ref().is_some_and(|sessions| !sessions.hide_from_upstream);
@@ -93,15 +95,17 @@ fn sessions(applications: &[ApplicationSettings]) -> impl Iterator<Item = &Sessi
     applications.iter().filter_map(|application| application.sessions.as_ref())
 }
 
-fn updates(applications: &[ApplicationSettings]) -> impl Iterator<Item = &HeaderName> {
-    sessions(applications).map(|sessions| &sessions.update_header)
+fn answered(applications: &[ApplicationSettings]) -> impl Iterator<Item = &HeaderName> {
+    sessions(applications)
+        .flat_map(|sessions| sessions.ticket_headers.outbound.iter().chain([&sessions.update_header]))
 }
 
-/// All that we present, and the update headers.
+/// All that we present, the update headers, and those in which tickets travel.
 fn names(applications: &[ApplicationSettings]) -> impl Iterator<Item = &HeaderName> {
-    sessions(applications)
-        .flat_map(|sessions| sessions.presentation.headers().chain([&sessions.conflict_header]))
-        .chain(updates(applications))
+    sessions(applications).flat_map(|sessions| {
+        let own = [&sessions.conflict_header, &sessions.update_header];
+        sessions.presentation.headers().chain(own).chain(sessions.ticket_headers.names())
+    })
 }
 
 /// All that the gateway itself says to applications, and what they say to it.

@@ -16,9 +16,10 @@ use crate::body::{Inbound, Outbound};
 use crate::exchange::{Change, Passing};
 use crate::login::{Leaving, Login, MAX_FORM, OwnPage, Refusal, Submission};
 use crate::pages::Fault;
+use crate::refusal::Asked;
 use crate::service::Service;
 use crate::update::{Authority, Effect, Updater};
-use crate::visit::Visit;
+use crate::visit::{Comer, Visit};
 
 /// What somebody is told whose login storage did not take.
 const NOT_LOGGED_IN: &str = "You are not logged in: the session could not be saved for certain.";
@@ -36,11 +37,16 @@ impl Service {
         login: &Login,
         page: OwnPage,
     ) -> Response<Outbound> {
-        let Passing { parts, body, client, .. } = passing;
-        let visit = match Visit::of(&parts.headers, sessions, &self.cache, &self.counters).await {
+        let Passing { parts, body, client, shown, .. } = passing;
+        let comer = Comer { headers: &parts.headers, shown: &shown, address: client.address };
+        let visit = match Visit::of(comer, application, sessions, self).await {
             Ok(visit) => visit,
             Err(error) => return self.unavailable(&parts.headers, &error, None),
         };
+        if visit.is_elsewhere && page == OwnPage::Logout {
+            // From here nobody logs them out. To log in is to begin another session.
+            return self.elsewhere(&parts.headers, sessions);
+        }
         let now = self.cache.now();
         let name = visit.principal().map(|principal| &*principal.name);
         if matches!(parts.method, Method::GET | Method::HEAD) {
@@ -71,13 +77,15 @@ impl Service {
                     response.map(Outbound::from)
                 }
                 Submission::Accepted { user, return_to } => {
-                    let leaving = Visit::leaving(&parts.headers, sessions, &self.cache, &self.counters).await;
+                    let leaving = Visit::leaving(comer, application, sessions, self).await;
                     let over_here = match leaving {
                         Ok(leaving) => leaving.beyond(&visit),
                         Err(error) => return self.unavailable(&parts.headers, &error, Some(NOT_LOGGED_IN)),
                     };
                     let logged_in = self.log_in(application, visit, over_here, user).await;
-                    self.logged_in(&parts, sessions, logged_in, &return_to).await
+                    let to_proxy =
+                        Asked::of(&parts.headers).through(application, sessions, &client).takes_ticket;
+                    self.logged_in(&parts, sessions, logged_in, &return_to, to_proxy).await
                 }
             },
             OwnPage::Logout => match login.check_logout(&parts, &form, now).await {
@@ -85,9 +93,8 @@ impl Service {
                     self.counters.login("logout_refused");
                     response.map(Outbound::from)
                 }
-                Ok(leaving) => match Visit::leaving(&parts.headers, sessions, &self.cache, &self.counters)
-                    .await
-                {
+                Ok(leaving) => match Visit::leaving(comer, application, sessions, self).await {
+                    Ok(visit) if visit.is_elsewhere => self.elsewhere(&parts.headers, sessions),
                     Ok(visit) => {
                         let updater = Updater::new(self, application, sessions, &visit);
                         if leaving == Leaving::Everywhere
@@ -132,15 +139,16 @@ impl Service {
         sessions: &Sessions,
         outcome: Result<Effect, Unavailable>,
         return_to: &str,
+        to_proxy: bool,
     ) -> Response<Outbound> {
         match outcome {
             Ok(Effect::Set(credential)) => {
                 self.counters.login("logged_in");
                 let mut response = see_other(return_to);
                 if let Some(latest) = self.latest(&credential, sessions).await.unwrap_or(Some(credential))
-                    && let Some(cookie) = sessions.set(&latest)
+                    && let Some(issued) = sessions.issue(&latest, to_proxy)
                 {
-                    Change::Set(cookie).apply(sessions, response.headers_mut());
+                    Change::Set(issued).apply(sessions, response.headers_mut());
                 }
                 response
             }

@@ -2,7 +2,7 @@
 
 use http::header::WWW_AUTHENTICATE;
 use http::request::Parts;
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 
 use crate::application::{Application, Sessions};
 use crate::body::Outbound;
@@ -45,6 +45,21 @@ impl Service {
             Change::Delete.apply(sessions, response.headers_mut());
         }
         Some(response)
+    }
+
+    /// Their session is tied to another address. It goes on there, and so does the cookie: who has stolen a ticket must not
+    /// log its owner out, and who has only moved may come back.
+    pub(crate) fn elsewhere(&self, request: &HeaderMap, sessions: &Sessions) -> Response<Outbound> {
+        self.counters.refuse("other_address");
+        let detail = if sessions.login.is_some() {
+            "Your session is used from another network address, and can be used from there only. It has not ended: go back \
+             to the network in which you began, or log in again to begin another session here."
+        } else {
+            "Your session is used from another network address, and can be used from there only. It has not ended: go back \
+             to the network in which you began."
+        };
+        let fault = Fault::new(StatusCode::FORBIDDEN).detail(detail).code("other_address");
+        self.error(request, &fault)
     }
 
     /// Somebody is there, and another one is demanded: to log in again would not help them.

@@ -9,8 +9,9 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use storage::Unavailable;
 
-use crate::application::Application;
+use crate::application::{Application, Sessions};
 use crate::body::{InboundError, Outbound};
+use crate::forwarded::Client;
 use crate::hygiene::Refused;
 use crate::pages::Fault;
 use crate::path::PathError;
@@ -33,6 +34,8 @@ pub(crate) struct Asked {
     accept: Option<HeaderValue>,
     mode: Option<HeaderValue>,
     is_ahead: bool,
+    /// It came through a trusted proxy that takes what its visitor holds in a header.
+    pub(crate) takes_ticket: bool,
     /// The client takes what follows the body of an answer.
     pub(crate) takes_trailers: bool,
 }
@@ -46,8 +49,16 @@ impl Asked {
             accept: headers.get(ACCEPT).cloned(),
             mode: headers.get(FETCH_MODE).cloned(),
             is_ahead,
+            takes_ticket: false,
             takes_trailers,
         }
+    }
+
+    /// The same, of a client that came in this way.
+    pub(crate) fn through(self, application: &Application, sessions: &Sessions, client: &Client) -> Self {
+        let takes_ticket =
+            sessions.ticket_headers.outbound.is_some() && application.trust.covers(client.peer);
+        Self { takes_ticket, ..self }
     }
 
     /// Whether the cookie of a session that is over may be deleted with the answer. Not by what a page fetches in the

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 use seal::Keys;
-use session::OnConflict;
+use session::{AddressRule, OnConflict};
 
 use crate::cookies::CookieSettings;
 use crate::forwarded::Trust;
@@ -154,6 +154,10 @@ pub struct SessionSettings {
     pub carrier: Carrier,
     /// The cookie that carries them.
     pub cookie: CookieSettings,
+    /// From where they may be used.
+    pub addresses: AddressSettings,
+    /// The headers in which what a visitor holds travels beside the cookie.
+    pub ticket_headers: TicketHeaders,
     /// Whether the application does not see that cookie.
     pub hide_from_upstream: bool,
     /// How the session is presented to the application.
@@ -173,4 +177,41 @@ pub struct SessionSettings {
     pub may_login: bool,
     /// The gateway's own login form for it.
     pub login: Option<Arc<Login>>,
+}
+
+/// From where sessions may be used. The default lets everybody use them from anywhere.
+#[derive(Debug, Clone, Default)]
+pub struct AddressSettings {
+    /// What is compared.
+    pub rule: AddressRule,
+    /// What happens where that fails.
+    pub on_change: OnAddressChange,
+}
+
+/// What happens to a request with a session that is tied to another address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnAddressChange {
+    /// It is refused, and the session goes on where it is: whoever stole a ticket must not log its owner out.
+    #[default]
+    Refuse,
+    /// The session ends.
+    End,
+}
+
+/// Headers in which what a visitor holds travels, to and from proxies in front that are trusted. Names are stripped from
+/// what clients send and from what applications answer, in every spelling.
+#[derive(Debug, Clone, Default)]
+pub struct TicketHeaders {
+    /// Of requests: wins over the cookie.
+    pub inbound: Option<HeaderName>,
+    /// Whether anybody may send it, not only a trusted proxy.
+    pub inbound_from_anyone: bool,
+    /// Of answers: what the visitor is given, also as a header.
+    pub outbound: Option<HeaderName>,
+}
+
+impl TicketHeaders {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &HeaderName> {
+        self.inbound.iter().chain(&self.outbound)
+    }
 }

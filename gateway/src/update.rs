@@ -108,7 +108,7 @@ impl<'a> Updater<'a> {
                     return Ok(self.too_late());
                 }
                 // What the application keeps beyond the logout begins a session of nobody.
-                let fresh = Visit::default();
+                let fresh = Visit { address: self.visit.address, ..Visit::default() };
                 match (Updater { visit: &fresh, ..*self }).change(patch).await? {
                     Effect::Set(credential) => Ok(Effect::Set(credential)),
                     Effect::None | Effect::Delete | Effect::Emptied => Ok(Effect::Delete),

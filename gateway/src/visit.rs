@@ -1,16 +1,36 @@
 //! Which session a request comes with.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use cache::{Absence, Application as Judge, Cache, Credential, Find, Found};
+use cache::{Absence, Application as Judge, Credential, Find, Found, Tie};
 use http::HeaderMap;
-use session::{Principal, Timeouts};
+use session::{Ending, Origin, Principal, Timeouts, Why};
 use storage::Unavailable;
 
-use crate::application::Sessions;
+use crate::application::{Application, Sessions};
 use crate::carrier;
 use crate::cookies;
-use crate::counters::Counters;
+use crate::exchange::Passing;
+use crate::service::Service;
+use crate::settings::OnAddressChange;
+use crate::ticket_header::Shown;
+
+/// Who sends a request, and with what.
+#[derive(Clone, Copy)]
+pub(crate) struct Comer<'r> {
+    pub(crate) headers: &'r HeaderMap,
+    /// What counts in the place of cookies.
+    pub(crate) shown: &'r Shown,
+    /// Where they are, as far as trusted proxies can tell.
+    pub(crate) address: IpAddr,
+}
+
+impl<'r> Comer<'r> {
+    pub(crate) const fn of(passing: &'r Passing) -> Self {
+        Self { headers: &passing.parts.headers, shown: &passing.shown, address: passing.client.address }
+    }
+}
 
 /// A request, as far as sessions are concerned.
 #[derive(Debug, Default)]
@@ -27,6 +47,10 @@ pub(crate) struct Visit {
     pub(crate) is_over: bool,
     /// It came with the ticket of a session that is over for this application, and alive for another of its realm.
     pub(crate) is_alive_elsewhere: bool,
+    /// It came with the ticket of a session that is tied to another address, and with no other one.
+    pub(crate) is_elsewhere: bool,
+    /// What a session that begins with it is tied to.
+    pub(crate) address: Option<IpAddr>,
     /// Of how many of the session's conflicts the application is told with this request.
     pub(crate) told: usize,
     /// The visitor has gone, and no cookie reaches them any more.
@@ -34,57 +58,78 @@ pub(crate) struct Visit {
 }
 
 impl Visit {
-    /// Looks at the cookies of a request. Up to four of the name are tried, for a neighbouring host may have planted
-    /// some; but only if exactly one of them opens a session is it certain who is meant.
+    /// Looks at what a request came with. Up to four cookies of the name are tried, for a neighbouring host may have
+    /// planted some; but only if exactly one of them opens a session is it certain who is meant.
     pub(crate) async fn of(
-        headers: &HeaderMap,
+        comer: Comer<'_>,
+        application: &Application,
         sessions: &Sessions,
-        cache: &Cache,
-        counters: &Counters,
+        service: &Service,
     ) -> Result<Self, Unavailable> {
-        Self::judged(headers, sessions, &sessions.judge, cache, counters).await
+        Self::judged(comer, application, sessions, &sessions.judge, service).await
     }
 
     /// As [`Visit::of`], for somebody who leaves: with the sessions that are over for this application, and alive for
     /// another one of its realm. Who leaves, leaves everywhere.
     pub(crate) async fn leaving(
-        headers: &HeaderMap,
+        comer: Comer<'_>,
+        application: &Application,
         sessions: &Sessions,
-        cache: &Cache,
-        counters: &Counters,
+        service: &Service,
     ) -> Result<Self, Unavailable> {
         let unbounded = Timeouts { idle: Duration::ZERO, lifetime: Duration::ZERO };
         let judge = Judge { timeouts: unbounded, ..sessions.judge.clone() };
-        Self::judged(headers, sessions, &judge, cache, counters).await
+        Self::judged(comer, application, sessions, &judge, service).await
     }
 
     async fn judged(
-        headers: &HeaderMap,
+        comer: Comer<'_>,
+        application: &Application,
         sessions: &Sessions,
         judge: &Judge,
-        cache: &Cache,
-        counters: &Counters,
+        service: &Service,
     ) -> Result<Self, Unavailable> {
-        let cookies = cookies::find(headers, sessions.cookie.name());
-        if cookies.too_many() {
+        let Service { cache, counters, .. } = service;
+        let rule = &sessions.addresses.rule;
+        let mut visit = Self { address: rule.is_consistent().then_some(comer.address), ..Self::default() };
+        let brought = match comer.shown {
+            Shown::Nothing => sessions.cookie.find(comer.headers),
+            Shown::Value(value) => cookies::Found::of_one(value.as_bytes()),
+            Shown::Several => {
+                counters.refuse_cookie("malformed");
+                return Ok(visit);
+            }
+        };
+        if brought.too_many() {
             counters.refuse_cookie("too_many");
-            return Ok(Self { is_crowded: true, ..Self::default() });
+            visit.is_crowded = true;
+            return Ok(visit);
         }
-        let (mut visit, mut may_be_alive) = (Self::default(), false);
-        for value in cookies.values() {
+        let (mut may_be_alive, mut origin) = (false, Origin::Known);
+        for value in brought.values() {
             let Some(credential) = sessions.carrier.read(value).await else {
                 counters.refuse_cookie("malformed");
                 continue;
             };
             match carrier::find(cache, &credential, judge).await? {
-                Find::Found(found) => match &visit.session {
-                    Some((other, _)) if other.session.handle != found.session.handle => {
-                        visit.ambiguous.push(found)
+                Find::Found(found) => {
+                    match (rule.judge(&found.session.addresses, comer.address), &visit.session) {
+                        (Origin::Other, _) => {
+                            counters.refuse_cookie("other_address");
+                            visit.meet_elsewhere(&found, application, sessions, service).await?;
+                            may_be_alive |= visit.is_elsewhere;
+                        }
+                        (_, Some((other, _))) if other.session.handle != found.session.handle => {
+                            visit.ambiguous.push(found)
+                        }
+                        // An older cookie of the same session.
+                        (_, Some((other, _))) if other.session.revision > found.session.revision => {}
+                        (judged, _) => {
+                            origin = judged;
+                            visit.session = Some((found, credential));
+                        }
                     }
-                    // An older cookie of the same session.
-                    Some((other, _)) if other.session.revision > found.session.revision => {}
-                    _ => visit.session = Some((found, credential)),
-                },
+                }
                 Find::Absent(absence) => {
                     counters.refuse_cookie(absence.as_str());
                     visit.is_alive_elsewhere |= absence == Absence::OverHere;
@@ -96,18 +141,77 @@ impl Visit {
                 }
             }
         }
-        if !visit.ambiguous.is_empty() {
+        if !visit.ambiguous.is_empty() || (visit.is_elsewhere && visit.session.is_some()) {
             counters.refuse_cookie("several_sessions");
             visit.ambiguous.extend(visit.session.take().map(|(found, _)| found));
+            visit.is_elsewhere = false;
         }
-        // A browser would delete whichever it holds at our path, and which that is cannot be told.
-        visit.is_over &= !may_be_alive && visit.all().next().is_none();
+        if origin == Origin::New && visit.session.is_some() {
+            may_be_alive |= Box::pin(visit.tie(comer, application, sessions, service)).await?;
+        }
+        // A browser would delete whichever it holds at our path, and which that is cannot be told. Nor is it known what it
+        // holds where a proxy has shown something else.
+        let is_cookies = matches!(comer.shown, Shown::Nothing);
+        visit.is_over &= is_cookies && !may_be_alive && visit.all().next().is_none();
         Ok(visit)
+    }
+
+    /// Somebody has used their session from an address that it is not tied to.
+    async fn meet_elsewhere(
+        &mut self,
+        found: &Found,
+        application: &Application,
+        sessions: &Sessions,
+        service: &Service,
+    ) -> Result<(), Unavailable> {
+        let handle = &found.session.handle;
+        match sessions.addresses.on_change {
+            OnAddressChange::Refuse => {
+                tracing::info!(application = %application.id, %handle, "a session was used from another address; that was refused");
+                self.is_elsewhere = true;
+            }
+            OnAddressChange::End => {
+                tracing::info!(application = %application.id, %handle, "a session was used from another address; it was ended");
+                let ending =
+                    Ending { at: service.cache.now(), why: Why::Address, by: application.id.clone() };
+                service.cache.end(&found.session, ending, &sessions.judge).await?;
+                self.is_over = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ties the session to the address that it comes from, as the first of its family. Says whether it may be alive without
+    /// being of this visit any more.
+    async fn tie(
+        &mut self,
+        comer: Comer<'_>,
+        application: &Application,
+        sessions: &Sessions,
+        service: &Service,
+    ) -> Result<bool, Unavailable> {
+        let Some((found, credential)) = self.session.take() else { return Ok(false) };
+        let (rule, judge) = (&sessions.addresses.rule, &sessions.judge);
+        let before = found.clone();
+        let fit = |session: &session::Session| sessions.fit(session);
+        match service.cache.tie(&credential, found, comer.address, rule, judge, fit).await? {
+            Tie::Tied(found) => self.session = Some((found, credential)),
+            Tie::Elsewhere => {
+                service.counters.refuse_cookie("other_address");
+                self.meet_elsewhere(&before, application, sessions, service).await?;
+            }
+            Tie::Gone(Find::Ended(_)) => {
+                service.counters.refuse_cookie("ended");
+                self.is_over = true;
+            }
+            Tie::Gone(_) => service.counters.refuse_cookie("unknown"),
+        }
+        Ok(self.is_elsewhere)
     }
 
     /// Whether it is known what the visitor has, be it nothing.
     pub(crate) const fn is_certain(&self) -> bool {
-        self.ambiguous.is_empty() && !self.is_crowded
+        self.ambiguous.is_empty() && !self.is_crowded && !self.is_elsewhere
     }
 
     /// The sessions that a logout ends.

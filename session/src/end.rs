@@ -20,14 +20,24 @@ pub enum Why {
     Emptied,
     /// An operator or an event ended it, or its person left everywhere at once.
     Revoked,
+    /// It was used from another address than those that it is tied to.
+    Address,
     /// It grew too large for its visitor to carry, and lives on the server since.
     Moved,
 }
 
 impl Why {
     /// Every reason, in the order of its declaration.
-    pub const ALL: [Self; 7] =
-        [Self::Logout, Self::Idle, Self::Lifetime, Self::Replaced, Self::Emptied, Self::Revoked, Self::Moved];
+    pub const ALL: [Self; 8] = [
+        Self::Logout,
+        Self::Idle,
+        Self::Lifetime,
+        Self::Replaced,
+        Self::Emptied,
+        Self::Revoked,
+        Self::Address,
+        Self::Moved,
+    ];
 
     /// The stable name in storage, logs, metrics and API.
     #[must_use]
@@ -39,6 +49,7 @@ impl Why {
             Self::Replaced => "replaced",
             Self::Emptied => "emptied",
             Self::Revoked => "revoked",
+            Self::Address => "address",
             Self::Moved => "moved",
         }
     }

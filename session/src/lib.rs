@@ -7,6 +7,7 @@
 pub mod record;
 pub mod wire;
 
+mod addresses;
 mod carried;
 mod end;
 mod entries;
@@ -19,6 +20,7 @@ mod time;
 mod timeouts;
 mod value;
 
+pub use addresses::{AddressRule, Addresses, Origin};
 pub use carried::Carried;
 pub use end::{Ending, Why};
 pub use entries::{Entries, Entry, MAX_ENTRIES, Removal};

@@ -21,8 +21,8 @@ use std::fmt;
 
 use crate::wire::{Damaged, Reader, Writer};
 use crate::{
-    Authentication, Carried, Conflict, Entries, Entry, Epoch, Handle, MAX_DEPTH, MAX_ENTRIES, Millis,
-    Previous, Principal, Removal, Revision, Secret, SecretHash, Session, Value,
+    Addresses, Authentication, Carried, Conflict, Entries, Entry, Epoch, Handle, MAX_DEPTH, MAX_ENTRIES,
+    Millis, Previous, Principal, Removal, Revision, Secret, SecretHash, Session, Value,
 };
 
 const MAGIC: u8 = 0xC1;
@@ -45,6 +45,8 @@ const CONFLICT: u64 = 25;
 const EPOCH: u64 = 27;
 /// Only where the visitor carries the session.
 const CARRIED: u64 = 29;
+/// Even: a node that does not know of it serves the session from anywhere, as it always did.
+const ADDRESSES: u64 = 32;
 
 const TEXT: u64 = 0;
 const BYTES: u64 = 1;
@@ -160,6 +162,9 @@ fn write_fields(writer: &mut Writer, session: &Session, proof: impl FnOnce(&mut 
     if session.epoch != Epoch::default() {
         writer.field(EPOCH, |field| field.number(session.epoch.0));
     }
+    if !session.addresses.is_empty() {
+        writer.field(ADDRESSES, |field| session.addresses.write(field));
+    }
     for unknown in &session.unknown {
         writer.field(unknown.tag, |field| field.raw(&unknown.content));
     }
@@ -198,6 +203,7 @@ struct Parts {
     floor: Revision,
     conflicts: Vec<Conflict>,
     epoch: Epoch,
+    addresses: Addresses,
     unknown: Vec<Field>,
 }
 
@@ -255,6 +261,7 @@ impl Parts {
                 let noted = Revision(field.number()?);
                 self.conflicts.push(Conflict { name: field.text()?, noted });
             }
+            ADDRESSES => self.addresses = Addresses::read(&mut field)?,
             EPOCH => self.epoch = Epoch(field.number()?),
             CARRIED => {
                 let secret = Secret::from_bytes(field.array()?);
@@ -279,6 +286,7 @@ impl Parts {
             revision: self.revision.ok_or(Malformed::Damaged("it has no revision"))?,
             entries: Entries::restore(self.entries, self.removals, self.floor),
             conflicts: self.conflicts,
+            addresses: self.addresses,
             epoch: self.epoch,
             unknown: self.unknown,
         })

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use crate::record::Field;
-use crate::{Entries, Epoch, Handle, Merge, Millis, OnConflict, Patch, Principal, Revision, SecretHash};
+use crate::{
+    Addresses, Entries, Epoch, Handle, Merge, Millis, OnConflict, Patch, Principal, Revision, SecretHash,
+};
 
 /// Who it belongs to, when it began and ends, and what applications keep in it.
 ///
@@ -32,6 +34,8 @@ pub struct Session {
     pub entries: Entries,
     /// Names whose change was not made, mostly because somebody else was faster, and whose writer was not told yet.
     pub conflicts: Vec<Conflict>,
+    /// From where it is used.
+    pub addresses: Addresses,
     /// The counter of its principal when it was opened: if that was raised since, the session is over.
     pub epoch: Epoch,
     /// Fields of a newer build, kept as they are.
@@ -84,6 +88,7 @@ impl Session {
             revision: Revision(1),
             entries: Entries::default(),
             conflicts: Vec::new(),
+            addresses: Addresses::default(),
             epoch: Epoch::default(),
             unknown: Vec::new(),
         }

@@ -121,7 +121,7 @@ impl Work {
         let cache = Cache::new(storage, clock, settings, &mut Registry::default());
         let application = application();
         cache.reckon_with(&application.realm);
-        let opening = Opening { principal: None, authentication: None, entries };
+        let opening = Opening { entries, ..Opening::default() };
         let opened = cache.open(opening, &application).await.map_err(failed("open"))?;
         Ok(Self {
             sealed,

@@ -26,6 +26,7 @@ impl Cache {
         session.apply(&opening.entries, OnConflict::Overwrite);
         session.principal.clone_from(&opening.principal);
         session.authentication.clone_from(&opening.authentication);
+        session.addresses = opening.addresses;
         self.counters.opened.inc();
         Ok(Arc::new(carry(Arc::new(session), secret, now, &application.realm)))
     }

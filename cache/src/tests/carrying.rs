@@ -41,7 +41,7 @@ impl Fixture {
         let mut entries = Patch::new(session::Revision(0));
         entries.set("a", "1".into());
         let principal = person.map(|name| Principal::named("test", name));
-        let opening = Opening { principal, authentication: None, entries };
+        let opening = Opening { principal, entries, ..Opening::default() };
         self.cache.open_carried(&opening, &self.application).await.unwrap()
     }
 

@@ -271,7 +271,7 @@ async fn ends_and_last_uses_outlive_the_process_with_the_embedded_engine() {
     let application = application("shop", Timeouts { idle: IDLE, lifetime: LIFETIME });
     let cache = reopened(&folder, &clock).await;
     let entries = session::Patch::new(session::Revision(0));
-    let opening = Opening { principal: None, authentication: None, entries };
+    let opening = Opening { entries, ..Opening::default() };
     let ended_one = cache.open(opening.clone(), &application).await.unwrap();
     let used_one = cache.open(opening, &application).await.unwrap();
     let logout = session::Ending { at: START, why: Why::Logout, by: "test".into() };

@@ -157,7 +157,7 @@ impl Fixture {
         for (name, value) in entries {
             patch.set(name, (*value).into());
         }
-        let opening = Opening { principal, authentication: None, entries: patch };
+        let opening = Opening { principal, entries: patch, ..Opening::default() };
         self.cache.open(opening, &self.application).await.unwrap()
     }
 

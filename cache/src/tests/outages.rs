@@ -186,7 +186,7 @@ async fn an_opening_that_was_refused_leaves_nothing(f: Fixture) {
     for fault in [Fault::Refuse, Fault::LoseAnswer] {
         f.faults.fail_once(Which::Create, fault);
         let entries = session::Patch::new(session::Revision(0));
-        let opening = crate::Opening { principal: None, authentication: None, entries };
+        let opening = crate::Opening { entries, ..crate::Opening::default() };
         f.cache.open(opening, &f.application).await.unwrap_err();
         assert_eq!((f.cache.tier.registrations(), f.cache.first_tier_size().1), (0, 0));
     }

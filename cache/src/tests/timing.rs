@@ -91,7 +91,7 @@ async fn lifetime_is_over_at_its_millisecond_however_much_it_is_used(mut f: Fixt
 async fn open_in(cache: &Cache, application: &Application) -> Opened {
     let mut entries = session::Patch::new(session::Revision(0));
     entries.set("a", "1".into());
-    cache.open(Opening { principal: None, authentication: None, entries }, application).await.unwrap()
+    cache.open(Opening { entries, ..Opening::default() }, application).await.unwrap()
 }
 
 async fn both_timeouts_zero_is_never(mut f: Fixture) {

@@ -3,8 +3,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use http::HeaderName;
 use ipnet::IpNet;
 
+use super::addresses::{self, Addresses};
 use super::cookie::Cookie;
 use super::document::Place;
 use super::form::{Choice, List, Span, Switch, Text};
@@ -16,6 +18,7 @@ use super::rewrite::Rewrite;
 use super::rule::{Require, Rule, RulePlaces, check_rules};
 use super::section::Section;
 use super::storage::{Cache, Storage, TOUCH_INTERVAL, check_storage};
+use super::ticket_headers::{self, TicketHeaders};
 use super::upstream::Upstream;
 use super::web::{Host, Network, UrlPath};
 
@@ -59,6 +62,10 @@ pub struct Application {
     pub rewrite: Rewrite,
     /// Proxies in front whose word on the visitor's address and scheme is taken.
     pub trusted_proxies: Vec<IpNet>,
+    /// From where its sessions may be used.
+    pub addresses: Addresses,
+    /// Headers in which tickets travel beside the cookie.
+    pub ticket_headers: TicketHeaders,
     /// The cookie of the ticket. Without sessions it has no effect, nor has what follows.
     pub cookie: Cookie,
     /// How the application reads and changes the session.
@@ -244,11 +251,8 @@ impl Application {
         let rewrite_text = "What the application says of its own address is said in the visitors' terms. The longest beginning \
                             that fits is replaced, by whole segments; everything else stays as it is.";
         let rewrite = section.table("rewrite", rewrite_text, Rewrite::read);
-        section.later(
-            &["check_address", "consistent_address", "on_address_change", "unreliable_networks"],
-            "sessions that are tied to an address",
-        );
-        section.later(&["inbound_header", "outbound_header"], "tickets in headers");
+        let addresses = Addresses::read(section);
+        let ticket_headers = TicketHeaders::read(section);
         section.later(&["recovery"], "recovery cookies");
         section.later(&["apache"], "the carrier `apache`");
 
@@ -298,6 +302,8 @@ impl Application {
             on_conflict,
             rewrite,
             trusted_proxies,
+            addresses,
+            ticket_headers,
             cookie,
             handoff,
             login,
@@ -305,6 +311,11 @@ impl Application {
         };
         application.check(section, &places);
         (application, places)
+    }
+
+    /// The headers in which the gateway speaks of its sessions, and hears of them.
+    pub(crate) fn own_headers(&self) -> impl Iterator<Item = &HeaderName> {
+        self.handoff.headers().chain(self.ticket_headers.names())
     }
 
     fn check(&self, section: &mut Section<'_>, places: &Places) {
@@ -317,6 +328,7 @@ impl Application {
                 self.cookie.check_reach(section, &places.cookie_name, &self.hosts, &self.path);
                 self.check_times(section);
                 self.check_carrier(section);
+                self.ticket_headers.check(section, &self.handoff, &self.trusted_proxies);
             }
             Carrier::None => self.check_without_sessions(section, places),
         }
@@ -375,7 +387,9 @@ impl Application {
             section.wrong("login", message, "say `carrier = \"ticket\"`, or remove this section");
         }
         section.without_effect(&OF_SESSIONS);
-        for key in OF_SESSIONS {
+        section.without_effect(&addresses::KEYS);
+        section.without_effect(&ticket_headers::KEYS);
+        for key in OF_SESSIONS.into_iter().chain(addresses::KEYS).chain(ticket_headers::KEYS) {
             if section.given(key) {
                 let message = format!("`{key}` has no effect with `carrier = \"none\"`");
                 section.warn(key, message, "remove it, or say `carrier = \"ticket\"`");

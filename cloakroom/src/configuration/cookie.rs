@@ -20,6 +20,8 @@ pub struct Cookie {
     pub domain: Option<String>,
     /// Whether it comes with requests from other sites.
     pub same_site: SameSite,
+    /// A second cookie without `SameSite`, for browsers that do not know `None`.
+    pub same_site_fallback: bool,
     /// Only over TLS.
     pub secure: bool,
     /// Out of reach of scripts.
@@ -75,6 +77,13 @@ impl Cookie {
                 SameSite::Lax,
                 "Whether requests that other sites cause carry the cookie: `Lax`: when a link is followed; `Strict`: \
                  never; `None`: always.",
+            ),
+            same_site_fallback: section.value(
+                "same_site_fallback",
+                &Switch,
+                false,
+                "With `same_site = \"None\"`: a second cookie, with `-fallback` behind its name, holds the same without \
+                 `SameSite`, for browsers of 2019 and before, which take `None` for `Strict` or drop the cookie.",
             ),
             secure: section.value("secure", &Switch, true, "The cookie travels over TLS only. Browsers count loopback as safe."),
             http_only: section.value("http_only", &Switch, true, "Scripts in the page cannot read the cookie."),
@@ -133,6 +142,10 @@ impl Cookie {
         for (_, key, message, cure) in refused {
             section.wrong(key, message, cure);
         }
+        if self.same_site_fallback && self.same_site != SameSite::None {
+            let message = "`same_site_fallback` has no effect without `same_site = \"None\"`";
+            section.warn("same_site_fallback", message, "remove this line");
+        }
         if !http_only {
             let message = "`http_only = false`: any script in a page can read the ticket and send it away";
             section.warn("http_only", message, "remove this line");
@@ -168,6 +181,7 @@ impl Cookie {
                 SameSite::Strict => gateway::cookies::SameSite::Strict,
                 SameSite::None => gateway::cookies::SameSite::None,
             },
+            same_site_fallback: self.same_site_fallback,
             secure: self.secure,
             http_only: self.http_only,
             partitioned: self.partitioned,
@@ -212,7 +226,9 @@ impl Cookie {
             || hosts.iter().any(|host| other_hosts.contains(host) || holds(other, host))
             || other_hosts.iter().any(|host| holds(self, host));
         let paths_meet = web::is_below(&self.path, &other.path) || web::is_below(&other.path, &self.path);
-        self.name == other.name && hosts_meet && paths_meet
+        let (own, others) = (self.settings(), other.settings());
+        let names_meet = own.names().any(|name| others.names().any(|other| other == name));
+        names_meet && hosts_meet && paths_meet
     }
 }
 

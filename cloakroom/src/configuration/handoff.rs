@@ -121,6 +121,12 @@ impl Handoff {
         }
     }
 
+    /// All headers that it is about.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = &HeaderName> {
+        let single = self.entry_headers.iter().map(|(header, _)| header);
+        [&self.request_header, &self.update_header, &self.conflict_header].into_iter().chain(single)
+    }
+
     /// Paths that no request to the application at `base` has.
     pub(crate) fn check_reach(&self, section: &Section<'_>, base: &str) {
         check_paths(section, "include", &self.include, base);

@@ -7,6 +7,7 @@
 //! Names of files are relative to the folder of the configuration, so that it can be read from anywhere.
 //! `data_dir` alone is relative to the working directory: it belongs to the process, not to the file.
 
+mod addresses;
 mod application;
 mod client;
 mod cookie;
@@ -27,6 +28,7 @@ mod schema;
 mod section;
 mod shape;
 mod storage;
+mod ticket_headers;
 mod together;
 #[cfg(feature = "otel")]
 mod traces;
@@ -49,6 +51,7 @@ use together::{
     check_applications, check_client_headers, check_clients, check_keys, check_migrations, check_storage,
 };
 
+pub use addresses::{Addresses, OnAddressChange};
 pub use application::{Application, Carrier, OnConflict};
 pub use client::Client;
 pub use cookie::{Cookie, SameSite};
@@ -64,6 +67,7 @@ pub use problem::{Problem, Problems};
 pub use rewrite::Rewrite;
 pub use rule::{HeaderChanges, Require, Rule};
 pub use storage::{Cache, Engine, KeyFile, Redis, Remote, Storage};
+pub use ticket_headers::TicketHeaders;
 #[cfg(feature = "otel")]
 pub use traces::{Sampling, Traces};
 pub use upstream::{Server, ServerUrl, Upstream, UpstreamTls};

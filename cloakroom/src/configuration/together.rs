@@ -195,11 +195,7 @@ pub(crate) fn check_client_headers(
         for (application, _) in
             applications.iter().filter(|(application, _)| application.carrier != Carrier::None)
         {
-            let handoff = &application.handoff;
-            let mut own = [&handoff.request_header, &handoff.update_header, &handoff.conflict_header]
-                .into_iter()
-                .chain(handoff.entry_headers.iter().map(|(header, _)| header));
-            if own.any(is_same) {
+            if application.own_headers().any(is_same) {
                 let message = format!("`{header}` tells `{}` about its sessions already", application.id);
                 document.wrong(place, message, "tell it about certificates of clients in another header");
             }
@@ -228,15 +224,10 @@ pub(crate) fn check_client_headers(
 /// Rules demand nobody who cannot come, and say nothing in our name.
 fn check_rules(document: &Document<'_>, applications: &[(Application, Places)]) {
     let ours = Presented::new(
-        applications.iter().filter(|(application, _)| application.carrier != Carrier::None).flat_map(
-            |(application, _)| {
-                let handoff = &application.handoff;
-                let single = handoff.entry_headers.iter().map(|(header, _)| header);
-                [&handoff.request_header, &handoff.update_header, &handoff.conflict_header]
-                    .into_iter()
-                    .chain(single)
-            },
-        ),
+        applications
+            .iter()
+            .filter(|(application, _)| application.carrier != Carrier::None)
+            .flat_map(|(application, _)| application.own_headers()),
     );
     for (application, places) in applications {
         let somebody_comes = applications

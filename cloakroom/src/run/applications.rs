@@ -11,14 +11,16 @@ use gateway::login::{Allowance, LimitSettings, Login, LoginSettings, OwnPages, V
 use gateway::pages::{Pages, TemplateFiles};
 use gateway::path::{Prefix, Prefixes};
 use gateway::rules::{Demand, HeaderChanges, LoginPaths, Rule, SiteSettings, Who};
-use gateway::settings::{ApplicationSettings, SessionSettings, UpstreamSettings};
+use gateway::settings::{
+    AddressSettings, ApplicationSettings, SessionSettings, TicketHeaders, UpstreamSettings,
+};
 use miette::{IntoDiagnostic, WrapErr};
 use seal::Keys;
-use session::Timeouts;
+use session::{AddressRule, Timeouts};
 
 use crate::configuration::{
-    self as configured, Application, Carrier, Configuration, HandoffFormat, OnConflict, Require, Server,
-    Upstream,
+    self as configured, Application, Carrier, Configuration, HandoffFormat, OnAddressChange, OnConflict,
+    Require, Server, Upstream,
 };
 
 /// What applications are told by who is logged in, where none of their realm says another name.
@@ -187,6 +189,22 @@ fn sessions(
             Carrier::Ticket | Carrier::None => gateway::settings::Carrier::Ticket,
         },
         cookie: application.cookie.settings(),
+        addresses: AddressSettings {
+            rule: AddressRule::new(
+                application.addresses.consistent,
+                application.addresses.check,
+                application.addresses.unreliable.iter().copied(),
+            ),
+            on_change: match application.addresses.on_change {
+                OnAddressChange::Refuse => gateway::settings::OnAddressChange::Refuse,
+                OnAddressChange::End => gateway::settings::OnAddressChange::End,
+            },
+        },
+        ticket_headers: TicketHeaders {
+            inbound: application.ticket_headers.inbound.clone(),
+            inbound_from_anyone: application.ticket_headers.danger_inbound_from_anyone,
+            outbound: application.ticket_headers.outbound.clone(),
+        },
         hide_from_upstream: application.cookie.hide_from_upstream,
         presentation: Presentation {
             header: handoff.request_header.clone(),

@@ -28,8 +28,12 @@ impl SealedCookie {
     pub fn new(keys: Arc<Keys>, realm: &str, settings: CookieSettings) -> Result<Self, CookieError> {
         let cookie = Cookie::new(settings)?;
         let associated_data = bound_to(realm, cookie.name());
-        let sealed =
-            Sealed { keys: Arc::clone(&keys), associated_data: associated_data.clone(), may_spill: false };
+        let sealed = Sealed {
+            keys: Arc::clone(&keys),
+            associated_data: associated_data.clone(),
+            may_spill: false,
+            reserve: 0,
+        };
         Ok(Self { cookie, carrier: Carrier::Sealed(sealed), keys, associated_data })
     }
 

@@ -17,7 +17,7 @@ fn cookie(name: &str) -> Cookie {
 }
 
 fn sealed(byte: u8, realm: &str, cookie: &Cookie, may_spill: bool) -> Carrier {
-    Carrier::new(settings::Carrier::Sealed { keys: keys(byte), may_spill }, realm, cookie)
+    Carrier::new(settings::Carrier::Sealed { keys: keys(byte), may_spill }, realm, cookie, 0)
 }
 
 fn carried(entry: &str) -> Credential {
@@ -63,7 +63,7 @@ async fn it_opens_for_no_other_realm_cookie_or_key() {
         sealed(7, "bank", &ours, false),
         sealed(7, "shop", &other, false),
         sealed(8, "shop", &ours, false),
-        Carrier::new(settings::Carrier::Ticket, "shop", &ours),
+        Carrier::new(settings::Carrier::Ticket, "shop", &ours, 0),
     ] {
         assert!(carrier.read(value.as_bytes()).await.is_none(), "{carrier:?}");
     }

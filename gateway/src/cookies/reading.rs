@@ -115,6 +115,13 @@ fn joined(headers: &HeaderMap, is_ours: impl Fn(&[u8]) -> bool) -> Result<Header
 }
 
 impl<'h> Found<'h> {
+    /// A value that came in another way.
+    pub(crate) fn of_one(value: &'h [u8]) -> Self {
+        let mut found = Self::default();
+        found.add(value);
+        found
+    }
+
     /// The values, in the order in which they came.
     pub fn values(&self) -> impl Iterator<Item = &'h [u8]> {
         let Self { values, count, .. } = *self;

@@ -24,6 +24,9 @@ pub struct CookieSettings {
     pub domain: Option<String>,
     /// Whether other sites' requests carry it.
     pub same_site: SameSite,
+    /// Whether a second cookie holds the same without `SameSite`, for browsers that take `SameSite=None` for `Strict`, or drop
+    /// it. Without `None` it has no effect.
+    pub same_site_fallback: bool,
     /// Sent over TLS only (or to a loopback address).
     pub secure: bool,
     /// Not for scripts.
@@ -111,6 +114,7 @@ impl Default for CookieSettings {
             path: "/".to_owned(),
             domain: None,
             same_site: SameSite::Lax,
+            same_site_fallback: false,
             secure: true,
             http_only: true,
             partitioned: false,
@@ -147,6 +151,18 @@ impl CookieSettings {
             Some(age) if age > MAX_AGE => Err(CookieError::MaxAgeTooLong),
             _ => Ok(()),
         }
+    }
+
+    /// The name of the cookie for browsers that do not know `SameSite=None`, if there is one.
+    #[must_use]
+    pub fn fallback_name(&self) -> Option<String> {
+        (self.same_site_fallback && self.same_site == SameSite::None)
+            .then(|| format!("{}-fallback", self.name))
+    }
+
+    /// Every name under which a browser has it.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        std::iter::once(self.name.clone()).chain(self.fallback_name())
     }
 
     /// The promises of the name, which browsers read in any case (section 5.4).

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue};
 
-use super::{CookieError, CookieSettings};
+use super::{CookieError, CookieSettings, Found, SameSite};
 
 /// Browsers drop a cookie whose name and value together are longer than this, in bytes (section 5.6).
 pub const MAX_COOKIE: usize = 4096;
@@ -18,11 +18,20 @@ pub const MAX_COOKIE: usize = 4096;
 #[derive(Debug, Clone)]
 pub struct Cookie {
     settings: CookieSettings,
+    main: Lines,
+    /// The same without `SameSite`, for browsers that do not know `None`: it is read where the other one did not come.
+    fallback: Option<Lines>,
+    /// Deletes what the browser would have if `partitioned` were the other way round.
+    twin: Option<HeaderValue>,
+}
+
+/// The parts of `Set-Cookie` lines for one name.
+#[derive(Debug, Clone)]
+struct Lines {
+    name: String,
     /// All that stands behind the value.
     attributes: String,
     deletion: HeaderValue,
-    /// Deletes what the browser would have if `partitioned` were the other way round.
-    twin: Option<HeaderValue>,
 }
 
 /// Why a value cannot travel in a cookie.
@@ -51,21 +60,21 @@ impl Cookie {
     /// Browsers would not take it.
     pub fn new(settings: CookieSettings) -> Result<Self, CookieError> {
         settings.check()?;
-        let common = attributes(&settings);
-        let mut attributes = String::new();
-        if let Some(age) = settings.max_age {
-            // Writing to a string does not fail.
-            let _ = write!(attributes, "; Max-Age={}", age.as_secs());
-        }
-        attributes.push_str(&common);
-        let deletion = deletion(&settings)?;
+        let main = Lines::new(settings.name.clone(), &settings, Some(settings.same_site))?;
+        let fallback = settings
+            .fallback_name()
+            // A browser that knows what this means knows `SameSite=None` as well.
+            .map(|name| Lines::new(name, &CookieSettings { partitioned: false, ..settings.clone() }, None))
+            .transpose()?;
         // Without `Secure` there never was a partitioned one.
         let twin = settings
             .secure
             .then(|| CookieSettings { partitioned: !settings.partitioned, ..settings.clone() })
-            .map(|twin| self::deletion(&twin))
+            .map(|twin| {
+                Lines::new(twin.name.clone(), &twin, Some(twin.same_site)).map(|lines| lines.deletion)
+            })
             .transpose()?;
-        Ok(Self { settings, attributes, deletion, twin })
+        Ok(Self { settings, main, fallback, twin })
     }
 
     /// What it was made from.
@@ -80,22 +89,79 @@ impl Cookie {
         &self.settings.name
     }
 
+    /// The most bytes that a value can have.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        let longest = self.fallback.as_ref().map_or(self.main.name.len(), |fallback| fallback.name.len());
+        MAX_COOKIE.saturating_sub(longest)
+    }
+
+    /// Its values in a request: those of the fallback only where there is none of its own name.
+    #[must_use]
+    pub fn find<'h>(&self, headers: &'h HeaderMap) -> Found<'h> {
+        let found = super::find(headers, &self.main.name);
+        match &self.fallback {
+            Some(fallback) if found.is_empty() => super::find(headers, &fallback.name),
+            _ => found,
+        }
+    }
+
     /// The `Set-Cookie` that sets it, marked as sensitive so that no log shows it. Allocates once.
     ///
     /// # Errors
     /// No cookie can hold the value.
     pub fn set(&self, value: &str) -> Result<HeaderValue, ValueError> {
+        self.main.set(value)
+    }
+
+    /// The `Set-Cookie` for browsers that do not know `SameSite=None`, if they get one.
+    ///
+    /// # Errors
+    /// No cookie can hold the value.
+    pub fn set_fallback(&self, value: &str) -> Result<Option<HeaderValue>, ValueError> {
+        self.fallback.as_ref().map(|fallback| fallback.set(value)).transpose()
+    }
+
+    /// Adds the `Set-Cookie` lines that delete it, its twin, and its fallback.
+    pub fn delete(&self, headers: &mut HeaderMap) {
+        let fallback = self.fallback.as_ref().map(|fallback| &fallback.deletion);
+        for line in std::iter::once(&self.main.deletion).chain(&self.twin).chain(fallback) {
+            headers.append(SET_COOKIE, line.clone());
+        }
+    }
+}
+
+impl Lines {
+    fn new(
+        name: String,
+        settings: &CookieSettings,
+        same_site: Option<SameSite>,
+    ) -> Result<Self, CookieError> {
+        let common = attributes(settings, same_site);
+        let mut attributes = String::new();
+        if let Some(age) = settings.max_age {
+            // Writing to a string does not fail.
+            let _ = write!(attributes, "; Max-Age={}", age.as_secs());
+        }
+        attributes.push_str(&common);
+        // `Expires` for what does not know `Max-Age`.
+        let deletion = format!("{name}=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT{common}");
+        let deletion = HeaderValue::try_from(deletion).map_err(|_| CookieError::Name(name.clone()))?;
+        Ok(Self { name, attributes, deletion })
+    }
+
+    fn set(&self, value: &str) -> Result<HeaderValue, ValueError> {
         // First without asking where: that is done for many bytes at a time, and a sealed session has thousands.
         let is_good = value.bytes().fold(true, |is_good, byte| is_good & is_cookie_octet(byte));
         if !is_good && let Some(at) = value.bytes().position(|byte| !is_cookie_octet(byte)) {
             return Err(ValueError::Octet { at });
         }
-        let length = self.settings.name.len() + value.len();
+        let length = self.name.len() + value.len();
         if length > MAX_COOKIE {
             return Err(ValueError::TooLong { length });
         }
         let mut line = String::with_capacity(length + 1 + self.attributes.len());
-        line.push_str(&self.settings.name);
+        line.push_str(&self.name);
         line.push('=');
         line.push_str(value);
         line.push_str(&self.attributes);
@@ -103,23 +169,9 @@ impl Cookie {
         line.set_sensitive(true);
         Ok(line)
     }
-
-    /// Adds the `Set-Cookie` lines that delete it, and its twin.
-    pub fn delete(&self, headers: &mut HeaderMap) {
-        for line in std::iter::once(&self.deletion).chain(&self.twin) {
-            headers.append(SET_COOKIE, line.clone());
-        }
-    }
 }
 
-fn deletion(settings: &CookieSettings) -> Result<HeaderValue, CookieError> {
-    let CookieSettings { name, .. } = settings;
-    // `Expires` for what does not know `Max-Age`.
-    let line = format!("{name}=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT{}", attributes(settings));
-    HeaderValue::try_from(line).map_err(|_| CookieError::Name(name.clone()))
-}
-
-fn attributes(settings: &CookieSettings) -> String {
+fn attributes(settings: &CookieSettings, same_site: Option<SameSite>) -> String {
     let mut attributes = format!("; Path={}", settings.path);
     if let Some(domain) = &settings.domain {
         // Writing to a string does not fail.
@@ -131,7 +183,9 @@ fn attributes(settings: &CookieSettings) -> String {
     if settings.http_only {
         attributes.push_str("; HttpOnly");
     }
-    let _ = write!(attributes, "; SameSite={}", settings.same_site.as_str());
+    if let Some(same_site) = same_site {
+        let _ = write!(attributes, "; SameSite={}", same_site.as_str());
+    }
     if settings.partitioned {
         attributes.push_str("; Partitioned");
     }
@@ -160,6 +214,7 @@ mod tests {
             path: "/app".into(),
             domain: Some("example.org".into()),
             same_site: SameSite::None,
+            same_site_fallback: false,
             secure: true,
             http_only: true,
             partitioned: true,
@@ -192,6 +247,38 @@ mod tests {
     fn a_cookie_that_was_never_secure_has_no_partitioned_twin() {
         let settings = CookieSettings { name: "session".into(), secure: false, ..CookieSettings::default() };
         assert_eq!(deleted(&Cookie::new(settings).unwrap()).len(), 1);
+    }
+
+    #[test]
+    fn a_browser_that_does_not_know_none_has_a_cookie_as_well() {
+        let settings = CookieSettings { same_site_fallback: true, ..full().settings };
+        let cookie = Cookie::new(settings.clone()).unwrap();
+        let line = cookie.set_fallback("x").unwrap().unwrap();
+        assert_eq!(line, "sid-fallback=x; Max-Age=3600; Path=/app; Domain=example.org; Secure; HttpOnly");
+        assert_eq!(deleted(&cookie).len(), 3);
+        assert_eq!(
+            deleted(&cookie)[2],
+            "sid-fallback=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Path=/app; Domain=example.org; Secure; HttpOnly"
+        );
+        for (sent, found) in [
+            ("sid-fallback=b", "b"),
+            // What came under its own name wins, be it nonsense.
+            ("sid-fallback=b; sid=a", "a"),
+            ("sid=; sid-fallback=b", ""),
+        ] {
+            let mut headers = http::HeaderMap::new();
+            headers.insert(COOKIE, sent.parse().unwrap());
+            assert_eq!(cookie.find(&headers).values().collect::<Vec<_>>(), [found.as_bytes()], "{sent}");
+        }
+        assert!(cookie.set_fallback(&"a".repeat(cookie.room())).is_ok());
+        assert!(cookie.set_fallback(&"a".repeat(cookie.room() + 1)).is_err());
+        // There is none where it is not needed.
+        let lax = Cookie::new(CookieSettings { same_site: SameSite::Lax, ..settings }).unwrap();
+        assert_eq!(lax.set_fallback("x"), Ok(None));
+        assert_eq!(deleted(&lax).len(), 2);
+        let mut headers = http::HeaderMap::new();
+        headers.insert(COOKIE, "sid-fallback=b".parse().unwrap());
+        assert!(lax.find(&headers).is_empty());
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub struct Fault<'a> {
     pub status: StatusCode,
     /// One sentence of detail, safe to show to anybody; the general explanation follows it.
     pub detail: Option<&'a str>,
+    /// What it is for programs, if its status does not say it all. Does not change once published.
+    pub code: Option<&'static str>,
     /// When to try again, if that can help; becomes `Retry-After`, and at least a second.
     pub retry_after: Option<Duration>,
     /// Whether the page says that nobody was logged out by this (law 3). Never beside a detail that says otherwise.
@@ -26,13 +28,19 @@ impl<'a> Fault<'a> {
     /// as it is, and says so.
     #[must_use]
     pub const fn new(status: StatusCode) -> Self {
-        Self { status, detail: None, retry_after: None, session_safe: status.as_u16() >= 500 }
+        Self { status, detail: None, code: None, retry_after: None, session_safe: status.as_u16() >= 500 }
     }
 
     /// The same with one sentence more, which anybody may read.
     #[must_use]
     pub const fn detail(self, detail: &'a str) -> Self {
         Self { detail: Some(detail), ..self }
+    }
+
+    /// The same, for programs by this name.
+    #[must_use]
+    pub const fn code(self, code: &'static str) -> Self {
+        Self { code: Some(code), ..self }
     }
 
     /// The same, and worth another try after this time.
@@ -62,7 +70,7 @@ impl<'a> Fault<'a> {
     pub(crate) fn body(&self) -> ErrorBody<'_> {
         let words = words(self.status);
         ErrorBody {
-            error: words.code,
+            error: self.code.unwrap_or(words.code),
             status: self.status.as_u16(),
             message: self.detail.unwrap_or(words.explanation),
             retry_after: self.retry_after.map(|after| after.as_millis().div_ceil(1000).clamp(1, 86_400)),

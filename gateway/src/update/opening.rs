@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cache::{Application as Judge, Credential, Fit, Opening};
-use session::{Authentication, Change, Entries, Patch, Principal, Session};
+use session::{Addresses, Authentication, Change, Entries, Patch, Principal, Session};
 use storage::Unavailable;
 
 use super::{Effect, Updater};
@@ -17,7 +17,8 @@ impl Updater<'_> {
     ) -> Result<Effect, Unavailable> {
         let (principal, authentication) = login.unzip();
         let is_nobodys = principal.is_none();
-        let mut opening = Opening { principal, authentication, entries };
+        let addresses = self.visit.address.map(Addresses::of).unwrap_or_default();
+        let mut opening = Opening { principal, authentication, entries, addresses };
         let mut opened = self.opened(&opening, judge).await?;
         if opened.is_none() {
             self.unfit();

@@ -15,8 +15,8 @@ use gateway::path::{Prefix, Prefixes};
 use gateway::rewriting::Rewriting;
 use gateway::rules::Rule;
 use gateway::settings::{
-    ApplicationSettings, GatewaySettings, Http2Limits, Limits, SecureSettings, ServerAddress,
-    SessionSettings, UpstreamSettings,
+    AddressSettings, ApplicationSettings, GatewaySettings, Http2Limits, Limits, SecureSettings,
+    ServerAddress, SessionSettings, TicketHeaders, UpstreamSettings,
 };
 use http::HeaderName;
 use interop::raw::Connection;
@@ -181,6 +181,8 @@ fn sessions() -> SessionSettings {
         carrier: gateway::settings::Carrier::Ticket,
         judge: cache::Application { realm: Arc::new(realm), timeouts, touch_interval },
         cookie: CookieSettings { name: "session".into(), secure: false, ..CookieSettings::default() },
+        addresses: AddressSettings::default(),
+        ticket_headers: TicketHeaders::default(),
         hide_from_upstream: true,
         presentation: Presentation {
             header: HeaderName::from_static("x-session"),

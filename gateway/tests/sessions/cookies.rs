@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use crate::application::update;
-use crate::house::House;
+use gateway::cookies::{CookieSettings, SameSite};
+
+use crate::application::{status, update};
+use crate::house::{Engine, House};
 use crate::plan::{Plan, plan};
 use crate::visitor::Visitor;
 
@@ -200,4 +202,38 @@ async fn a_dead_cookie_gives_way_to_a_new_session() {
     assert_eq!(reply.session(), None);
     assert_eq!(reply.set_cookies().len(), 1);
     assert_eq!(visitor.get("/").await.session(), Some("a=2"));
+}
+
+#[tokio::test]
+async fn a_browser_that_drops_none_is_known_by_the_fallback() {
+    let cookie =
+        CookieSettings { same_site: SameSite::None, same_site_fallback: true, ..CookieSettings::default() };
+    let neighbour = Plan { id: "plain", path: "/plain", is_plain: true, ..plan() };
+    let house = House::over(Engine::Memory, vec![Plan { cookie, ..plan() }, neighbour]).await;
+    let visitor = house.visitor();
+    let reply = visitor.get("/").answered(update("a=1")).await;
+    let ticket = visitor.cookie("__Host-session").unwrap();
+    assert_eq!(
+        reply.set_cookies(),
+        [
+            format!("__Host-session={ticket}; Path=/; Secure; HttpOnly; SameSite=None"),
+            format!("__Host-session-fallback={ticket}; Path=/; Secure; HttpOnly"),
+        ]
+    );
+    let fallback = format!("__Host-session-fallback={ticket}");
+    assert_eq!(house.visitor().get("/").cookies(&fallback).await.session(), Some("a=1"));
+    // The one that is meant wins, and what hides behind it is not looked at.
+    let both = format!("__Host-session=nonsense; {fallback}");
+    assert_eq!(house.visitor().get("/").cookies(&both).await.session(), None);
+    // Neither an application nor a neighbour sees it or sets it.
+    for path in ["/", "/plain"] {
+        let answer = status(200).header("Set-Cookie", "__Host-session-fallback=planted; Path=/; Secure");
+        let reply = house.visitor().get(path).cookies(&fallback).answered(answer).await;
+        assert_eq!(reply.seen().header("cookie"), None, "{path}");
+        assert!(reply.set_cookies().is_empty(), "{path}");
+    }
+    let reply = house.visitor().get("/").cookies(&fallback).answered(update("a=")).await;
+    let deleted = reply.set_cookies().iter().filter(|line| line.contains("Max-Age=0")).count();
+    assert_eq!(deleted, 3, "it, its partitioned twin, and the fallback");
+    assert_eq!(house.visitor().get("/").cookies(&fallback).await.session(), None);
 }

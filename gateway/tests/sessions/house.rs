@@ -58,9 +58,13 @@ pub(crate) struct House(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     address: SocketAddr,
+    /// Of a socket for IPv6 and IPv4, if this machine has such.
+    dual: Option<SocketAddr>,
     clock: Arc<ManualClock>,
     storage: Arc<Faulty>,
     cache: Arc<Cache>,
+    /// The first application, as it judges sessions.
+    judge: Option<cache::Application>,
     scripts: Arc<Scripts>,
     registry: Registry,
     upstreams: Vec<UpstreamSettings>,
@@ -107,6 +111,7 @@ impl House {
             let realm = realms.iter().find(|realm| *realm.id == *plan.realm).unwrap();
             applications.push(settings_of(plan, &plans, realm, &folder, &pages, &scripts).await);
         }
+        let judge = applications[0].sessions.as_ref().map(|sessions| sessions.judge.clone());
         upstreams.extend(applications.iter().map(|application| application.upstream.clone()));
         let limits = Limits {
             header_timeout: Duration::from_secs(30),
@@ -126,12 +131,23 @@ impl House {
         let gateway = Gateway::new(settings, Arc::clone(&cache), &mut registry).unwrap();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(Arc::new(gateway).serve(listener, std::future::pending()));
+        let gateway = Arc::new(gateway);
+        tokio::spawn(Arc::clone(&gateway).serve(listener, std::future::pending()));
+        let dual = match TcpListener::bind("[::]:0").await {
+            Ok(listener) => {
+                let address = listener.local_addr().unwrap();
+                tokio::spawn(gateway.serve(listener, std::future::pending()));
+                Some(address)
+            }
+            Err(_) => None,
+        };
         Self(Arc::new(Inner {
             address,
+            dual,
             clock,
             storage,
             cache,
+            judge,
             scripts,
             registry,
             upstreams,
@@ -146,6 +162,11 @@ impl House {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.0.address
+    }
+
+    /// Where visitors come by IPv6, and by IPv4 that is written as IPv6.
+    pub(crate) fn dual(&self) -> SocketAddr {
+        self.0.dual.expect("this machine has IPv6")
     }
 
     /// Where an application is.
@@ -189,12 +210,25 @@ impl House {
         }
     }
 
+    /// How sessions have ended.
+    pub(crate) async fn endings(&self) -> Vec<session::Ending> {
+        let ending = |record| match record {
+            Scanned::Live(_) => None,
+            Scanned::Buried(tombstone) => Some(tombstone.ending),
+        };
+        self.records().await.into_iter().filter_map(ending).collect()
+    }
+
     /// How often that was counted, for this reason.
     pub(crate) fn counted(&self, what: &str, reason: &str) -> u64 {
         let mut text = String::new();
         encode(&mut text, &self.0.registry).unwrap();
         let line = format!("gateway_{what}_total{{reason=\"{reason}\"}} ");
         text.lines().find_map(|known| known.strip_prefix(&line)).map_or(0, |count| count.parse().unwrap())
+    }
+
+    pub(crate) fn judge(&self) -> cache::Application {
+        self.0.judge.clone().expect("the first application has sessions")
     }
 
     pub(crate) fn cache(&self) -> &Arc<Cache> {

@@ -19,6 +19,7 @@ mod house;
 mod plan;
 mod visitor;
 
+mod addresses;
 mod caching;
 mod cookies;
 mod handing_over;
@@ -36,3 +37,4 @@ mod rules;
 mod sealed;
 mod secrets;
 mod sizes;
+mod ticket_headers;

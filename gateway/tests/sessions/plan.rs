@@ -12,7 +12,10 @@ use gateway::pages::Pages;
 use gateway::path::{Prefix, Prefixes};
 use gateway::rewriting::Rewriting;
 use gateway::rules::Rule;
-use gateway::settings::{ApplicationSettings, Carrier, ServerAddress, SessionSettings, UpstreamSettings};
+use gateway::settings::{
+    AddressSettings, ApplicationSettings, Carrier, ServerAddress, SessionSettings, TicketHeaders,
+    UpstreamSettings,
+};
 use http::HeaderName;
 use seal::{Key, KeyRing, KeyState, Keys};
 use session::{OnConflict, Timeouts};
@@ -54,6 +57,11 @@ pub(crate) struct Plan {
     pub(crate) response_timeout: Duration,
     pub(crate) is_down: bool,
     pub(crate) rules: Vec<Rule>,
+    /// From where its sessions may be used.
+    pub(crate) addresses: AddressSettings,
+    pub(crate) ticket_headers: TicketHeaders,
+    /// The proxies that it trusts.
+    pub(crate) trusted: &'static [&'static str],
 }
 
 /// One application everywhere, whose sessions travel in the cookie `session`.
@@ -80,6 +88,9 @@ pub(crate) fn plan() -> Plan {
         response_timeout: Duration::from_secs(30),
         is_down: false,
         rules: Vec::new(),
+        addresses: AddressSettings::default(),
+        ticket_headers: TicketHeaders::default(),
+        trusted: &[],
     }
 }
 
@@ -131,6 +142,8 @@ pub(crate) async fn settings_of(
             touch_interval: Duration::from_secs(60),
         },
         cookie: plan.cookie.clone(),
+        addresses: plan.addresses.clone(),
+        ticket_headers: plan.ticket_headers.clone(),
         hide_from_upstream: true,
         presentation: Presentation {
             header: HeaderName::from_static("x-session"),
@@ -162,7 +175,7 @@ pub(crate) async fn settings_of(
         },
         preserve_host: true,
         rewriting: Rewriting::default(),
-        trust: Trust::new([], Writes::XForwarded),
+        trust: Trust::new(plan.trusted.iter().map(|network| network.parse().unwrap()), Writes::XForwarded),
         sessions: (!plan.is_plain).then_some(sessions),
         rules: plan.rules.clone(),
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::IntoFuture;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::application::{Answer, SCRIPT, Seen, status};
@@ -28,17 +29,44 @@ pub(crate) const LOGOUT: &str = "/.cloakroom/logout";
 pub(crate) struct Visitor {
     house: House,
     host: &'static str,
+    /// Which address of this machine is theirs, and whether they come to a socket for IPv6.
+    source: Option<(IpAddr, bool)>,
     jar: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
 impl Visitor {
     pub(crate) fn new(house: House) -> Self {
-        Self { house, host: "gateway.example", jar: Arc::default() }
+        Self { house, host: "gateway.example", source: None, jar: Arc::default() }
     }
 
     /// The same visitor at another host, which here gets the same cookies.
     pub(crate) fn at(&self, host: &'static str) -> Self {
         Self { host, ..self.clone() }
+    }
+
+    /// The same visitor, at another address of this machine: of 127.0.0.0/8, or `::1`.
+    pub(crate) fn from(&self, address: &str) -> Self {
+        let address: IpAddr = address.parse().unwrap();
+        Self { source: Some((address, address.is_ipv6())), ..self.clone() }
+    }
+
+    /// The same visitor, whose IPv4 address the gateway sees written as IPv6.
+    pub(crate) fn mapped(&self) -> Self {
+        Self { source: self.source.map(|(address, _)| (address, true)), ..self.clone() }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        let Some((source, is_dual)) = self.source else {
+            return TcpStream::connect(self.house.address()).await.unwrap();
+        };
+        let socket = if source.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.unwrap();
+        socket.bind((source, 0).into()).unwrap();
+        let gateway = match source {
+            IpAddr::V4(_) if !is_dual => self.house.address(),
+            IpAddr::V4(_) => (Ipv4Addr::LOCALHOST, self.house.dual().port()).into(),
+            IpAddr::V6(_) => (Ipv6Addr::LOCALHOST, self.house.dual().port()).into(),
+        };
+        socket.connect(gateway).await.unwrap()
     }
 
     pub(crate) fn get(&self, path: &str) -> Request {
@@ -187,7 +215,7 @@ impl Request {
         if let Some(jar) = visitor.jar() {
             text += &format!("Cookie: {}\r\n", jar.to_str().unwrap());
         }
-        let mut socket = TcpStream::connect(visitor.house.address()).await.unwrap();
+        let mut socket = visitor.connect().await;
         socket.write_all(format!("{text}Connection: close\r\n\r\n").as_bytes()).await.unwrap();
         let mut answer = String::new();
         socket.read_to_string(&mut answer).await.unwrap();
@@ -209,7 +237,7 @@ impl Request {
         *request.method_mut() = method;
         *request.uri_mut() = path.parse().unwrap();
         *request.headers_mut() = headers;
-        let socket = TcpStream::connect(visitor.house.address()).await.unwrap();
+        let socket = visitor.connect().await;
         let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await.unwrap();
         // Whoever drops this future hangs up.
         let connection = Hangup(tokio::spawn(async move {

@@ -27,6 +27,7 @@ fn full_session() -> Session {
         successor: vec![1, 2, 3].into(),
     });
     session.conflicts = vec![Conflict { name: "name".into(), noted: Revision(3) }];
+    session.addresses = Addresses::awaiting([192, 0, 2, 1].into());
     session
 }
 

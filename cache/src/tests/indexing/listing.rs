@@ -204,7 +204,7 @@ async fn a_session_that_its_visitor_carries_is_not_listed_until_it_moves(f: Fixt
 async fn an_opening_that_the_index_does_not_take_opens_nothing(f: Fixture) {
     f.faults.fail_once(Which::Create, Fault::Refuse);
     let principal = Some(person("ada"));
-    let opening = Opening { principal, authentication: None, entries: f.renewal(None).patch };
+    let opening = Opening { principal, entries: f.renewal(None).patch, ..Opening::default() };
     assert!(f.cache.open(opening, &f.application).await.is_err());
     assert_eq!(f.lies_there("session").await, (0, 0));
     assert_eq!(f.lies_there("index").await, (0, 0));

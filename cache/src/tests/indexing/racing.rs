@@ -30,7 +30,7 @@ impl Fixture {
     fn opening(&self, name: &str) -> JoinHandle<session::Handle> {
         let (cache, application) = (Arc::clone(&self.cache), self.application.clone());
         let entries = self.renewal(None).patch;
-        let opening = Opening { principal: Some(person(name)), authentication: None, entries };
+        let opening = Opening { principal: Some(person(name)), entries, ..Opening::default() };
         tokio::spawn(async move { cache.open(opening, &application).await.unwrap().ticket.handle })
     }
 }

@@ -109,9 +109,8 @@ fn what_is_not_built_yet_is_not_called_unknown() {
          now",
     );
     assert_told_of_shop(
-        "check_address = true",
-        "cloakroom.toml:4:1: `check_address` is not built yet: it belongs to sessions that are tied to an address -> remove \
-         it for now",
+        "apache = true",
+        "cloakroom.toml:4:1: `apache` is not built yet: it belongs to the carrier `apache` -> remove it for now",
     );
 }
 

@@ -97,3 +97,37 @@ fn to_accept_plain_values_is_a_warning_for_as_long_as_it_lasts() {
     let found = storage("seal = true\ndanger_accept_plain = true");
     assert!(found[0].contains("whoever can write to this storage can forge sessions"), "{found:?}");
 }
+
+#[test]
+fn a_header_for_tickets_that_anybody_or_nobody_may_send_is_a_warning() {
+    let trusted = "trusted_proxies = [\"127.0.0.1/32\"]\n";
+    let both = "inbound_header = \"X-Session-Key\"\noutbound_header = \"X-Session-Key\"\n";
+    assert!(warnings(&format!("{trusted}{both}")).is_empty());
+    let nobody = warnings(both);
+    assert_eq!(nobody.len(), 2, "{nobody:?}");
+    assert!(
+        nobody[0].contains("`inbound_header` has no effect: there are no `trusted_proxies`"),
+        "{nobody:?}"
+    );
+    let anybody = warnings(&format!(
+        "{trusted}inbound_header = \"X-Session-Key\"\ndanger_inbound_header_from_anyone = true"
+    ));
+    assert_eq!(anybody.len(), 1, "{anybody:?}");
+    assert!(anybody[0].contains("anybody may send a ticket in `x-session-key`"), "{anybody:?}");
+    assert!(warnings("danger_inbound_header_from_anyone = true")[0].contains("without `inbound_header`"));
+}
+
+#[test]
+fn an_address_that_says_nothing_is_a_warning() {
+    let on = "consistent_address = true\n";
+    assert!(warnings(&format!("{on}unreliable_networks = [\"10.0.0.0/8\", \"fd00::/8\"]")).is_empty());
+    for everything in ["0.0.0.0/0", "::/0"] {
+        let found = warnings(&format!("{on}unreliable_networks = [\"{everything}\"]"));
+        assert!(found[0].contains(&format!("holds {everything}: every address of its family")), "{found:?}");
+    }
+    let off = "check_address = false\n";
+    assert!(warnings(&format!("{off}on_address_change = \"end\""))[0].contains("no address is looked at"));
+    assert!(warnings("carrier = \"none\"\nconsistent_address = true")[0].contains("has no effect"));
+    let fallback = warnings("[application.cookie]\nsame_site_fallback = true");
+    assert!(fallback[0].contains("has no effect without `same_site = \"None\"`"), "{fallback:?}");
+}
