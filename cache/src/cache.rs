@@ -64,6 +64,8 @@ pub struct Cache {
     /// The realms that there are, or were.
     realms: RwLock<HashMap<Box<str>, Arc<Realm>>>,
     pub(crate) nodes: Nodes,
+    /// What issuers call us, if anybody has said.
+    pub(crate) entity_id: Option<Box<str>>,
     /// When cookies of carried sessions were last sealed anew, as far as there was room to remember.
     pub(crate) uses: quick_cache::sync::Cache<Handle, Millis>,
     /// The longest that a session of any realm may live, in milliseconds.
@@ -97,6 +99,7 @@ impl Cache {
             longest_session: AtomicU64::new(0),
             late: Arc::default(),
             sharing: AtomicBool::new(false),
+            entity_id: None,
             counters: Counters::registered(registry, &tier, &outbox.pending, &nodes.count),
             tier,
             outbox,
@@ -105,6 +108,12 @@ impl Cache {
             clock,
             settings,
         }
+    }
+
+    /// The same cache, where issuers call us `entity_id`: a name that is qualified by it is as one that is not.
+    #[must_use]
+    pub fn known_as(self, entity_id: &str) -> Self {
+        Self { entity_id: Some(entity_id.into()).filter(|_| !entity_id.is_empty()), ..self }
     }
 
     /// From now on another process works on the same storage, and its changes are not announced here: the one that takes

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use session::{Carried, Millis, Secret, Session, Ticket};
 
+pub use self::open::OpenCarried;
 pub use self::patch::Fit;
 pub use self::renew::RenewCarried;
 use crate::application::Realm;

@@ -134,7 +134,7 @@ impl Cache {
     fn is_good(&self, held: &Held, now: Millis) -> bool {
         held.is_current()
             && now.since(held.seen.last()) < self.settings.inproc_timeout
-            && (held.session.principal.is_none() || self.revocations.is_known())
+            && self.revocations.is_known()
     }
 
     async fn find_in_storage(
@@ -160,9 +160,7 @@ impl Cache {
                 }
             };
             let mut held = Held::read(&record, self.storage.id())?;
-            if held.session.principal.is_some() {
-                self.know_revocations_of(&held.session).await?;
-            }
+            self.know_revocations_of(&held.session).await?;
             if let Some(earlier) = &earlier {
                 // This process knows of every use, if nobody else serves the session.
                 held.is_exact = earlier.is_exact && self.is_alone();
@@ -196,7 +194,7 @@ impl Cache {
                         earlier = Some(used);
                         continue;
                     }
-                    let ending = Ending { at: now, why, by: "time".into() };
+                    let ending = self.ending_for(&held.session, why).await;
                     self.end_now(&held.session, &application.realm, ending.clone()).await?;
                     return Ok(Find::Ended(ending));
                 }
@@ -260,7 +258,7 @@ pub(crate) fn standing(
     if session.realm != application.realm.id {
         return Standing::OtherRealm;
     }
-    if revocations.is_behind(session.principal.as_ref(), session.epoch) {
+    if revocations.behind(session).is_some() {
         return Standing::Over(Why::Revoked);
     }
     if session.ends.is_some_and(|ends| now >= ends) {

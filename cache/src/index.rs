@@ -23,12 +23,11 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use session::{Ending, Epoch, Handle, Millis, Principal, Session, Why};
+use session::{Ending, Handle, Millis, Principal, Session, Why};
 use storage::{
     Burial, Bury, Create, Key, NewRecord, NewValue, Read, Storage, Times, Touch, Unavailable, Update,
     Version, WriteId,
 };
-use tokio::try_join;
 
 pub use self::check::IndexCheck;
 pub use self::list::{Count, Listed, Listing, MAX_LISTED};
@@ -97,7 +96,7 @@ impl Index {
     /// Removes an entry, or only this version of it; whether it did.
     async fn remove(&self, key: &Key, expected: Option<Version>, at: Millis) -> Result<bool, Unavailable> {
         // Nothing remains that could say why: the handle may be entered again, by a login.
-        let ending = Ending { at, why: Why::Emptied, by: Box::default() };
+        let ending = Ending::new(at, Why::Emptied, "");
         let burial = Burial { until: None, ending, expected };
         Ok(matches!(self.storage.bury(key, burial).await?, Bury::Buried(_)))
     }
@@ -108,23 +107,6 @@ impl Index {
 }
 
 impl Cache {
-    /// What must be before a session that begins at `begun` is a principal's: it is in the index, and the counter is known
-    /// that it must remember. Both are asked at once, so that the entry costs no round more.
-    pub(crate) async fn admit(
-        &self,
-        principal: Option<&Principal>,
-        handle: &Handle,
-        realm: &Realm,
-        begun: Millis,
-    ) -> Result<Epoch, Unavailable> {
-        let Some(principal) = principal else { return Ok(Epoch::default()) };
-        let (epoch, ()) = try_join!(
-            self.epoch_of(Some(principal)),
-            self.enter(principal, handle, realm, realm.record_expires(begun, begun))
-        )?;
-        Ok(epoch)
-    }
-
     /// Enters a session whose record is about to be written.
     pub(crate) async fn enter(
         &self,
@@ -177,8 +159,17 @@ impl Cache {
     /// Takes a session that is over out of the index, beside the request. If that fails, the entry goes with its time, or with
     /// whoever reads it next.
     pub(crate) fn leave_index(&self, session: &Session) {
-        let Some(principal) = session.principal.as_ref().filter(|_| self.index.is_kept) else { return };
-        let Ok(key) = self.index_key(principal, &session.handle) else { return };
+        if let Some(principal) = &session.principal {
+            self.leave_index_of(principal, &session.handle);
+        }
+    }
+
+    /// The same for a session of this principal.
+    pub(crate) fn leave_index_of(&self, principal: &Principal, handle: &Handle) {
+        if !self.index.is_kept {
+            return;
+        }
+        let Ok(key) = self.index_key(principal, handle) else { return };
         self.remove_entries(vec![(key, None)]);
     }
 

@@ -4,12 +4,13 @@ use session::record::{self, Malformed};
 use session::{Handle, Session};
 use storage::Key;
 
-use crate::revocations::{EPOCHS, Fingerprint, GONE, read_gone};
+use crate::revocations::{GONE, read_gone};
+use crate::scope::{self, Mark, Scope};
 use crate::{cache, heads, index, nodes, roll_call};
 
-/// The context of the counters that end all sessions of a principal: sessions remember their versions, so that all that is
+/// The context of the counters that end all sessions of a principal, or of many: sessions remember their versions, so that all that is
 /// drawn here must be above all that ever was, wherever the records move.
-pub const COUNTERS: &str = EPOCHS;
+pub const COUNTERS: &str = scope::COUNTERS;
 
 /// What a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,9 +19,9 @@ pub enum Kind {
     Session,
     /// What was written of a session that its visitor carries, in the last minute.
     Head,
-    /// A session that its visitor carries, and that is over.
+    /// A session that its visitor carries, and that is over; or a moment, before which sessions of somebody began that are over.
     Revoked,
-    /// The counter by which all sessions of a principal end.
+    /// The counter by which all sessions of a principal end, or of many.
     Counter,
     /// That a session belongs to somebody.
     Entry,
@@ -73,8 +74,8 @@ impl Kind {
         match first {
             cache::SESSIONS => Self::Session,
             heads::CONTEXT => Self::Head,
-            GONE => Self::Revoked,
-            EPOCHS => Self::Counter,
+            GONE | scope::MARKS => Self::Revoked,
+            scope::COUNTERS => Self::Counter,
             index::CONTEXT => Self::Entry,
             _ => Self::Other,
         }
@@ -96,8 +97,8 @@ impl Kind {
                 }
                 Ok(Some(session))
             }
-            Self::Revoked if read_gone(key).is_none() => Err(Strange::Name(kind)),
-            Self::Counter if Fingerprint::try_from(key.name()).is_err() => Err(Strange::Name(kind)),
+            Self::Revoked if read_gone(key).is_none() && Mark::of(key).is_none() => Err(Strange::Name(kind)),
+            Self::Counter if Scope::of(key).is_none() => Err(Strange::Name(kind)),
             Self::Entry if !matches!(index::entry(key), Some(Some(_))) => Err(Strange::Name(kind)),
             Self::Revoked | Self::Counter | Self::Entry | Self::Node | Self::Other => Ok(None),
         }
@@ -116,7 +117,8 @@ mod tests {
             (&*format!("{}.0a", cache::SESSIONS), Kind::Session),
             (&*format!("{}.0a", heads::CONTEXT), Kind::Head),
             (&*format!("{GONE}.0a"), Kind::Revoked),
-            (EPOCHS, Kind::Counter),
+            (scope::COUNTERS, Kind::Counter),
+            (scope::MARKS, Kind::Revoked),
             (&*format!("{}.0a", index::CONTEXT), Kind::Entry),
             (nodes::NODES, Kind::Node),
             (roll_call::CALLS, Kind::Node),

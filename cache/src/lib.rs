@@ -1,4 +1,4 @@
-//! The session cache: open, find, patch, renew, end, list.
+//! The session cache: open, find, patch, renew, end, list, and why.
 //!
 //! Two tiers: parsed, immutable sessions in this process ([`tier`]), and a storage service. Everything that the rest
 //! of Cloakroom does to a session goes through [`Cache`], and every law of the design that is about time or about
@@ -11,11 +11,13 @@
 //! - *Idle is cheap.* The last use is kept in memory, and written at most once per session and `touch_interval`.
 
 mod addresses;
+mod admit;
 mod application;
 mod cache;
 mod carried;
 mod counters;
 mod end;
+mod end_where;
 mod expiring;
 mod find;
 mod heads;
@@ -31,24 +33,29 @@ mod receipt;
 mod renew;
 mod revocations;
 mod roll_call;
+mod scope;
 mod tier;
 mod touch;
 mod trust;
+mod why;
 
 pub use addresses::Tie;
+pub use admit::LoggedOut;
 pub use application::{Application, Realm};
 pub use cache::{Cache, Settings};
-pub use carried::{Credential, Fit, RenewCarried};
+pub use carried::{Credential, Fit, OpenCarried, RenewCarried};
 pub use end::Ended;
+pub use end_where::EndedWhere;
 pub use find::{Absence, Find, Found};
 pub use index::{Count, IndexCheck, Listed, Listing, MAX_LISTED};
 pub use kinds::{COUNTERS, Kind, Strange};
 pub use nodes::{Node, NodeId};
-pub use open::{Opened, Opening};
+pub use open::{Open, Opened, Opening};
 pub use patch::{Patched, TooLarge};
 pub use receipt::{Acknowledged, Receipt, Tally};
 pub use renew::{Renew, Renewal};
 pub use revocations::ENDS;
+pub use why::Life;
 
 #[cfg(test)]
 mod tests;

@@ -210,7 +210,7 @@ impl Cache {
     pub async fn leave(&self) -> Result<(), Unavailable> {
         let Some(me) = self.shown() else { return Ok(()) };
         self.nodes.known.lock().has_left = true;
-        let ending = Ending { at: self.clock.now(), why: Why::Logout, by: Box::default() };
+        let ending = Ending::new(self.clock.now(), Why::Logout, "");
         // Nothing need stay: nobody has this id again.
         let burial = Burial { until: None, ending, expected: None };
         self.storage.bury(&self.node_key(me.id)?, burial).await.map(drop)

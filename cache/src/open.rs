@@ -7,6 +7,7 @@ use session::{Addresses, Authentication, OnConflict, Patch, Principal, Revision,
 use storage::{Create, NewRecord, Unavailable, WriteId};
 
 use crate::Cache;
+use crate::admit::{Admission, LoggedOut};
 use crate::application::Application;
 use crate::held::{Held, Seen};
 
@@ -36,6 +37,26 @@ impl Default for Opening {
     }
 }
 
+/// What became of an opening.
+#[derive(Debug)]
+pub enum Open {
+    /// There is a session.
+    Opened(Opened),
+    /// There is none: a logout came before it.
+    LoggedOut(LoggedOut),
+}
+
+impl Open {
+    /// The session, where nobody was logged out.
+    #[must_use]
+    pub fn opened(self) -> Option<Opened> {
+        match self {
+            Self::Opened(opened) => Some(opened),
+            Self::LoggedOut(_) => None,
+        }
+    }
+}
+
 /// A session that was opened.
 #[derive(Debug)]
 pub struct Opened {
@@ -47,16 +68,21 @@ pub struct Opened {
 
 impl Cache {
     /// Opens a session. When this returns it is as durable as storage is.
-    pub async fn open(&self, opening: Opening, application: &Application) -> Result<Opened, Unavailable> {
+    pub async fn open(&self, opening: Opening, application: &Application) -> Result<Open, Unavailable> {
         let now = self.clock.now();
+        let owner = opening.principal.map(|principal| self.as_known(principal));
         // A second round is for the day on which two of 2^128 random handles are equal.
         for _ in 0..2 {
             let ticket = Ticket::random().map_err(|error| self.unavailable(error))?;
             let mut session = Session::new(ticket.handle, ticket.secret.hash(), &application.realm.id, now);
-            let (realm, principal) = (&application.realm, opening.principal.as_ref());
-            session.epoch = self.admit(principal, &ticket.handle, realm, now).await?;
+            let (realm, principal) = (&application.realm, owner.as_ref());
+            let authentication = opening.authentication.as_ref();
+            session.epochs = match self.admit(principal, authentication, &ticket.handle, realm, now).await? {
+                Admission::Admitted(epochs) => epochs,
+                Admission::LoggedOut(logged_out) => return Ok(Open::LoggedOut(logged_out)),
+            };
             session.apply(&opening.entries, OnConflict::Overwrite);
-            session.principal.clone_from(&opening.principal);
+            session.principal.clone_from(&owner);
             session.authentication.clone_from(&opening.authentication);
             session.addresses = opening.addresses;
             let value = Bytes::from(session::record::encode(&session));
@@ -76,7 +102,7 @@ impl Cache {
                     held.is_exact = self.is_alone();
                     let (held, _) = registration.keep(held);
                     self.counters.opened.inc();
-                    return Ok(Opened { session: Arc::clone(&held.session), ticket });
+                    return Ok(Open::Opened(Opened { session: Arc::clone(&held.session), ticket }));
                 }
                 Create::Exists | Create::Buried(_) => {}
             }

@@ -113,7 +113,7 @@ impl Cache {
             }
             if next.is_void() && !current.is_void() && next.conflicts.is_empty() {
                 // A conflict that was not told yet keeps it: its writer learns of it with the next request.
-                let ending = Ending { at: self.clock.now(), why: Why::Emptied, by: "the application".into() };
+                let ending = Ending::new(self.clock.now(), Why::Emptied, "the application");
                 return Step::End(ending, (merge, Fate::Emptied));
             }
             match fits(&next) {
@@ -192,11 +192,9 @@ impl Cache {
                     Read::Absent | Read::Unchanged(_) => return Ok(self.gone(handle, Changed::Absent)),
                 },
             };
-            if held.session.principal.is_some() {
-                self.know_revocations_of(&held.session).await?;
-                if let Some(ending) = self.left_behind(&held.session) {
-                    return Ok(Changed::Ended(ending));
-                }
+            self.know_revocations_of(&held.session).await?;
+            if let Some(ending) = self.left_behind(&held.session) {
+                return Ok(Changed::Ended(ending));
             }
             let (next, answer) = match step(&held.session) {
                 Step::Leave(_) if !is_measured => {

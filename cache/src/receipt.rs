@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use session::{Principal, Session, Why};
+use futures_util::future::join_all;
+use session::{Session, Why};
 use storage::Unavailable;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -21,9 +22,8 @@ use crate::{Cache, Count, Ended};
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long the last look at what was answered may take.
 const LAST_LOOK: Duration = Duration::from_millis(500);
-/// How many sessions of a principal are counted at most, and how long that may hold up their end.
-const MOST_COUNTED: usize = 100;
-const COUNTING: Duration = Duration::from_millis(200);
+/// For how many ends of one request nodes are asked; the answers of all of them would be in everybody's way.
+const MOST_CALLS: usize = 16;
 
 /// How many sessions an end was for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,20 +50,15 @@ impl fmt::Display for Tally {
 }
 
 /// An end that storage has, for which [a receipt](Cache::receipt) can be asked.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Acknowledged {
-    pub(crate) subject: Subject,
+    /// Several, where a person had several session indexes; none, if there was nothing to end.
+    pub(crate) subjects: Vec<Subject>,
     /// How many sessions were live until then.
     pub sessions: Tally,
 }
 
 impl Acknowledged {
-    /// The same end of all sessions of a principal, before which there [were so many](Cache::tally).
-    #[must_use]
-    pub const fn of_so_many(self, sessions: Tally) -> Self {
-        Self { sessions, ..self }
-    }
-
     /// That of one session, as [`Cache::end`] has told it.
     #[must_use]
     pub fn of(session: &Session, why: Why, ended: Ended) -> Self {
@@ -71,7 +66,7 @@ impl Acknowledged {
             true => Subject::Carried(session.handle, why),
             false => Subject::Session(session.handle),
         };
-        Self { subject, sessions: Tally::Exactly(u64::from(ended == Ended::Now)) }
+        Self { subjects: vec![subject], sessions: Tally::Exactly(u64::from(ended == Ended::Now)) }
     }
 }
 
@@ -127,22 +122,16 @@ impl fmt::Display for Names<'_> {
 }
 
 impl Cache {
-    /// How many sessions a principal has, for the receipt of their end: so it must be asked before that. Costs a list and up to
-    /// a hundred reads, and is given up soon.
-    pub async fn tally(&self, principal: &Principal) -> Tally {
-        match timeout(COUNTING, self.count(principal, MOST_COUNTED)).await {
-            Ok(Ok(count)) => Tally::OnServer(count),
-            Ok(Err(_)) | Err(_) => Tally::Unknown,
-        }
-    }
-
     /// Asks all nodes whether they refuse what was ended. Waits for them about a second at most; it is one write for each
     /// node, so it is for those who want to know.
     pub async fn receipt(&self, end: Acknowledged) -> Receipt {
         let began = Instant::now();
         let mut confirmed = BTreeSet::new();
         let doubt = match self.shown() {
-            Some(_) => self.call_roll(&end.subject, began + PATIENCE, &mut confirmed).await.err(),
+            Some(_) if end.subjects.len() > MOST_CALLS => Some(
+                self.unavailable(format!("nodes are asked about {MOST_CALLS} ends at once, and not more")),
+            ),
+            Some(_) => self.call_rolls(&end.subjects, began + PATIENCE, &mut confirmed).await.err(),
             // Without a name it is in no list, and does not read it.
             None => self.storage.capabilities().is_shared.then(|| self.unavailable("this node has no name")),
         };
@@ -153,6 +142,28 @@ impl Cache {
         let receipt = Receipt { sessions: end.sessions, confirmed, silent, doubt, took: began.elapsed() };
         self.counters.count_receipt(&receipt);
         receipt
+    }
+
+    /// Who refuses all of them.
+    async fn call_rolls(
+        &self,
+        subjects: &[Subject],
+        until: Instant,
+        confirmed: &mut BTreeSet<NodeId>,
+    ) -> Result<(), Unavailable> {
+        let call = async |subject: &Subject| {
+            let mut confirmed = BTreeSet::new();
+            let known = self.call_roll(subject, until, &mut confirmed).await;
+            (confirmed, known)
+        };
+        let mut answers = join_all(subjects.iter().map(call)).await.into_iter();
+        let Some((all, mut known)) = answers.next() else { return Ok(()) };
+        *confirmed = all;
+        for (some, also_known) in answers {
+            confirmed.retain(|node| some.contains(node));
+            known = known.and(also_known);
+        }
+        known
     }
 
     async fn call_roll(

@@ -8,6 +8,7 @@ use session::{
 use storage::Unavailable;
 
 use crate::Cache;
+use crate::admit::{Admission, LoggedOut};
 use crate::application::Application;
 use crate::patch::{Changed, Step, TooLarge};
 
@@ -33,6 +34,8 @@ pub enum Renew {
     /// The session is there, and nothing was done: the ticket that was presented is not its current one, or it belongs
     /// to another person. Somebody else was faster.
     Superseded(Arc<Session>),
+    /// Nothing was done: the person was logged out, and has not proved since who they are.
+    LoggedOut(LoggedOut),
     /// The session is not there, or was ended.
     Gone,
     /// The session would be larger than storage takes.
@@ -63,17 +66,29 @@ impl Cache {
                 .into(),
         };
         let previous = Previous { secret: hash, until: now.plus(self.settings.renew_window), successor };
-        let epoch = match &renewal.login {
+        let realm = &application.realm;
+        let known = |(principal, proof): &(Principal, Authentication)| {
+            (self.as_known(principal.clone()), proof.clone())
+        };
+        let login = renewal.login.as_ref().map(known);
+        let admission = match &login {
             // Whose it is already stays in the index.
-            Some((principal, _)) if self.is_known_to_be_of(handle, principal) => {
-                Some(self.epoch_of(Some(principal)).await?)
+            Some((principal, proof)) if self.is_known_to_be_of(handle, principal) => {
+                Some(self.admit_unlisted(Some(principal), Some(proof), realm).await?)
             }
-            Some((principal, _)) => Some(self.admit(Some(principal), handle, &application.realm, now).await?),
+            Some((principal, proof)) => {
+                Some(self.admit(Some(principal), Some(proof), handle, realm, now).await?)
+            }
+            None => None,
+        };
+        let epochs = match admission {
+            Some(Admission::LoggedOut(logged_out)) => return Ok(Renew::LoggedOut(logged_out)),
+            Some(Admission::Admitted(epochs)) => Some(epochs),
             None => None,
         };
         let changed = self
             .change(handle, application, |current| {
-                let is_anothers = match (&current.principal, &renewal.login) {
+                let is_anothers = match (&current.principal, &login) {
                     (Some(owner), Some((principal, _))) => !owner.is_same_person(principal),
                     _ => false,
                 };
@@ -82,13 +97,13 @@ impl Cache {
                 }
                 let mut next = Session::clone(current);
                 let merge = next.apply(&renewal.patch, renewal.on_conflict);
-                let keeps_owner = renewal.login.is_none() || current.principal.is_some();
-                if let Some((principal, authentication)) = &renewal.login {
+                let keeps_owner = login.is_none() || current.principal.is_some();
+                if let Some((principal, authentication)) = &login {
                     next.principal = Some(principal.clone());
                     next.authentication = Some(authentication.clone());
                     next.begun = now;
                 }
-                next.epoch = epoch.unwrap_or(next.epoch);
+                next.epochs = epochs.unwrap_or(next.epochs);
                 next.previous = keeps_owner.then(|| previous.clone());
                 next.secret = secret.hash();
                 next.revision = current.revision.next();
@@ -97,7 +112,7 @@ impl Cache {
             .await?;
         Ok(match changed {
             Changed::Done(session, Some(merge)) => {
-                if epoch.is_some() {
+                if epochs.is_some() {
                     self.confirm_entry(&session, &application.realm, now).await;
                 }
                 self.counters.renewed.inc();

@@ -1,36 +1,32 @@
 //! What was ended before its time, in this process's memory.
 //!
 //! A session that its visitor carries is in no storage, so that nothing there could be missing when it is over. Storage
-//! keeps a record of each one that was ended for as long as its cookie could come back, and a counter for each principal
-//! whose sessions were all ended at once. Every node knows them all: it reads them once, and hears of each further one
-//! by the change stream. So a find asks no storage, and an outage logs nobody out, and nobody in.
+//! keeps a record of each one that was ended for as long as its cookie could come back, and for each [scope](crate::scope) of
+//! which all sessions were ended at once a counter, or marks. Every node knows them all: it reads them once, and hears of each
+//! further one by the change stream. So a find asks no storage, and an outage logs nobody out, and nobody in.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use session::{Ending, Epoch, Handle, Millis, Principal, Session, Why};
-use storage::{Create, Key, NewRecord, NewValue, Read, Times, Unavailable, Update, WriteId};
+use futures_util::future::try_join_all;
+use session::{Ending, Epoch, Handle, Millis, Session, Why};
+use storage::{Create, Key, NewRecord, Read, Record, Times, Unavailable, WriteId};
+use tokio::try_join;
 
 use crate::Cache;
 use crate::application::AFTERLIFE;
 use crate::end::Ended;
 use crate::expiring::Expiring;
-use crate::receipt::{Acknowledged, Tally};
 use crate::roll_call::Subject;
+use crate::scope::{ByScope, COUNTERS, MARKS, Mark, Scope, Scopes};
 
 /// How many are read at once.
 const PAGE: usize = 1000;
-/// How often a counter is raised against others who raise it.
-const MAX_ROUNDS: usize = 64;
 
-pub(crate) const EPOCHS: &str = "epoch";
 pub(crate) const GONE: &str = "gone";
 
 /// The records here that end others: what moves them from one storage to another must know.
-pub const ENDS: storage::Ends = storage::Ends { counters: EPOCHS, is_one: is_revocation };
-
-/// Names a principal.
-pub(crate) type Fingerprint = [u8; 32];
+pub const ENDS: storage::Ends = storage::Ends { counters: COUNTERS, is_one: is_revocation };
 
 /// A carried session that is over, or not carried any more.
 #[derive(Debug, Clone, Copy)]
@@ -39,11 +35,20 @@ pub(crate) struct Gone {
     pub(crate) at: Millis,
 }
 
-/// Ends and counters that are alive.
+/// By what a session ended together with others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Behind {
+    Counter(Scope),
+    Mark(Mark),
+}
+
+/// Ends, counters and marks that are alive.
 #[derive(Debug, Default)]
 pub(crate) struct Revocations {
     gone: Expiring<Handle, Gone>,
-    epochs: Expiring<Fingerprint, Epoch>,
+    counters: ByScope<Epoch>,
+    /// The latest moment for each scope.
+    marks: ByScope<Millis>,
     /// How often something may have been missed.
     doubts: AtomicU64,
     /// How many of these doubts are settled, once all was read; and one more, for nothing is known at first.
@@ -57,6 +62,11 @@ impl Revocations {
         self.settled.load(Ordering::Acquire) == self.doubts.load(Ordering::Acquire) + 1
     }
 
+    /// Whether everything is here that was acknowledged until a moment in this process's life.
+    pub(crate) fn was_known(&self) -> bool {
+        self.settled.load(Ordering::Acquire) > 0
+    }
+
     /// Something may have been missed: all must be read again.
     pub(crate) fn doubt(&self) {
         self.doubts.fetch_add(1, Ordering::AcqRel);
@@ -67,20 +77,48 @@ impl Revocations {
         self.gone.of(handle)
     }
 
-    /// Whether all sessions of the principal were ended after the one that remembers `epoch` was opened.
-    pub(crate) fn is_behind(&self, principal: Option<&Principal>, epoch: Epoch) -> bool {
-        let Some(principal) = principal.filter(|_| self.epochs.len() > 0) else { return false };
-        self.epochs.of(&principal.fingerprint()).is_some_and(|current| current > epoch)
+    /// By what the session was ended together with others after it was opened, if it was.
+    pub(crate) fn behind(&self, session: &Session) -> Option<Behind> {
+        self.behind_but(session, |_| None, |_| None)
+    }
+
+    /// The same, where some counters and marks are taken to be what they were before.
+    pub(crate) fn behind_but(
+        &self,
+        session: &Session,
+        counter: impl Fn(&Scope) -> Option<Epoch>,
+        mark: impl Fn(&Scope) -> Option<Millis>,
+    ) -> Option<Behind> {
+        let scopes = Scopes::of(session);
+        let is_behind = |scope: &Scope, current, remembered| counter(scope).unwrap_or(current) > remembered;
+        let is_before = |scope: &Scope, before, _| session.begun < mark(scope).unwrap_or(before);
+        let counter = self.counters.first(&scopes, is_behind).map(|(scope, _)| Behind::Counter(scope));
+        let mark = || {
+            let (scope, before) = self.marks.first(&scopes, is_before)?;
+            Some(Behind::Mark(Mark { scope, before }))
+        };
+        counter.or_else(mark)
+    }
+
+    /// The counter of a scope, as far as this process knows.
+    pub(crate) fn epoch(&self, scope: &Scope) -> Epoch {
+        self.counters.of(scope).unwrap_or_default()
+    }
+
+    /// The latest mark of a scope, as far as this process knows.
+    pub(crate) fn mark(&self, scope: &Scope) -> Option<Millis> {
+        self.marks.of(scope)
     }
 
     /// When something is past its time next.
     pub(crate) fn next_expiry(&self) -> Millis {
-        self.gone.next().min(self.epochs.next())
+        self.gone.next().min(self.counters.next()).min(self.marks.next())
     }
 
     pub(crate) fn purge(&self, now: Millis) {
         self.gone.purge(now);
-        self.epochs.purge(now);
+        self.counters.purge(now);
+        self.marks.purge(now);
     }
 
     fn put_gone(&self, handle: Handle, gone: Gone, until: Millis) {
@@ -89,14 +127,18 @@ impl Revocations {
         self.gone.put(handle, gone, until, choose);
     }
 
-    fn put_epoch(&self, fingerprint: Fingerprint, epoch: Epoch, until: Millis) {
-        self.epochs.put(fingerprint, epoch, until, Epoch::max);
+    pub(crate) fn put_epoch(&self, scope: Scope, epoch: Epoch, until: Millis) {
+        self.counters.put(scope, epoch, until, Epoch::max);
+    }
+
+    pub(crate) fn put_mark(&self, mark: Mark, until: Millis) {
+        self.marks.put(mark.scope, mark.before, until, Millis::max);
     }
 }
 
 impl Gone {
     pub(crate) fn ending(self) -> Ending {
-        Ending { at: self.at, why: self.why, by: Box::default() }
+        Ending::new(self.at, self.why, "")
     }
 }
 
@@ -110,7 +152,8 @@ impl Cache {
         let _alone = revocations.learning.lock().await;
         while !revocations.is_known() {
             let doubts = revocations.doubts.load(Ordering::Acquire);
-            self.read_all(EPOCHS).await?;
+            self.read_all(COUNTERS).await?;
+            self.read_all(MARKS).await?;
             for first in 0..=u8::MAX {
                 self.read_all(&gone_context(first)).await?;
             }
@@ -133,7 +176,19 @@ impl Cache {
         Ok(())
     }
 
+    /// All at once, so that it costs one round.
     async fn ask_about(&self, session: &Session) -> Result<(), Unavailable> {
+        let scopes: Vec<Scope> = Scopes::of(session).all().collect();
+        let counters = try_join_all(scopes.into_iter().map(|scope| self.counter(scope)));
+        // There are few: only events and operators end by time.
+        let marks = self.read_all(MARKS);
+        try_join!(self.ask_whether_gone(session), counters, marks).map(drop)
+    }
+
+    async fn ask_whether_gone(&self, session: &Session) -> Result<(), Unavailable> {
+        if !session.is_carried() {
+            return Ok(());
+        }
         let handle = session.handle.to_string();
         let [first, ..] = session.handle.as_bytes();
         // One that moved and was ended then has a record of each.
@@ -141,7 +196,7 @@ impl Cache {
         for listed in &page.records {
             self.learn(&listed.key, Epoch(listed.version.0), listed.times);
         }
-        self.epoch_of(session.principal.as_ref()).await.map(drop)
+        Ok(())
     }
 
     async fn read_all(&self, context: &str) -> Result<(), Unavailable> {
@@ -177,18 +232,23 @@ impl Cache {
                 self.tier.end(handle);
                 self.heads.hear(handle);
             }
-            Subject::Principal(fingerprint, epoch) => {
-                self.hear_revocation(&self.epoch_key(fingerprint)?, *epoch);
+            Subject::Counter(scope, epoch) => {
+                let key = scope.key().map_err(|error| self.unavailable(error))?;
+                self.hear_revocation(&key, *epoch);
+            }
+            Subject::Mark(mark) => {
+                let key = mark.key().map_err(|error| self.unavailable(error))?;
+                self.hear_revocation(&key, Epoch::default());
             }
         }
         Ok(())
     }
 
     fn learn(&self, key: &Key, version: Epoch, times: Times) {
-        if key.context() == EPOCHS {
-            if let Ok(fingerprint) = Fingerprint::try_from(key.name()) {
-                self.revocations.put_epoch(fingerprint, version, times.expires);
-            }
+        if let Some(scope) = Scope::of(key) {
+            self.revocations.put_epoch(scope, version, times.expires);
+        } else if let Some(mark) = Mark::of(key) {
+            self.revocations.put_mark(mark, times.expires);
         } else if let Some((handle, why)) = read_gone(key) {
             self.revocations.put_gone(handle, Gone { why, at: times.touched }, times.expires);
         }
@@ -205,7 +265,7 @@ impl Cache {
         let key = gone_key(handle, ending.why).map_err(|error| self.unavailable(error))?;
         let times = Times { touched: ending.at, expires: until };
         let write = WriteId::random().map_err(|error| self.unavailable(error))?;
-        let value = Bytes::copy_from_slice(ending.by.as_bytes());
+        let value = Bytes::copy_from_slice(ending.actor().as_bytes());
         let new = NewRecord { is_end: true, ..NewRecord::new(value, times, write) };
         let created = self.storage.create(&key, new).await?;
         let before = self.revocations.gone(handle).filter(|gone| gone.why != Why::Moved);
@@ -216,85 +276,32 @@ impl Cache {
         })
     }
 
-    /// Ends every session of a person that was opened until now, whichever application it was for, whoever carries it.
-    /// It costs the same for one and for a hundred thousand: a counter is raised, and each session that remembers an
-    /// earlier one is over when it is next asked for.
-    ///
-    /// When this returns `Ok`, no request finds one of them on this node, and on others as soon as they hear of it.
-    /// `Err` claims nothing: do it again.
-    pub async fn end_all_of(&self, principal: &Principal, by: &str) -> Result<Acknowledged, Unavailable> {
-        let fingerprint = principal.fingerprint();
-        let key = self.epoch_key(&fingerprint)?;
-        let value = Bytes::copy_from_slice(by.as_bytes());
-        let write = WriteId::random().map_err(|error| self.unavailable(error))?;
-        for _ in 0..MAX_ROUNDS {
-            let now = self.clock.now();
-            let times = Times { touched: now, expires: self.all_over_at(now) };
-            let written = match self.storage.read(&key, None).await? {
-                Read::Found(record) => {
-                    let new = NewValue {
-                        expected: record.version,
-                        value: value.clone(),
-                        times: Some(times),
-                        write,
-                        is_end: true,
-                    };
-                    match self.storage.update(&key, new).await? {
-                        Update::Updated(version) => Some(version),
-                        Update::Conflict(_) | Update::Absent | Update::Buried(_) => None,
-                    }
-                }
-                Read::Absent | Read::Unchanged(_) | Read::Buried(_) => {
-                    let new = NewRecord { is_end: true, ..NewRecord::new(value.clone(), times, write) };
-                    match self.storage.create(&key, new).await? {
-                        Create::Created(version) => Some(version),
-                        Create::Exists | Create::Buried(_) => None,
-                    }
-                }
-            };
-            if let Some(version) = written {
-                let epoch = Epoch(version.0);
-                self.revocations.put_epoch(fingerprint, epoch, times.expires);
-                self.counters.ended_all.inc();
-                let subject = Subject::Principal(fingerprint, epoch);
-                return Ok(Acknowledged { subject, sessions: Tally::Unknown });
-            }
-        }
-        Err(self.unavailable(format!("{MAX_ROUNDS} others ended all sessions of the same person meanwhile")))
-    }
-
-    /// How a session ended that was opened before all of its person were ended: nobody may write it, least of all somebody
-    /// who would have it remember the counter as it is now.
+    /// How a session ended that was opened before all of its person, realm, or of everybody were ended: nobody may write it,
+    /// least of all somebody who would have it remember the counters as they are now.
     pub(crate) fn left_behind(&self, session: &Session) -> Option<Ending> {
-        let is_behind = self.revocations.is_behind(session.principal.as_ref(), session.epoch);
-        is_behind.then(|| Ending { at: self.clock.now(), why: Why::Revoked, by: Box::default() })
+        self.revocations.behind(session).map(|_| Ending::new(self.clock.now(), Why::Revoked, ""))
     }
 
-    /// The counter that a session which is opened now must remember.
-    pub(crate) async fn epoch_of(&self, principal: Option<&Principal>) -> Result<Epoch, Unavailable> {
-        let Some(principal) = principal else { return Ok(Epoch::default()) };
-        let fingerprint = principal.fingerprint();
-        match self.storage.read(&self.epoch_key(&fingerprint)?, None).await? {
+    /// The counter of a scope as storage has it; none, if nothing was ever ended so.
+    pub(crate) async fn counter(&self, scope: Scope) -> Result<Option<Record>, Unavailable> {
+        let key = scope.key().map_err(|error| self.unavailable(error))?;
+        match self.storage.read(&key, None).await? {
             Read::Found(record) => {
-                let epoch = Epoch(record.version.0);
-                self.revocations.put_epoch(fingerprint, epoch, record.times.expires);
-                Ok(epoch)
+                self.revocations.put_epoch(scope, Epoch(record.version.0), record.times.expires);
+                Ok(Some(record))
             }
-            Read::Absent | Read::Unchanged(_) | Read::Buried(_) => Ok(Epoch::default()),
+            Read::Absent | Read::Unchanged(_) | Read::Buried(_) => Ok(None),
         }
-    }
-
-    fn epoch_key(&self, fingerprint: &Fingerprint) -> Result<Key, Unavailable> {
-        Key::new(EPOCHS, fingerprint).map_err(|error| self.unavailable(error))
     }
 }
 
 /// Whether `key` is about something that was revoked.
 pub(crate) fn is_revocation(key: &Key) -> bool {
-    key.context() == EPOCHS || key.context().strip_prefix(GONE).is_some_and(|rest| rest.starts_with('.'))
+    matches!(key.context(), COUNTERS | MARKS)
+        || key.context().strip_prefix(GONE).is_some_and(|rest| rest.starts_with('.'))
 }
 
-fn gone_context(first: u8) -> String {
+pub(crate) fn gone_context(first: u8) -> String {
     format!("{GONE}.{first:02x}")
 }
 

@@ -12,13 +12,13 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::unfold;
 use parking_lot::Mutex;
-use session::{Epoch, Handle, Why};
+use session::{Epoch, Handle, Millis, Why};
 use storage::{Key, NewRecord, Times, Unavailable, WriteId};
 use tokio::sync::mpsc::{Receiver, Sender, UnboundedReceiver, UnboundedSender, channel, unbounded_channel};
 
 use crate::Cache;
 use crate::nodes::NodeId;
-use crate::revocations::Fingerprint;
+use crate::scope::{Mark, Scope};
 
 pub(crate) const CALLS: &str = "roll.call";
 pub(crate) const ANSWERS: &str = "roll.answer";
@@ -37,8 +37,10 @@ pub(crate) enum Subject {
     Session(Handle),
     /// One that its visitor carried, and how it ended.
     Carried(Handle, Why),
-    /// All of a principal that remember an earlier counter.
-    Principal(Fingerprint, Epoch),
+    /// All of these that remember an earlier counter.
+    Counter(Scope, Epoch),
+    /// All of these that began before a moment.
+    Mark(Mark),
 }
 
 impl Subject {
@@ -47,8 +49,15 @@ impl Subject {
         match self {
             Self::Session(handle) => format!("session {handle}").into_bytes(),
             Self::Carried(handle, why) => format!("carried {handle} {why}").into_bytes(),
-            Self::Principal(fingerprint, Epoch(epoch)) => {
-                [format!("principal {epoch} ").as_bytes(), fingerprint].concat()
+            // So that older builds confirm it as well.
+            Self::Counter(Scope::Person(id), Epoch(epoch)) => {
+                [format!("principal {epoch} ").as_bytes(), id].concat()
+            }
+            Self::Counter(scope, Epoch(epoch)) => {
+                [format!("counter {epoch} ").as_bytes(), &scope.name()].concat()
+            }
+            Self::Mark(Mark { scope, before: Millis(before) }) => {
+                [format!("before {before} ").as_bytes(), &scope.name()].concat()
             }
         }
     }
@@ -63,8 +72,13 @@ impl Subject {
                 let why = std::str::from_utf8(why).ok()?.parse().unwrap_or(Why::Revoked);
                 Some(Self::Carried(first.parse().ok()?, why))
             }
-            (b"principal", Some(fingerprint)) => {
-                Some(Self::Principal(fingerprint.try_into().ok()?, Epoch(first.parse().ok()?)))
+            (b"principal", Some(id)) => {
+                Some(Self::Counter(Scope::Person(id.try_into().ok()?), Epoch(first.parse().ok()?)))
+            }
+            (b"counter", Some(scope)) => Some(Self::Counter(Scope::read(scope)?, Epoch(first.parse().ok()?))),
+            (b"before", Some(scope)) => {
+                let before = Millis(first.parse().ok()?);
+                Some(Self::Mark(Mark { scope: Scope::read(scope)?, before }))
             }
             _ => None,
         }
@@ -198,8 +212,12 @@ mod tests {
             Subject::Session(handle),
             Subject::Carried(handle, Why::Logout),
             // A fingerprint is any bytes, spaces and line ends among them.
-            Subject::Principal([b' '; 32], Epoch(u64::MAX)),
-            Subject::Principal([0xff; 32], Epoch(0)),
+            Subject::Counter(Scope::Person([b' '; 32]), Epoch(u64::MAX)),
+            Subject::Counter(Scope::Person([0xff; 32]), Epoch(0)),
+            Subject::Counter(Scope::Index([b' '; 32]), Epoch(7)),
+            Subject::Counter(Scope::Everybody, Epoch(7)),
+            Subject::Mark(Mark { scope: Scope::Realm([b' '; 32]), before: Millis(u64::MAX) }),
+            Subject::Mark(Mark { scope: Scope::Person([b'1'; 32]), before: Millis(0) }),
         ] {
             assert_eq!(Subject::decode(&subject.encode()), Some(subject));
             let name = [handle.to_string().as_bytes(), b" ", &subject.encode()].concat();
@@ -207,9 +225,17 @@ mod tests {
         }
         let newer = format!("carried {handle} abducted").into_bytes();
         assert_eq!(Subject::decode(&newer), Some(Subject::Carried(handle, Why::Revoked)));
-        for nonsense in
-            ["", "session", "session x", "carried", "principal 1 x", "principal x ", "everybody 7"]
-        {
+        for nonsense in [
+            "",
+            "session",
+            "session x",
+            "carried",
+            "principal 1 x",
+            "principal x ",
+            "everybody 7",
+            "counter 1 x",
+            "before x e",
+        ] {
             assert_eq!(Subject::decode(nonsense.as_bytes()), None, "{nonsense:?}");
         }
     }

@@ -13,6 +13,7 @@ mod finding;
 mod fixture;
 mod handing_over;
 mod indexing;
+mod logouts;
 mod nodes;
 mod outages;
 mod patching;
@@ -24,6 +25,7 @@ mod secrets;
 mod timing;
 mod touching;
 mod trusting;
+mod why;
 
 use fixture::{Engine, Fixture};
 

@@ -144,7 +144,8 @@ async fn start(plan: Plan, stop: Stop, mut sockets: Sockets) -> miette::Result<(
     let cache =
         cache::Cache::new(Arc::clone(&storage), Arc::clone(&clock), settings(&configuration), registry);
     let version = env!("CARGO_PKG_VERSION");
-    let cache = Arc::new(cache.named(&nodes::name(), version).into_diagnostic()?);
+    let entity_id = configuration.cache.entity_id.as_deref().unwrap_or_default();
+    let cache = Arc::new(cache.known_as(entity_id).named(&nodes::name(), version).into_diagnostic()?);
     if predecessor.is_some() {
         cache.begin_sharing();
     }

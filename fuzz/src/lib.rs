@@ -14,6 +14,7 @@
 pub mod carried;
 pub mod configuration;
 pub mod cookies;
+pub mod ends;
 pub mod form;
 pub mod forwarded;
 pub mod host;
@@ -57,6 +58,7 @@ pub const TARGETS: &[Target] = &[
     target!(carried),
     target!(configuration),
     target!(cookies),
+    target!(ends),
     target!(form),
     target!(forwarded),
     target!(host),

@@ -51,7 +51,7 @@ mod the_laws_hold_for {
     use super::{TARGETS, replay};
 
     the_laws_hold_for! {
-        carried configuration cookies form forwarded host htpasswd json path proxy_protocol record return_to rules sealed
+        carried configuration cookies ends form forwarded host htpasswd json path proxy_protocol record return_to rules sealed
         set_cookie storage_protocol ticket update
     }
 }

@@ -50,6 +50,7 @@ const UPDATES: &[&str] = &[
     "emptied",
     "conflict",
     "too_late",
+    "logged_out",
     "left_before_login",
     "left_in_a_crowd",
     "several_sessions",

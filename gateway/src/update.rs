@@ -5,7 +5,7 @@ mod opening;
 
 use std::sync::Arc;
 
-use cache::{Cache, Credential, Ended, Fit, Patched};
+use cache::{Cache, Credential, Ended, Fit, LoggedOut, Patched};
 use dialects::apache::form::Limits;
 use http::HeaderValue;
 use session::{Change, Ending, Handle, MAX_ENTRIES, Merge, Patch, Revision, Session, Value, Why};
@@ -232,7 +232,7 @@ impl<'a> Updater<'a> {
     }
 
     fn ending(&self, why: Why, by: &str) -> Ending {
-        Ending { at: self.cache.now(), why, by: by.into() }
+        Ending { from: self.visit.from, ..Ending::new(self.cache.now(), why, by) }
     }
 
     fn too_late(&self) -> Effect {
@@ -244,6 +244,15 @@ impl<'a> Updater<'a> {
             "an update came too late: its session had ended, or somebody had logged in with it"
         );
         Effect::None
+    }
+
+    /// A login came late: its person has been logged out since they proved who they are.
+    fn logged_out(&self, logged_out: &LoggedOut) {
+        self.counters.update("logged_out");
+        tracing::info!(
+            application = %self.application.id, by = %logged_out.ending.by,
+            "a login was refused: its person was logged out before it came"
+        );
     }
 
     fn no_room(&self, keys: usize) {

@@ -51,6 +51,8 @@ pub(crate) struct Visit {
     pub(crate) is_elsewhere: bool,
     /// What a session that begins with it is tied to.
     pub(crate) address: Option<IpAddr>,
+    /// From where it comes: whoever ends a session is asked that afterwards.
+    pub(crate) from: Option<IpAddr>,
     /// Of how many of the session's conflicts the application is told with this request.
     pub(crate) told: usize,
     /// The visitor has gone, and no cookie reaches them any more.
@@ -91,7 +93,11 @@ impl Visit {
     ) -> Result<Self, Unavailable> {
         let Service { cache, counters, .. } = service;
         let rule = &sessions.addresses.rule;
-        let mut visit = Self { address: rule.is_consistent().then_some(comer.address), ..Self::default() };
+        let mut visit = Self {
+            address: rule.is_consistent().then_some(comer.address),
+            from: Some(comer.address),
+            ..Self::default()
+        };
         let brought = match comer.shown {
             Shown::Nothing => sessions.cookie.find(comer.headers),
             Shown::Value(value) => cookies::Found::of_one(value.as_bytes()),
@@ -172,8 +178,10 @@ impl Visit {
             }
             OnAddressChange::End => {
                 tracing::info!(application = %application.id, %handle, "a session was used from another address; it was ended");
-                let ending =
-                    Ending { at: service.cache.now(), why: Why::Address, by: application.id.clone() };
+                let ending = Ending {
+                    from: self.from,
+                    ..Ending::new(service.cache.now(), Why::Address, &application.id)
+                };
                 service.cache.end(&found.session, ending, &sessions.judge).await?;
                 self.is_over = true;
             }

@@ -118,6 +118,27 @@ fn one_leaves(mut leaves: Cloakroom, others: &[&Cloakroom]) {
 }
 
 #[test]
+fn fifty_sessions_of_a_person_end_at_once_at_both_gateways() {
+    let Some(redis) = available(Redis::start()).unwrap() else { return };
+    let upstream = given::application();
+    let engine = format!("engine = \"redis\"\nurl = \"{}\"\n# ", redis.url());
+    let [here, there] = [0; 2].map(|_| start(&upstream, &engine, ""));
+    know_each_other(&[&here, &there], SOON);
+    let cookies: Vec<_> = [&here, &there].into_iter().cycle().take(50).map(log_in).collect();
+    for node in [&here, &there] {
+        assert!(cookies.iter().all(|cookie| account(node, cookie) == 200), "{}", node.log());
+    }
+    let receipt = log_out_everywhere(&here, &cookies[0]);
+    for node in [&there, &here] {
+        assert!(cookies.iter().all(|cookie| account(node, cookie) != 200), "{}", node.log());
+    }
+    assert!(receipt.contains("sessions: 50 on the server") && !receipt.contains("silent"), "{receipt}");
+    // Who comes back is let in, everywhere.
+    let again = log_in(&there);
+    assert_eq!((account(&here, &again), account(&there, &again)), (200, 200));
+}
+
+#[test]
 fn on_one_redis_one_that_is_killed_is_silent_and_then_gone() {
     let Some(redis) = available(Redis::start()).unwrap() else { return };
     let upstream = given::application();

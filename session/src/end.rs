@@ -1,9 +1,14 @@
 //! How a session ended.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use crate::Millis;
+
+/// Between who ended something and from where, in one text.
+const FROM: char = '\u{1f}';
 
 /// Why a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -70,7 +75,7 @@ impl FromStr for Why {
     }
 }
 
-/// When, why and by whom a session was ended.
+/// When, why, by whom and from where a session was ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ending {
     /// When.
@@ -79,4 +84,50 @@ pub struct Ending {
     pub why: Why,
     /// By whom: an application's id, an operator's name; for people who read the audit, at most 255 bytes.
     pub by: Box<str>,
+    /// From which address, if somebody knows.
+    pub from: Option<IpAddr>,
+}
+
+impl Ending {
+    /// From nowhere that anybody knows.
+    #[must_use]
+    pub fn new(at: Millis, why: Why, by: &str) -> Self {
+        Self { at, why, by: by.into(), from: None }
+    }
+
+    /// By whom and from where, as one text. Storage has a place for who it was, and had it before it was asked from where: so an
+    /// older build reads this as well, and what that wrote is read here.
+    #[must_use]
+    pub fn actor(&self) -> Cow<'_, str> {
+        match self.from {
+            Some(from) => Cow::Owned(format!("{}{FROM}{from}", self.by)),
+            None => Cow::Borrowed(&self.by),
+        }
+    }
+
+    /// The ending whose [`actor`](Self::actor) is this.
+    #[must_use]
+    pub fn of_actor(at: Millis, why: Why, actor: &str) -> Self {
+        let known = actor.rsplit_once(FROM).and_then(|(by, from)| Some((by, from.parse().ok()?)));
+        match known {
+            Some((by, from)) => Self { at, why, by: by.into(), from: Some(from) },
+            None => Self::new(at, why, actor),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_ended_it_and_from_where_is_one_text_and_two_again() {
+        let anonymous = Ending::new(Millis(1), Why::Logout, "");
+        let somebody = Ending { by: "ops\u{1f}x".into(), ..anonymous.clone() };
+        let here = Ending { from: Some("2001:db8::1".parse().unwrap()), ..somebody.clone() };
+        let nameless = Ending { from: Some("192.0.2.7".parse().unwrap()), ..anonymous.clone() };
+        for ending in [anonymous, somebody, here, nameless] {
+            assert_eq!(Ending::of_actor(ending.at, ending.why, &ending.actor()), ending);
+        }
+    }
 }

@@ -21,8 +21,8 @@ use std::fmt;
 
 use crate::wire::{Damaged, Reader, Writer};
 use crate::{
-    Addresses, Authentication, Carried, Conflict, Entries, Entry, Epoch, Handle, MAX_DEPTH, MAX_ENTRIES,
-    Millis, Previous, Principal, Removal, Revision, Secret, SecretHash, Session, Value,
+    Addresses, Authentication, Carried, Conflict, Entries, Entry, Epoch, Epochs, Handle, MAX_DEPTH,
+    MAX_ENTRIES, Millis, Previous, Principal, Removal, Revision, Secret, SecretHash, Session, Value,
 };
 
 const MAGIC: u8 = 0xC1;
@@ -43,6 +43,8 @@ const REMOVAL: u64 = 21;
 const FLOOR: u64 = 23;
 const CONFLICT: u64 = 25;
 const EPOCH: u64 = 27;
+/// The counters beside that of the principal.
+const FURTHER_EPOCHS: u64 = 31;
 /// Only where the visitor carries the session.
 const CARRIED: u64 = 29;
 /// Even: a node that does not know of it serves the session from anywhere, as it always did.
@@ -159,8 +161,14 @@ fn write_fields(writer: &mut Writer, session: &Session, proof: impl FnOnce(&mut 
             field.text(&conflict.name);
         });
     }
-    if session.epoch != Epoch::default() {
-        writer.field(EPOCH, |field| field.number(session.epoch.0));
+    let Epochs { person, index, realm, everybody } = session.epochs;
+    if person != Epoch::default() {
+        writer.field(EPOCH, |field| field.number(person.0));
+    }
+    if [index, realm, everybody] != [Epoch::default(); 3] {
+        writer.field(FURTHER_EPOCHS, |field| {
+            [index, realm, everybody].into_iter().for_each(|epoch| field.number(epoch.0));
+        });
     }
     if !session.addresses.is_empty() {
         writer.field(ADDRESSES, |field| session.addresses.write(field));
@@ -202,8 +210,8 @@ struct Parts {
     removals: Vec<Removal>,
     floor: Revision,
     conflicts: Vec<Conflict>,
-    epoch: Epoch,
     addresses: Addresses,
+    epochs: Epochs,
     unknown: Vec<Field>,
 }
 
@@ -262,7 +270,12 @@ impl Parts {
                 self.conflicts.push(Conflict { name: field.text()?, noted });
             }
             ADDRESSES => self.addresses = Addresses::read(&mut field)?,
-            EPOCH => self.epoch = Epoch(field.number()?),
+            EPOCH => self.epochs.person = Epoch(field.number()?),
+            FURTHER_EPOCHS => {
+                for epoch in [&mut self.epochs.index, &mut self.epochs.realm, &mut self.epochs.everybody] {
+                    *epoch = Epoch(field.number()?);
+                }
+            }
             CARRIED => {
                 let secret = Secret::from_bytes(field.array()?);
                 self.carried = Some((secret, Millis(field.number()?), Millis(field.number()?)));
@@ -287,13 +300,13 @@ impl Parts {
             entries: Entries::restore(self.entries, self.removals, self.floor),
             conflicts: self.conflicts,
             addresses: self.addresses,
-            epoch: self.epoch,
+            epochs: self.epochs,
             unknown: self.unknown,
         })
     }
 }
 
-fn write_principal(field: &mut Writer, principal: &Principal) {
+pub(crate) fn write_principal(field: &mut Writer, principal: &Principal) {
     field.text(&principal.issuer);
     field.text(&principal.name);
     field.text(&principal.format);
@@ -304,7 +317,7 @@ fn write_principal(field: &mut Writer, principal: &Principal) {
     }
 }
 
-fn read_principal(field: &mut Reader<'_>) -> Result<Principal, Malformed> {
+pub(crate) fn read_principal(field: &mut Reader<'_>) -> Result<Principal, Malformed> {
     Ok(Principal {
         issuer: field.text()?,
         name: field.text()?,

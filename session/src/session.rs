@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::record::Field;
 use crate::{
-    Addresses, Entries, Epoch, Handle, Merge, Millis, OnConflict, Patch, Principal, Revision, SecretHash,
+    Addresses, Entries, Epochs, Handle, Merge, Millis, OnConflict, Patch, Principal, Revision, SecretHash,
 };
 
 /// Who it belongs to, when it began and ends, and what applications keep in it.
@@ -36,8 +36,8 @@ pub struct Session {
     pub conflicts: Vec<Conflict>,
     /// From where it is used.
     pub addresses: Addresses,
-    /// The counter of its principal when it was opened: if that was raised since, the session is over.
-    pub epoch: Epoch,
+    /// The counters that it was opened under: if one was raised since, the session is over.
+    pub epochs: Epochs,
     /// Fields of a newer build, kept as they are.
     pub unknown: Vec<Field>,
 }
@@ -89,7 +89,7 @@ impl Session {
             entries: Entries::default(),
             conflicts: Vec::new(),
             addresses: Addresses::default(),
-            epoch: Epoch::default(),
+            epochs: Epochs::default(),
             unknown: Vec::new(),
         }
     }

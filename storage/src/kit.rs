@@ -112,7 +112,10 @@ pub fn new_value(expected: Version, value: &[u8]) -> NewValue {
 /// A logout by the kit.
 #[must_use]
 pub fn burial(until: Option<Millis>) -> Burial {
-    Burial { until, ending: Ending { at: START, why: Why::Logout, by: "kit".into() }, expected: None }
+    // With an address, so that every engine shows that it keeps it.
+    let from = Some(std::net::Ipv4Addr::new(192, 0, 2, 7).into());
+    let ending = Ending { from, ..Ending::new(START, Why::Logout, "kit") };
+    Burial { until, ending, expected: None }
 }
 
 /// Makes a test of each check of the [`kit`](crate::kit); see there.

@@ -62,7 +62,7 @@ async fn probe(
     let Create::Created(version) = storage.create(&key, new).await? else {
         return Err(refused(format!("a new random name in {context} was taken")));
     };
-    let ending = Ending { at: now, why: Why::Revoked, by: "probe".into() };
+    let ending = Ending::new(now, Why::Revoked, "probe");
     storage.bury(&key, Burial { until: None, ending, expected: None }).await?;
     Ok(version)
 }

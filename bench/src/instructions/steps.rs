@@ -123,6 +123,7 @@ impl Work {
         cache.reckon_with(&application.realm);
         let opening = Opening { entries, ..Opening::default() };
         let opened = cache.open(opening, &application).await.map_err(failed("open"))?;
+        let opened = opened.opened().ok_or_else(|| failed("open")("it was refused"))?;
         Ok(Self {
             sealed,
             presented_bytes: presented,

@@ -82,7 +82,7 @@ impl Work for Contract {
                 other => return Err(wrong(operation, &other)),
             },
             Operation::Bury => {
-                let ending = Ending { at: now, why: Why::Logout, by: "measured".into() };
+                let ending = Ending::new(now, Why::Logout, "measured");
                 let until = Some(Millis(now.0 + REMEMBERED));
                 match self.storage.bury(&key, Burial { until, ending, expected: None }).await {
                     Ok(Bury::Buried(Was::Live)) => {}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use session::{Carried, Ending, Handle, Ticket, Why};
+use session::{Carried, Handle, Ticket, Why};
 use storage::Unavailable;
 
 use super::{follow, latest};
@@ -82,7 +82,7 @@ impl Cache {
             Standing::OtherRealm => Ok(Find::Absent(Absence::OtherRealm)),
             Standing::OverHere => Ok(Find::Absent(Absence::OverHere)),
             Standing::Over(why) => {
-                let ending = Ending { at: now, why, by: "time".into() };
+                let ending = self.ending_for(&session, why).await;
                 self.end_carried(&session, &application.realm, ending.clone()).await?;
                 Ok(Find::Ended(ending))
             }

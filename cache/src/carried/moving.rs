@@ -50,7 +50,7 @@ impl Cache {
         self.put_on_server(moving, head, application).await?;
         self.confirm_entry(moving, &application.realm, entered).await;
         let now = self.clock.now();
-        let ending = Ending { at: now, why: Why::Moved, by: "its size".into() };
+        let ending = Ending::new(now, Why::Moved, "its size");
         let until = application.realm.buried_until(moving.begun, now);
         self.revoke(&moving.handle, &ending, until).await?;
         self.heads.bury(&moving.handle, ending, self.closed_until(), Some(head)).await?;

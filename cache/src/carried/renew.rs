@@ -7,6 +7,7 @@ use storage::{Burial, Create, NewRecord, Unavailable, WriteId};
 
 use super::{Credential, Fit, carry, latest};
 use crate::Cache;
+use crate::admit::{Admission, LoggedOut};
 use crate::application::Application;
 use crate::heads::Head;
 use crate::patch::MAX_ROUNDS;
@@ -23,6 +24,8 @@ pub enum RenewCarried {
     Superseded(Arc<Session>),
     /// Its visitor has logged in with it already, and carries another one.
     Replaced,
+    /// Nothing was done: the person was logged out, and has not proved since who they are.
+    LoggedOut(LoggedOut),
     /// It was ended.
     Gone,
     /// It would not fit into a cookie.
@@ -42,9 +45,15 @@ impl Cache {
         let handle = &carried.session.handle;
         self.outbox.check(handle, self.storage.id())?;
         self.know_revocations_of(&carried.session).await?;
-        let epoch = match &renewal.login {
-            Some((principal, _)) => self.epoch_of(Some(principal)).await?,
-            None => carried.session.epoch,
+        let login = renewal.login.clone().map(|(principal, proof)| (self.as_known(principal), proof));
+        let epochs = match &login {
+            Some((principal, proof)) => {
+                match self.admit_unlisted(Some(principal), Some(proof), &application.realm).await? {
+                    Admission::Admitted(epochs) => epochs,
+                    Admission::LoggedOut(logged_out) => return Ok(RenewCarried::LoggedOut(logged_out)),
+                }
+            }
+            None => carried.session.epochs,
         };
         for _ in 0..MAX_ROUNDS {
             let went = self.revocations.gone(handle).map(|gone| gone.why);
@@ -68,15 +77,15 @@ impl Cache {
                 return Ok(RenewCarried::Gone);
             }
             let owner = current.principal.as_ref();
-            if let (Some(owner), Some((principal, _))) = (owner, &renewal.login)
+            if let (Some(owner), Some((principal, _))) = (owner, &login)
                 && !owner.is_same_person(principal)
             {
                 return Ok(RenewCarried::Superseded(current));
             }
             let now = self.clock.now();
-            let mut next = Session { epoch, ..Session::clone(&current) };
+            let mut next = Session { epochs, ..Session::clone(&current) };
             let merge = next.apply(&renewal.patch, renewal.on_conflict);
-            if let Some((principal, authentication)) = &renewal.login {
+            if let Some((principal, authentication)) = &login {
                 next.principal = Some(principal.clone());
                 next.authentication = Some(authentication.clone());
                 next.begun = now;
@@ -92,7 +101,7 @@ impl Cache {
                 Fit::Moves => Some(self.open_on_server(next.clone(), application).await?),
                 Fit::Fits | Fit::Unfit => None,
             };
-            let ending = Ending { at: now, why: Why::Replaced, by: "a login".into() };
+            let ending = Ending::new(now, Why::Replaced, "a login");
             if !self.close(&current, version, ending.clone(), application).await? {
                 // Nobody has the ticket of what was written in vain.
                 if let Some(ticket) = on_server {

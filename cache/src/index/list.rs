@@ -5,12 +5,13 @@ use std::time::Duration;
 use futures_util::stream::iter;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use session::{Epoch, Handle, Millis, Principal, Session};
-use storage::{Key, Read, Unavailable};
+use storage::{Key, Page, Read, Unavailable};
 use tokio::try_join;
 
 use super::{UNDER_WAY, context, entry};
 use crate::Cache;
 use crate::held::Held;
+use crate::scope::Scope;
 
 /// The most entries of the index that one call reads.
 pub const MAX_LISTED: usize = 1000;
@@ -71,11 +72,16 @@ impl Cache {
         limit: usize,
     ) -> Result<Listing, Unavailable> {
         self.check_index_is_kept()?;
+        let principal = &self.as_known(principal.clone());
         let context = context(principal);
         let limit = limit.clamp(1, MAX_LISTED);
         // The entries before their sessions: what is stale then is so in the version that was seen.
-        let (page, epoch) =
-            try_join!(self.storage.list(&context, after, limit), self.epoch_of(Some(principal)))?;
+        let (page, counter, ()) = try_join!(
+            self.storage.list(&context, after, limit),
+            self.counter(Scope::person(principal)),
+            self.know_revocations()
+        )?;
+        let epoch = counter.map_or(Epoch::default(), |record| Epoch(record.version.0));
         let next = page.records.last().filter(|_| page.has_more).map(|last| last.key.name().to_vec());
         let now = self.clock.now();
         let verified: Vec<_> = iter(page.records)
@@ -115,10 +121,16 @@ impl Cache {
         match self.storage.read(&self.key(&handle)?, None).await? {
             Read::Found(record) => {
                 let held = Held::read(&record, self.storage.id())?;
-                Ok(if is_entered(&held.session, key) && held.session.epoch >= epoch {
-                    self.judge_entry(&held)
-                } else {
-                    Verified::Stale
+                let session = &held.session;
+                if !is_entered(session, key) || session.epochs.person < epoch {
+                    return Ok(Verified::Stale);
+                }
+                if self.must_ask() {
+                    self.know_revocations_of(session).await?;
+                }
+                Ok(match self.revocations.behind(session) {
+                    Some(_) => Verified::Stale,
+                    None => self.judge_entry(&held),
                 })
             }
             Read::Absent | Read::Unchanged(_) | Read::Buried(_) => Ok(Verified::Stale),
@@ -126,6 +138,18 @@ impl Cache {
     }
 
     fn judge_entry(&self, held: &Held) -> Verified {
+        let Some(last_seen) = self.live_since(held) else { return Verified::Over };
+        let Session { handle, realm, begun, .. } = &*held.session;
+        Verified::Live(Listed { handle: *handle, realm: realm.clone(), begun: *begun, last_seen })
+    }
+
+    /// Whether a session is not over by time, as far as this process knows.
+    pub(crate) fn is_live_by_time(&self, held: &Held) -> bool {
+        self.live_since(held).is_some()
+    }
+
+    /// When a session was last used, if it is not over by time.
+    fn live_since(&self, held: &Held) -> Option<Millis> {
         let (session, now) = (&held.session, self.clock.now());
         let in_memory = self.tier.held(&session.handle);
         let last_seen =
@@ -137,11 +161,28 @@ impl Cache {
                 let grace = if is_exact { Duration::ZERO } else { realm.touch_interval };
                 now >= realm.over_at(session.begun, last_seen, grace)
             });
-        if is_over {
-            return Verified::Over;
-        }
-        let Session { handle, realm, begun, .. } = &**session;
-        Verified::Live(Listed { handle: *handle, realm: realm.clone(), begun: *begun, last_seen })
+        (!is_over).then_some(last_seen)
+    }
+
+    /// The first entries of a principal.
+    pub(crate) async fn entries_of(&self, principal: &Principal) -> Result<Page, Unavailable> {
+        self.check_index_is_kept()?;
+        self.storage.list(&context(principal), None, MAX_LISTED).await
+    }
+
+    /// The session of an entry, if it is live by time and selected.
+    pub(crate) async fn live_entry(
+        &self,
+        key: &Key,
+        is_selected: impl Fn(&Session) -> bool,
+    ) -> Result<Option<Handle>, Unavailable> {
+        let Some(Some(handle)) = entry(key) else { return Ok(None) };
+        let Read::Found(record) = self.storage.read(&self.key(&handle)?, None).await? else {
+            return Ok(None);
+        };
+        let held = Held::read(&record, self.storage.id())?;
+        let is_one = is_entered(&held.session, key) && is_selected(&held.session);
+        Ok((is_one && self.is_live_by_time(&held)).then_some(handle))
     }
 
     pub(super) fn check_index_is_kept(&self) -> Result<(), Unavailable> {

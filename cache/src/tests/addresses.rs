@@ -8,7 +8,7 @@ use session::{AddressRule, Addresses, Carried, Origin, Session, Ticket};
 use storage::faulty::Which;
 
 use super::carrying::{opens, roomy, text};
-use super::fixture::{found, merged, setting};
+use super::fixture::{found, merged, opened, setting};
 use super::{Fixture, on_every_engine};
 use crate::{Cache, Credential, Find, Found, Opening, Tie};
 
@@ -153,7 +153,7 @@ async fn what_a_visitor_carries_is_carried_anew_once_it_is_tied(f: Fixture) {
 
 async fn a_session_that_is_awaited_is_used_by_nobody_else_first(f: Fixture) {
     let opening = Opening { addresses: Addresses::awaiting(at("192.0.2.1")), ..Opening::default() };
-    let opened = f.cache.open(opening, &f.application).await.unwrap();
+    let opened = opened(f.cache.open(opening, &f.application).await);
     assert!(matches!(f.use_from(&f.cache, &opened.ticket, "192.0.2.2").await, Tie::Elsewhere));
     assert!(matches!(f.use_from(&f.cache, &opened.ticket, "2001:db8::1").await, Tie::Elsewhere));
     tied(f.use_from(&f.cache, &opened.ticket, "192.0.2.1").await);

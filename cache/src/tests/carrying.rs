@@ -11,12 +11,15 @@ mod writing;
 
 use std::sync::Arc;
 
-use session::{Carried, Ending, OnConflict, Patch, Principal, Session};
+use session::{Carried, Ending, OnConflict, Patch, Principal, Selector, Session, Why};
 use storage::{Scanned, Storage as _, Unavailable};
 
 use super::fixture::Fixture;
 use super::on_every_engine;
-use crate::{Absence, Cache, Credential, Ended, Find, Fit, Found, Opening, Patched, RenewCarried};
+use crate::{
+    Absence, Cache, Credential, Ended, EndedWhere, Find, Fit, Found, OpenCarried, Opening, Patched,
+    RenewCarried,
+};
 
 /// Above so many entries a session does not fit into a cookie, where a test says that it must.
 const ROOM: usize = 4;
@@ -42,7 +45,7 @@ impl Fixture {
         entries.set("a", "1".into());
         let principal = person.map(|name| Principal::named("test", name));
         let opening = Opening { principal, entries, ..Opening::default() };
-        self.cache.open_carried(&opening, &self.application).await.unwrap()
+        carried(self.cache.open_carried(&opening, &self.application).await)
     }
 
     pub(super) async fn bring(&self, carried: &Arc<Carried>) -> Result<Find, Unavailable> {
@@ -55,7 +58,7 @@ impl Fixture {
     }
 
     pub(super) async fn end_all_of(&self, name: &str) {
-        self.cache.end_all_of(&Principal::named("test", name), "test").await.unwrap();
+        end_all_of(&self.cache, name).await.unwrap();
     }
 
     /// Sets an entry in what the cookie opens; the cookie after it.
@@ -118,6 +121,19 @@ impl Fixture {
                 return (live, buried);
             }
         }
+    }
+}
+
+/// Ends all sessions of a person.
+pub(super) async fn end_all_of(cache: &Arc<Cache>, name: &str) -> Result<EndedWhere, Unavailable> {
+    let selector = Selector::person(Principal::named("test", name));
+    cache.end_where(selector, Ending::new(cache.now(), Why::Revoked, "test")).await
+}
+
+pub(super) fn carried(answer: Result<OpenCarried, Unavailable>) -> Arc<Carried> {
+    match answer.unwrap() {
+        OpenCarried::Opened(carried) => carried,
+        OpenCarried::LoggedOut(logged_out) => panic!("a login was refused: {logged_out:?}"),
     }
 }
 

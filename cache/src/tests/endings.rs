@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::fixture::{
     IDLE, LIFETIME, MILLISECOND, SETTINGS, START, TOUCH_INTERVAL, application, ended, eventually, found,
-    setting,
+    opened, setting,
 };
 use super::{Engine, Fixture, on_every_engine};
 use crate::{Cache, Ended, Find, Opening, Patched, Renew};
@@ -272,9 +272,9 @@ async fn ends_and_last_uses_outlive_the_process_with_the_embedded_engine() {
     let cache = reopened(&folder, &clock).await;
     let entries = session::Patch::new(session::Revision(0));
     let opening = Opening { entries, ..Opening::default() };
-    let ended_one = cache.open(opening.clone(), &application).await.unwrap();
-    let used_one = cache.open(opening, &application).await.unwrap();
-    let logout = session::Ending { at: START, why: Why::Logout, by: "test".into() };
+    let ended_one = opened(cache.open(opening.clone(), &application).await);
+    let used_one = opened(cache.open(opening, &application).await);
+    let logout = session::Ending::new(START, Why::Logout, "test");
     cache.end(&ended_one.session, logout.clone(), &application).await.unwrap();
     clock.advance(TOUCH_INTERVAL - MILLISECOND);
     found(cache.find(&used_one.ticket, &application).await);

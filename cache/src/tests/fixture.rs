@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use super::probe::Probe;
 use crate::{
-    Absence, Application, Cache, Ended, Find, Opened, Opening, Patched, Realm, Renew, Renewal, Settings,
+    Absence, Application, Cache, Ended, Find, Open, Opened, Opening, Patched, Realm, Renew, Renewal, Settings,
 };
 
 /// What time it is when a test begins.
@@ -158,7 +158,7 @@ impl Fixture {
             patch.set(name, (*value).into());
         }
         let opening = Opening { principal, entries: patch, ..Opening::default() };
-        self.cache.open(opening, &self.application).await.unwrap()
+        opened(self.cache.open(opening, &self.application).await)
     }
 
     pub(super) async fn find(&self, ticket: &Ticket) -> Result<Find, Unavailable> {
@@ -190,7 +190,7 @@ impl Fixture {
     }
 
     pub(super) fn logout(&self) -> Ending {
-        Ending { at: self.clock_now(), why: Why::Logout, by: "test".into() }
+        Ending::new(self.clock_now(), Why::Logout, "test")
     }
 
     pub(super) async fn patch(&self, handle: &Handle, patch: &Patch) -> Result<Patched, Unavailable> {
@@ -308,6 +308,13 @@ pub(super) fn entries(session: &Session) -> String {
     let pairs: Vec<_> =
         session.entries.iter().map(|(name, value)| format!("{name}={}", value.as_text().unwrap())).collect();
     pairs.join(" ")
+}
+
+pub(super) fn opened(answer: Result<Open, Unavailable>) -> Opened {
+    match answer.unwrap() {
+        Open::Opened(opened) => opened,
+        Open::LoggedOut(logged_out) => panic!("a login was refused: {logged_out:?}"),
+    }
 }
 
 pub(super) fn found(answer: Result<Find, Unavailable>) -> Arc<Session> {

@@ -53,7 +53,7 @@ impl Fixture {
 
     /// Removes a record by hand.
     pub(super) async fn lose(&self, key: &Key) {
-        let ending = Ending { at: self.clock_now(), why: Why::Emptied, by: "hand".into() };
+        let ending = Ending::new(self.clock_now(), Why::Emptied, "hand");
         self.probe.bury(key, Burial { until: None, ending, expected: None }).await.unwrap();
     }
 

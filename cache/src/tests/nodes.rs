@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use session::OnConflict;
-use storage::faulty::{Fault, Which};
+use storage::faulty::Which;
 
 use super::fixture::{entries, eventually, found, merged, setting};
 use super::{Fixture, on_every_engine};
@@ -151,7 +151,7 @@ async fn no_copy_is_believed_while_nothing_is_heard_of_others(f: Fixture) {
     }
     // Given nodes that share their storage, one of which cannot follow the changes,
     let f = Fixture::with(f.engine, |capabilities| capabilities.is_shared = true).await;
-    f.faults.fail(Which::Other, Fault::Refuse);
+    f.probe.cut(true);
     let house = tokio::spawn(Arc::clone(&f.cache).keep_house());
     let opened = f.open().await;
     let is_asked = async || {
@@ -168,20 +168,20 @@ async fn no_copy_is_believed_while_nothing_is_heard_of_others(f: Fixture) {
     f.another_cache().end(&another.session, f.logout(), &f.application).await.unwrap();
     f.ending(&another.ticket).await;
     // When it hears again, it serves its copies.
-    f.faults.heal();
+    f.probe.cut(false);
     eventually(async || !is_asked().await).await;
     house.abort();
 }
 
 async fn a_stream_that_could_not_be_opened_is_opened_later(f: Fixture) {
     let (opened, other) = (f.open().await, f.another_cache());
-    f.faults.fail(Which::Other, Fault::Refuse);
+    f.probe.cut(true);
     let house = tokio::spawn(Arc::clone(&f.cache).keep_house());
     tokio::task::yield_now().await;
     f.found(&opened.ticket).await;
     let patch = setting(&opened.session, "a", "2");
     merged(other.patch(&opened.ticket.handle, &patch, OnConflict::KeepFirst, &f.application).await);
-    f.faults.heal();
+    f.probe.cut(false);
     eventually(async || entries_at(&f.cache, &opened, &f.application).await == "a=2").await;
     house.abort();
 }

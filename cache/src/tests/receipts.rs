@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use session::{Principal, Why};
+use session::{Principal, Selector, Why};
 use storage::faulty::{Fault, Which};
 
 use super::Fixture;
+use super::carrying::end_all_of;
 use super::fixture::{ended, eventually};
 use super::presence::{Node, names, shared};
 use crate::{Acknowledged, Count, Ended, Find, Opened, Receipt, Tally};
@@ -67,15 +68,17 @@ async fn all_of_a_person_are_refused_where_it_is_confirmed() {
         assert!(matches!(node.find_carried(&carried, &f.application).await.unwrap(), Find::Found(_)));
     }
     let ada = Principal::named("test", "ada");
-    let tally = nodes[2].tally(&ada).await;
-    let end = nodes[2].end_all_of(&ada, "test").await.unwrap();
-    assert_eq!(end.sessions, Tally::Unknown, "nobody has counted them");
-    let receipt = nodes[2].receipt(end.of_so_many(tally)).await;
+    let selector = || Selector::person(ada.clone());
+    let ended_all = nodes[2].end_where(selector(), f.logout()).await.unwrap();
+    assert_eq!(ended_all.handles, [opened.ticket.handle]);
+    let receipt = nodes[2].receipt(ended_all.end).await;
     assert_eq!(receipt.sessions, Tally::OnServer(Count { sessions: 1, or_more: false }));
     assert!(receipt.to_string().starts_with("sessions: 1 on the server; "), "{receipt}");
-    assert_eq!(nodes[2].tally(&ada).await, Tally::OnServer(Count { sessions: 0, or_more: false }));
-    nodes[2].faults.fail(Which::Any, Fault::Delay(SECOND * 30));
-    assert_eq!(nodes[2].tally(&ada).await, Tally::Unknown, "nobody is held up by counting");
+    let again = nodes[2].end_where(selector(), f.logout()).await.unwrap();
+    assert_eq!(again.end.sessions, Tally::OnServer(Count { sessions: 0, or_more: false }));
+    nodes[2].faults.fail(Which::Other, Fault::Delay(SECOND * 30));
+    let uncounted = nodes[2].end_where(selector(), f.logout()).await.unwrap();
+    assert_eq!(uncounted.end.sessions, Tally::Unknown, "nobody is held up by counting");
     nodes[2].faults.heal();
     for node in &nodes {
         ended(Ok(find(&f, node, &opened).await));
@@ -141,13 +144,13 @@ async fn without_storage_nothing_is_claimed_of_others() {
     let opened = f.open().await;
     let end = end(&f, &nodes[0], &opened).await;
     nodes[0].faults.fail(Which::Any, Fault::Refuse);
-    let receipt = nodes[0].receipt(end).await;
+    let receipt = nodes[0].receipt(end.clone()).await;
     assert_eq!(said(&receipt), ["a", "b c"]);
     assert!(receipt.doubt.is_some() && !receipt.is_whole());
     assert!(receipt.to_string().contains("there may be other nodes"), "{receipt}");
     // The roll was called and the answer to that was lost.
     nodes[0].faults.fail(Which::Create, Fault::LoseAnswer);
-    let receipt = nodes[0].receipt(end).await;
+    let receipt = nodes[0].receipt(end.clone()).await;
     assert_eq!(said(&receipt)[1], "b c", "who was asked is not known");
     // It is slow: whoever asks is not kept waiting.
     nodes[0].faults.fail(Which::Any, Fault::Delay(SECOND * 30));
@@ -187,7 +190,7 @@ async fn an_end_of_which_nobody_wants_a_receipt_calls_no_roll() {
     let nodes = three(&f, None).await;
     let opened = f.open_for("ada").await;
     end(&f, &nodes[0], &opened).await;
-    nodes[0].end_all_of(&Principal::named("test", "ada"), "test").await.unwrap();
+    end_all_of(&nodes[0], "ada").await.unwrap();
     f.pass(SECOND * 2).await;
     for context in ["roll.call", "roll.answer"] {
         let page = storage::Storage::list(&*f.probe, context, None, 10).await.unwrap();

@@ -7,7 +7,7 @@ use storage::faulty::{Fault, Which};
 
 use super::fixture::{
     IDLE, LIFETIME, MILLISECOND, SETTINGS, START, TOUCH_INTERVAL, absent, application, applications, ended,
-    eventually, found, setting,
+    eventually, found, opened, setting,
 };
 use super::{Engine, Fixture, on_every_engine};
 use crate::{Absence, Application, Cache, Opened, Opening, Settings};
@@ -91,7 +91,7 @@ async fn lifetime_is_over_at_its_millisecond_however_much_it_is_used(mut f: Fixt
 async fn open_in(cache: &Cache, application: &Application) -> Opened {
     let mut entries = session::Patch::new(session::Revision(0));
     entries.set("a", "1".into());
-    cache.open(Opening { entries, ..Opening::default() }, application).await.unwrap()
+    opened(cache.open(Opening { entries, ..Opening::default() }, application).await)
 }
 
 async fn both_timeouts_zero_is_never(mut f: Fixture) {

@@ -93,7 +93,7 @@ async fn an_end_of_all_that_is_not_heard_of_holds_after_the_window() {
     nodes.f.opens(&carried).await;
     let over = nodes.cut();
     let principal = nodes.opened.session.principal.as_ref().unwrap();
-    nodes.other.end_all_of(principal, "test").await.unwrap();
+    crate::tests::carrying::end_all_of(&nodes.other, &principal.name).await.unwrap();
     sleep_until(over).await;
     nodes.f.ending(&nodes.opened.ticket).await;
     assert!(matches!(nodes.f.bring(&carried).await.unwrap(), Find::Ended(_)));

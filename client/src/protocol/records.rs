@@ -58,7 +58,6 @@ parts! {
     NewRecord { value, times, version, write, is_end }
     NewValue { expected, value, times, write, is_end }
     Burial { until, ending, expected }
-    Ending { at, why, by }
     Tombstone { ending, until }
     Listed { key, version, times }
     Offer { service, capabilities }
@@ -69,6 +68,21 @@ variants! {
     Applied { No = 0, Unknown = 1 }
     Blame { Caller = 0, Storage = 1, Network = 2 }
     Kind { Written = 0, Buried = 1 }
+}
+
+impl Encode for Ending {
+    fn encode(&self, to: &mut Writer) {
+        self.at.encode(to);
+        self.why.encode(to);
+        Box::<str>::from(self.actor()).encode(to);
+    }
+}
+
+impl Decode for Ending {
+    fn decode(from: &mut Source<'_>) -> Result<Self, Damaged> {
+        let (at, why, actor) = (Millis::decode(from)?, Why::decode(from)?, Box::<str>::decode(from)?);
+        Ok(Self::of_actor(at, why, &actor))
+    }
 }
 
 impl Encode for Millis {

@@ -41,11 +41,9 @@ fn write() -> impl Strategy<Value = WriteId> {
 }
 
 fn ending() -> impl Strategy<Value = Ending> {
-    (millis(), proptest::sample::select(Why::ALL.to_vec()), ".{0,40}").prop_map(|(at, why, by)| Ending {
-        at,
-        why,
-        by: by.into(),
-    })
+    let from = proptest::option::of(any::<std::net::IpAddr>());
+    (millis(), proptest::sample::select(Why::ALL.to_vec()), ".{0,40}", from)
+        .prop_map(|(at, why, by, from)| Ending { from, ..Ending::new(at, why, &by) })
 }
 
 fn tombstone() -> impl Strategy<Value = Tombstone> {
@@ -222,7 +220,7 @@ fn a_count_that_claims_too_much_takes_no_memory() {
 
 #[test]
 fn a_reason_that_only_a_newer_build_knows_is_an_end_all_the_same() {
-    let ending = Ending { at: Millis(1), why: Why::Moved, by: "x".into() };
+    let ending = Ending::new(Millis(1), Why::Moved, "x");
     let bytes = encode(&Tombstone { ending, until: Millis(2) });
     let newer: Vec<u8> = bytes.iter().map(|byte| if *byte == b'v' { b'w' } else { *byte }).collect();
     let read: Tombstone = decode(&newer.into()).unwrap();

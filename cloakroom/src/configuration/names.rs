@@ -108,6 +108,29 @@ impl Wording for SubjectName {
     }
 }
 
+/// What SAML calls somebody who issues or takes assertions.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EntityId;
+
+impl Wording for EntityId {
+    type Value = String;
+    const NAME: &'static str = "entity id";
+    const RULES: &'static str = "a URI of at most 1024 characters";
+
+    fn parse(text: &str) -> Result<String, Wrong> {
+        // SAML core 8.3.6.
+        if !text.is_empty() && text.chars().count() <= 1024 && !text.contains(char::is_whitespace) {
+            Ok(text.to_owned())
+        } else {
+            Err(Wrong::new("is no entity id", "an entity id is a URI of at most 1024 characters"))
+        }
+    }
+
+    fn text(value: &String) -> String {
+        value.clone()
+    }
+}
+
 /// What an entry of a session holds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EntryText;

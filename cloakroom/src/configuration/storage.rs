@@ -15,7 +15,7 @@ pub use self::remote::Remote;
 
 use super::document::Place;
 use super::form::{Choice, Form, List, Size, Span, Switch, Text, enumerate, shown_duration};
-use super::names::{EntryName, FileName, Identifier};
+use super::names::{EntityId, EntryName, FileName, Identifier};
 use super::section::Section;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -234,6 +234,8 @@ pub struct Cache {
     pub deadline: Duration,
     /// Whether it is written which sessions are whose.
     pub maintain_reverse_index: bool,
+    /// What SAML issuers call us.
+    pub entity_id: Option<String>,
     /// Entries by which sessions are found quickly.
     pub index_entries: Vec<String>,
 }
@@ -298,6 +300,13 @@ impl Cache {
                 true,
                 "Whether it is written which sessions are whose, so that those of a person can be listed and counted: one small \
                  record for each session of somebody. That all sessions of somebody end at once does not need it.",
+            ),
+            entity_id: section.optional(
+                "entity_id",
+                &Text(EntityId),
+                "https://sp.example.org/shibboleth".to_owned(),
+                "Our own SAML entity id. A name that an issuer qualifies by it (SPNameQualifier) is the same as one that it does \
+                 not qualify, so that a logout ends the sessions of either.",
             ),
             index_entries: section.value(
                 "index_entries",

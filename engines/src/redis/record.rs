@@ -117,7 +117,7 @@ pub(super) fn say(operation: &Operation, record: usize, call: &mut Cmd) {
             let why = burial.ending.why.as_str();
             let mut tail = vec![u8::try_from(why.len()).unwrap_or_default()];
             tail.extend_from_slice(why.as_bytes());
-            tail.extend_from_slice(burial.ending.by.as_bytes());
+            tail.extend_from_slice(burial.ending.actor().as_bytes());
             call.arg(time(burial.until.unwrap_or(Millis(0))));
             match burial.expected {
                 Some(version) => call.arg(version.0),
@@ -217,7 +217,7 @@ fn read_ending(at: Millis, tail: &[u8]) -> Result<Ending, Malformed> {
     let why = std::str::from_utf8(why).map_err(|_| Malformed)?;
     let by = std::str::from_utf8(by).map_err(|_| Malformed)?;
     // A reason that only a newer build knows is no reason to let a session come back.
-    Ok(Ending { at, why: Why::from_str(why).unwrap_or(Why::Revoked), by: by.into() })
+    Ok(Ending::of_actor(at, Why::from_str(why).unwrap_or(Why::Revoked), by))
 }
 
 fn read_version(bytes: &[u8]) -> Result<Version, Malformed> {

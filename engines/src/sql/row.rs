@@ -64,7 +64,7 @@ impl Slot {
             let by = row.text(6)?;
             // A reason that only a newer build knows is no reason to let a session come back.
             let why = Why::from_str(why).unwrap_or(Why::Revoked);
-            let ending = Ending { at: Millis(unsigned(at)), why, by: by.into() };
+            let ending = Ending::of_actor(Millis(unsigned(at)), why, by);
             return Ok(Self::Buried(Tombstone { ending, until: times.expires }));
         }
         let write = WriteId(row.bytes(3)?.try_into().map_err(|_| malformed("write_id"))?);

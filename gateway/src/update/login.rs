@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cache::{Acknowledged, Credential, Ended, Find, Found, Renew, RenewCarried, Renewal};
-use session::{Authentication, Carried, Patch, Principal, Revision, Session, Why};
+use session::{Authentication, Carried, Patch, Principal, Revision, Selector, Session, Why};
 use storage::Unavailable;
 use tracing::Instrument as _;
 
@@ -84,6 +84,10 @@ impl Updater<'_> {
                 self.tell(&ticket.handle, &merge);
                 Ok(Some(Effect::Set(Credential::Ticket(ticket))))
             }
+            Renew::LoggedOut(logged_out) => {
+                self.logged_out(&logged_out);
+                Ok(Some(Effect::None))
+            }
             Renew::TooLarge(too_large) => {
                 self.too_large(&too_large);
                 Ok(Some(Effect::None))
@@ -136,6 +140,10 @@ impl Updater<'_> {
                     };
                     return self.renew(&moved, &Credential::Ticket(ticket), login, authority, patch).await;
                 }
+                RenewCarried::LoggedOut(logged_out) => {
+                    self.logged_out(&logged_out);
+                    return Ok(Some(Effect::None));
+                }
                 RenewCarried::Unfit if patch.is_empty() => {
                     self.unfit();
                     return Ok(Some(Effect::None));
@@ -172,9 +180,9 @@ impl Updater<'_> {
     pub(crate) async fn log_out_everywhere(&self, by: &str) -> Result<(), Unavailable> {
         for found in self.visit.all() {
             if let Some(principal) = &found.session.principal {
-                let sessions = self.cache.tally(principal).await;
-                let end = self.cache.end_all_of(principal, by).await?;
-                self.keep_receipt(end.of_so_many(sessions), by);
+                let selector = Selector::person(principal.clone());
+                let ended = self.cache.end_where(selector, self.ending(Why::Revoked, by)).await?;
+                self.keep_receipt(ended.end, by);
             }
         }
         Ok(())

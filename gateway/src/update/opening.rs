@@ -2,11 +2,19 @@
 
 use std::sync::Arc;
 
-use cache::{Application as Judge, Credential, Fit, Opening};
+use cache::{Application as Judge, Credential, Fit, LoggedOut, Open, OpenCarried, Opening};
 use session::{Addresses, Authentication, Change, Entries, Patch, Principal, Session};
 use storage::Unavailable;
 
 use super::{Effect, Updater};
+
+/// What became of an attempt to open a session.
+enum Attempt {
+    Opened(Credential, Arc<Session>),
+    /// It would not fit.
+    Unfit,
+    LoggedOut(LoggedOut),
+}
 
 impl Updater<'_> {
     pub(super) async fn open(
@@ -19,18 +27,25 @@ impl Updater<'_> {
         let is_nobodys = principal.is_none();
         let addresses = self.visit.address.map(Addresses::of).unwrap_or_default();
         let mut opening = Opening { principal, authentication, entries, addresses };
-        let mut opened = self.opened(&opening, judge).await?;
-        if opened.is_none() {
+        let mut attempt = self.attempt(&opening, judge).await?;
+        if matches!(attempt, Attempt::Unfit) {
             self.unfit();
             if is_nobodys {
                 return Ok(Effect::None);
             }
             opening.entries = Patch::new(opening.entries.seen);
-            opened = self.opened(&opening, judge).await?;
+            attempt = self.attempt(&opening, judge).await?;
         }
-        let Some((credential, session)) = opened else {
-            self.unfit();
-            return Ok(Effect::None);
+        let (credential, session) = match attempt {
+            Attempt::Opened(credential, session) => (credential, session),
+            Attempt::Unfit => {
+                self.unfit();
+                return Ok(Effect::None);
+            }
+            Attempt::LoggedOut(logged_out) => {
+                self.logged_out(&logged_out);
+                return Ok(Effect::None);
+            }
         };
         self.counters.update("opened");
         let is_missing = |(name, change): (&str, &Change)| {
@@ -40,28 +55,29 @@ impl Updater<'_> {
         Ok(Effect::Set(credential))
     }
 
-    /// A new session, unless it would not fit.
-    async fn opened(
-        &self,
-        opening: &Opening,
-        judge: &Judge,
-    ) -> Result<Option<(Credential, Arc<Session>)>, Unavailable> {
+    /// A new session, unless it would not fit, or its person was logged out before it.
+    async fn attempt(&self, opening: &Opening, judge: &Judge) -> Result<Attempt, Unavailable> {
         let user = opening.principal.as_ref().map(|principal| &*principal.name);
         if !self.sessions.would_fit(&Entries::default(), &opening.entries, user) {
-            return Ok(None);
+            return Ok(Attempt::Unfit);
         }
         if self.sessions.carrier.is_sealed() {
-            let carried = self.cache.open_carried(opening, judge).await?;
+            let carried = match self.cache.open_carried(opening, judge).await? {
+                OpenCarried::Opened(carried) => carried,
+                OpenCarried::LoggedOut(logged_out) => return Ok(Attempt::LoggedOut(logged_out)),
+            };
             match self.sessions.fit(&carried.session) {
                 Fit::Fits => {
                     let session = Arc::clone(&carried.session);
-                    return Ok(Some((Credential::Carried(carried), session)));
+                    return Ok(Attempt::Opened(Credential::Carried(carried), session));
                 }
                 Fit::Moves => {}
-                Fit::Unfit => return Ok(None),
+                Fit::Unfit => return Ok(Attempt::Unfit),
             }
         }
-        let opened = self.cache.open(opening.clone(), judge).await?;
-        Ok(Some((Credential::Ticket(opened.ticket), opened.session)))
+        Ok(match self.cache.open(opening.clone(), judge).await? {
+            Open::Opened(opened) => Attempt::Opened(Credential::Ticket(opened.ticket), opened.session),
+            Open::LoggedOut(logged_out) => Attempt::LoggedOut(logged_out),
+        })
     }
 }

@@ -151,7 +151,7 @@ over_each_engine! {
             addresses: Addresses::awaiting(OWN.parse().unwrap()),
             ..cache::Opening::default()
         };
-        let opened = house.cache().open(opening, &house.judge()).await.unwrap();
+        let opened = house.cache().open(opening, &house.judge()).await.unwrap().opened().unwrap();
         let visitor = house.visitor().with_ticket(&opened.ticket.expose()).from(OWN);
         for other in [OTHER, "::1"] {
             assert_refused(&visitor.from(other).get("/").await);

@@ -26,6 +26,8 @@ fn full_session() -> Session {
         until: session.begun.plus(Duration::from_secs(10)),
         successor: vec![1, 2, 3].into(),
     });
+    session.epochs =
+        Epochs { person: Epoch(1 << 51), index: Epoch(7), realm: Epoch(0), everybody: Epoch(u64::MAX) };
     session.conflicts = vec![Conflict { name: "name".into(), noted: Revision(3) }];
     session.addresses = Addresses::awaiting([192, 0, 2, 1].into());
     session
@@ -35,6 +37,24 @@ fn full_session() -> Session {
 fn a_record_reads_back_what_it_wrote() {
     let session = full_session();
     assert_eq!(decode(&encode(&session)).unwrap(), session);
+}
+
+#[test]
+fn a_session_remembers_each_of_its_counters_and_those_that_were_never_raised_cost_nothing() {
+    let mut session = full_session();
+    session.epochs = Epochs::default();
+    let without = encode(&session);
+    for (epochs, bytes) in [
+        (Epochs { person: Epoch(9), ..Epochs::default() }, 3),
+        (Epochs { index: Epoch(9), ..Epochs::default() }, 5),
+        (Epochs { realm: Epoch(9), ..Epochs::default() }, 5),
+        (Epochs { everybody: Epoch(9), ..Epochs::default() }, 5),
+    ] {
+        session.epochs = epochs;
+        let encoded = encode(&session);
+        assert_eq!(encoded.len(), without.len() + bytes, "{epochs:?}");
+        assert_eq!(decode(&encoded).unwrap().epochs, epochs);
+    }
 }
 
 #[test]

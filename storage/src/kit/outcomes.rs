@@ -105,7 +105,7 @@ pub async fn the_first_end_counts(subject: &Subject) {
     subject.storage.bury(&key("a"), burial(Some(subject.at(1_000)))).await.unwrap();
     for (until, expected) in [(500, 1_000), (2_000, 2_000)] {
         let mut second = burial(Some(subject.at(until)));
-        second.ending = Ending { at: subject.at(7), why: Why::Revoked, by: "another".into() };
+        second.ending = Ending::new(subject.at(7), Why::Revoked, "another");
         assert_eq!(subject.storage.bury(&key("a"), second).await.unwrap(), Bury::Buried(Was::Buried));
         let Read::Buried(tombstone) = subject.storage.read(&key("a"), None).await.unwrap() else {
             panic!("no tombstone is read")

@@ -227,7 +227,7 @@ impl Passage {
 
     /// Takes a record away that must not be there, if it is that version still; leaves no tombstone.
     async fn forget(&self, storage: &dyn Storage, key: &Key, version: Version) -> Result<(), Unavailable> {
-        let ending = Ending { at: self.clock.now(), why: Why::Replaced, by: "migration".into() };
+        let ending = Ending::new(self.clock.now(), Why::Replaced, "migration");
         storage.bury(key, Burial { until: None, ending, expected: Some(version) }).await.map(drop)
     }
 }

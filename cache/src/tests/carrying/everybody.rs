@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use session::{Principal, Why};
+use session::Why;
 use storage::faulty::{Fault, Which};
 
-use super::{Fixture, is_over, logged_in, on_every_engine, opens, roomy, text};
+use super::{Fixture, end_all_of, is_over, logged_in, on_every_engine, opens, roomy, text};
 use crate::tests::fixture::{LIFETIME, TOUCH_INTERVAL, ended, eventually, found};
 use crate::{Find, Patched, Renew, RenewCarried};
 
@@ -96,7 +96,7 @@ async fn an_outage_ends_nobody_and_claims_nothing(f: Fixture) {
     let carried = f.open_carried(Some("ada")).await;
     f.opens(&carried).await;
     f.faults.fail(Which::Any, Fault::Refuse);
-    f.cache.end_all_of(&Principal::named("test", "ada"), "test").await.unwrap_err();
+    end_all_of(&f.cache, "ada").await.unwrap_err();
     f.opens(&carried).await;
     f.faults.heal();
     f.opens(&carried).await;
@@ -134,7 +134,7 @@ async fn many_who_end_all_at_once_all_succeed(f: Fixture) {
     let ends: Vec<_> = (0..16)
         .map(|_| {
             let cache = Arc::clone(&f.cache);
-            tokio::spawn(async move { cache.end_all_of(&Principal::named("test", "ada"), "test").await })
+            tokio::spawn(async move { end_all_of(&cache, "ada").await })
         })
         .collect();
     for end in ends {

@@ -10,7 +10,7 @@ use storage::faulty::{Fault, Gate, Which};
 use tokio::task::JoinHandle;
 
 use super::{Fixture, LONG_AFTER, listed, on_every_engine, person};
-use crate::tests::fixture::{application, eventually, renewed};
+use crate::tests::fixture::{application, eventually, opened, renewed};
 use crate::{Opening, Renew};
 
 on_every_engine!(
@@ -31,7 +31,7 @@ impl Fixture {
         let (cache, application) = (Arc::clone(&self.cache), self.application.clone());
         let entries = self.renewal(None).patch;
         let opening = Opening { principal: Some(person(name)), entries, ..Opening::default() };
-        tokio::spawn(async move { cache.open(opening, &application).await.unwrap().ticket.handle })
+        tokio::spawn(async move { opened(cache.open(opening, &application).await).ticket.handle })
     }
 }
 

@@ -91,7 +91,7 @@ async fn probe(service: &Service) -> miette::Result<()> {
     let read = storage.read(&key, None).await.into_diagnostic().wrap_err_with(failed("read"))?;
     let read_in = began.elapsed();
     let began = Instant::now();
-    let ending = Ending { at: now, why: Why::Revoked, by: "probe".into() };
+    let ending = Ending::new(now, Why::Revoked, "probe");
     let burial = Burial { until: None, ending, expected: None };
     storage.bury(&key, burial).await.into_diagnostic().wrap_err_with(failed("end a record"))?;
     let ended = began.elapsed();

@@ -153,15 +153,15 @@ impl Line {
         dump: &str,
         keys: &Keys,
     ) -> Result<Self, SealError> {
-        let Ending { at, why, by } = &tombstone.ending;
+        let ending = &tombstone.ending;
         let line = Self::Tombstone(TombstoneLine {
             address: Address::of(key),
             until: said(tombstone.until),
-            why: why.as_str().to_owned(),
-            at: at.0,
+            why: ending.why.as_str().to_owned(),
+            at: ending.at.0,
             value: String::new(),
         });
-        line.sealed(by.as_bytes(), dump, keys)
+        line.sealed(ending.actor().as_bytes(), dump, keys)
     }
 
     /// The last line.
@@ -197,7 +197,7 @@ impl Line {
                     String::from_utf8(plain).map_err(|_| NotOurs::Malformed("who ended it is no text"))?;
                 // A reason that only a newer build knows is no reason to let a session come back.
                 let why = line.why.parse().unwrap_or(Why::Revoked);
-                let ending = Ending { at: Millis(line.at), why, by: by.into() };
+                let ending = Ending::of_actor(Millis(line.at), why, &by);
                 Some(Content::Buried(line.address.key()?, Tombstone { ending, until: meant(line.until) }))
             }
             Self::End(end) => Some(Content::End(end)),

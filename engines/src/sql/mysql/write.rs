@@ -269,7 +269,7 @@ impl Write<'_> {
             .bind(write.map(|write| &write.0[..]))
             .bind(ended.map(|burial| signed(burial.ending.at.0)))
             .bind(ended.map(|burial| burial.ending.why.as_str()))
-            .bind(ended.map(|burial| &*burial.ending.by))
+            .bind(ended.map(|burial| burial.ending.actor().into_owned()))
             .bind(*value)
             .bind(key.context().as_bytes())
             .bind(key.name());

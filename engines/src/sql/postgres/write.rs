@@ -240,7 +240,7 @@ impl<'a> Write<'a> {
             .bind(signed(burial.ending.at.0))
             .bind(until)
             .bind(burial.ending.why.as_str())
-            .bind(text(&burial.ending.by))
+            .bind(text(&burial.ending.actor()).into_owned())
             .bind(&write.0[..])
     }
 

@@ -197,7 +197,7 @@ impl<'a> Write<'a> {
             .bind(signed(tombstone.until.0))
             .bind(signed(ending.at.0))
             .bind(ending.why.as_str())
-            .bind(ending.by.clone());
+            .bind(ending.actor().into_owned());
         self.changes_a_row(bury).await?;
         Ok(())
     }

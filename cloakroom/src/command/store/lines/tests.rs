@@ -34,9 +34,8 @@ fn record() -> impl Strategy<Value = Record> {
 }
 
 fn tombstone() -> impl Strategy<Value = Tombstone> {
-    (0..1_u64 << 53, proptest::sample::select(Why::ALL.to_vec()), ".{0,40}", time()).prop_map(
-        |(at, why, by, until)| Tombstone { ending: Ending { at: Millis(at), why, by: by.into() }, until },
-    )
+    (0..1_u64 << 53, proptest::sample::select(Why::ALL.to_vec()), ".{0,40}", time())
+        .prop_map(|(at, why, by, until)| Tombstone { ending: Ending::new(Millis(at), why, &by), until })
 }
 
 /// Through the text of a file.

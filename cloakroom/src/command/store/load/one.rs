@@ -82,7 +82,7 @@ async fn raise(
     there: &Record,
     record: &Record,
 ) -> Result<bool, Unavailable> {
-    let ending = Ending { at: record.times.touched, why: Why::Revoked, by: "load".into() };
+    let ending = Ending::new(record.times.touched, Why::Revoked, "load");
     let burial = Burial { until: None, ending, expected: Some(there.version) };
     let times = record.times.latest(there.times);
     let new = NewRecord { times, ..brought(storage, record)? };
