@@ -43,6 +43,16 @@ pub(crate) const OF_STORAGE: [Program; 4] = [
     RUSTC,
 ];
 
+/// What the session cache is measured beside, and with.
+pub(crate) const OF_THE_CACHE: [Program; 6] = [
+    ("redis-server", "--version", "v="),
+    ("pgbench", "--version", "(PostgreSQL) "),
+    ("shibd", "-v", "shibboleth "),
+    ("apache2", "-v", "Apache/"),
+    ("valgrind", "--version", "valgrind-"),
+    RUSTC,
+];
+
 const RUSTC: Program = ("rustc", "--version", "rustc ");
 
 impl Machine {

@@ -4,7 +4,9 @@
 //! were measured in the same round: requests per second say more about the machine, and about who else was
 //! using it, than about a server. `bench/README.md` tells what is measured and how to read it.
 
+mod cache;
 mod ends;
+mod engine;
 mod error;
 mod gateway;
 mod instructions;
@@ -42,6 +44,8 @@ struct Arguments {
 enum Command {
     /// The gateway beside nginx, HAProxy and Apache with its session modules.
     Gateway(GatewayArguments),
+    /// The session cache: finds, memory, openings and writes, beside moka, Redis and Shibboleth.
+    Cache(CacheArguments),
     /// How soon an end reaches three gateways that share a storage.
     Ends(EndsArguments),
     /// The steps of a request with a session, in instructions and nanoseconds.
@@ -54,6 +58,48 @@ enum Command {
         /// Where it listens.
         address: SocketAddr,
     },
+}
+
+#[derive(Debug, clap::Args)]
+struct CacheArguments {
+    /// How often each lookup is measured.
+    #[arg(long, default_value_t = 101, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rounds: u32,
+    /// How many sessions there are at most, in the first tier and of one person.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(2_000..=10_000_000))]
+    sessions: u64,
+    /// How often each opening is measured.
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    openings: u32,
+    /// How many sessions one person gets at Shibboleth.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    shibboleth: u32,
+    /// For how many minutes of requests the writes are counted.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    minutes: u64,
+    /// Few sessions and short rounds, printed and not written: to see that everything works.
+    #[arg(long, conflicts_with_all = ["rounds", "sessions", "openings", "shibboleth", "minutes"])]
+    quick: bool,
+    /// Measure these parts alone, and only print them.
+    #[arg(long, value_delimiter = ',', value_name = "PART")]
+    only: Vec<String>,
+    /// Do this and nothing else: what runs in a process of its own.
+    #[arg(long, value_name = "WHO,SESSIONS[,TIMES]", hide = true)]
+    alone: Option<String>,
+    /// Where cache.md is written.
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/benchmarks"))]
+    output: PathBuf,
+}
+
+impl From<&CacheArguments> for cache::Plan {
+    fn from(arguments: &CacheArguments) -> Self {
+        let CacheArguments { rounds, sessions, openings, shibboleth, minutes, quick, only, .. } = arguments;
+        let (rounds, sessions, openings, shibboleth, minutes) = match quick {
+            true => (5, 5_000, 3, 100, 2),
+            false => (*rounds, *sessions, *openings, *shibboleth, *minutes),
+        };
+        Self { rounds, sessions, openings, shibboleth, minutes, only: only.clone() }
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -175,6 +221,8 @@ impl From<&GatewayArguments> for Plan {
 fn main() -> ExitCode {
     let measured = match Arguments::parse().command {
         Command::Gateway(arguments) => measure_gateway(&arguments),
+        Command::Cache(CacheArguments { alone: Some(what), .. }) => cache::alone(&what),
+        Command::Cache(arguments) => measure_cache(&arguments),
         Command::Ends(arguments) => measure_ends(&arguments),
         Command::Instructions(InstructionsArguments { repeat: Some(step), .. }) => {
             instructions::repeat(&step)
@@ -190,6 +238,16 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn measure_cache(arguments: &CacheArguments) -> Result<()> {
+    let report = cache::measure(&cache::Plan::from(arguments), &Interrupt::watched()?)?;
+    println!("{}", report.markdown());
+    if arguments.quick || !arguments.only.is_empty() {
+        eprintln!("Nothing was written: that takes a whole run.");
+        return Ok(());
+    }
+    report.write(&arguments.output)
 }
 
 fn measure_ends(arguments: &EndsArguments) -> Result<()> {

@@ -27,6 +27,7 @@ mod prometheus;
 pub mod raw;
 mod redis;
 mod scratch;
+mod shibboleth;
 
 pub use apache::Apache;
 pub use authority::{Authority, Issued};
@@ -44,3 +45,4 @@ pub use postgres::Postgres;
 pub use process::{Process, find};
 pub use prometheus::{Prometheus, promtool};
 pub use redis::{Cluster, Redis, Sentinels};
+pub use shibboleth::{Portal, Shibboleth};

@@ -20,6 +20,8 @@ What developers of Cloakroom run.
   cargo xtask test           install what the tests need, if it may (Debian packages, as root),
                              build the program, run every test and every example in the documentation
   cargo xtask bench gateway  measure the gateway beside nginx, HAProxy and Apache on this machine
+  cargo xtask bench cache    measure finds, openings, memory and writes of the session cache beside moka, Redis and
+                             Shibboleth
   cargo xtask bench ends     measure how soon an end reaches three gateways that share a storage
   cargo xtask bench instructions
                              count the instructions of the steps of a request with a session

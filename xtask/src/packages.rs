@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::steps::{Failed, program};
 
 /// What the tests and the benchmarks start, by a file that tells that it is there.
-const NEEDED: [(&str, &str); 19] = [
+const NEEDED: [(&str, &str); 21] = [
     ("nginx-light", "nginx"),
     ("apache2", "apache2"),
     ("systemd", "systemd-analyze"),
@@ -33,6 +33,8 @@ const NEEDED: [(&str, &str); 19] = [
     ("mariadb-server", "mariadbd"),
     ("redis-server", "redis-server"),
     ("libaprutil1-dbd-sqlite3", "/usr/lib/x86_64-linux-gnu/apr-util-1/apr_dbd_sqlite3.so"),
+    ("libapache2-mod-shib", "/usr/lib/apache2/modules/mod_shib.so"),
+    ("shibboleth-sp-utils", "shibd"),
 ];
 
 /// What the benchmarks start besides.

@@ -10,4 +10,4 @@ pub(crate) use echo::serve;
 pub(super) use echo::{Echo, Echoed};
 pub(super) use map::Map;
 pub(super) use redis::{Commands, Scripts};
-pub(super) use sql::{CONNECTIONS, mysql, postgres, sqlite};
+pub(super) use sql::{mysql, postgres, sqlite};

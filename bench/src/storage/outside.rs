@@ -9,8 +9,8 @@ use interop::{Postgres, Redis};
 use serde::Serialize;
 use tempfile::TempDir;
 
-use super::bare::CONNECTIONS;
 use super::sessions::VALUE_BYTES;
+use crate::engine::CONNECTIONS;
 use crate::error::{Error, Result};
 use crate::machine;
 use crate::usage::{CpuTime, family};

@@ -1,28 +1,21 @@
 //! What is compared: an engine behind the contract, and what it is built on without it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use client::{LinkSettings, Token};
 use connector::Address;
-use engines::redis::{Redis as RedisEngine, Settings as RedisSettings};
 use engines::remote::{Remote, RemoteSettings};
-use engines::sql;
 use interop::{Cloakroom, MariaDb, Postgres, Process, Redis};
-use session::{Clock, SystemClock};
 use storage::{Memory, Storage};
 
 use super::bare::{self, Commands, Echo, Echoed, Map, Scripts};
 use super::contract::Contract;
 use super::outside::{self, Outside};
 use super::work::{Operation, Worker};
+use crate::engine::{self, PATIENCE, clock};
 use crate::error::{Error, Result};
 use crate::machine;
 use crate::usage;
-
-/// How long anything may take. Generous: a run is to be slow where the machine is, and to fail only where something is
-/// wrong.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What does the work, and whose work it is.
 #[derive(Clone)]
@@ -62,10 +55,6 @@ impl Side {
     }
 }
 
-fn clock() -> Arc<dyn Clock> {
-    Arc::new(SystemClock::default())
-}
-
 /// The memory engine beside a map behind locks.
 pub(super) async fn memory(sessions: u64) -> Result<Subject> {
     let engine: Arc<dyn Storage> = Arc::new(Memory::new("memory", clock(), usize::MAX));
@@ -95,7 +84,7 @@ pub(super) async fn embedded(sessions: u64) -> Result<Subject> {
 pub(super) async fn postgres(sessions: u64) -> Result<Subject> {
     let settings = ["fsync=on", "autovacuum=on", "shared_buffers=1GB", "max_wal_size=4GB"];
     let server = Postgres::start_with(&settings)?;
-    let engine = sql::open("postgres", &database(&server.url("postgres"))?, clock()).await?;
+    let engine = engine::sql("postgres", &server.url("postgres")).await?;
     let bare = bare::postgres(&server.url("postgres")).await?;
     Ok(Subject {
         engine: Side::contract(engine, sessions, server.process()),
@@ -110,7 +99,7 @@ pub(super) async fn mariadb(sessions: u64) -> Result<Subject> {
     let settings = ["innodb-flush-method=fsync", "innodb-buffer-pool-size=1G", "innodb-log-file-size=1G"];
     let server = MariaDb::start_with(&settings)?;
     server.sql("mysql", "CREATE DATABASE sessions")?;
-    let engine = sql::open("mariadb", &database(&server.url("sessions"))?, clock()).await?;
+    let engine = engine::sql("mariadb", &server.url("sessions")).await?;
     let bare = bare::mysql(&server.url("sessions")).await?;
     Ok(Subject {
         engine: Side::contract(engine, sessions, server.process()),
@@ -145,18 +134,7 @@ pub(super) async fn redis_always(sessions: u64) -> Result<Subject> {
 }
 
 async fn before_redis(server: Redis, sessions: u64) -> Result<Subject> {
-    let settings = RedisSettings {
-        url: server.url().parse().map_err(wrong)?,
-        password: None,
-        sentinel_password: None,
-        authority: None,
-        prefix: "cloakroom".to_owned(),
-        min_replicas: None,
-        connect_timeout: PATIENCE,
-        deadline: PATIENCE,
-        danger_accept_eviction: false,
-    };
-    let engine: Arc<dyn Storage> = Arc::new(RedisEngine::open("redis", settings, clock()).await?);
+    let engine = engine::redis(&server.url()).await?;
     let bare = Commands::connect(&server.url()).await?;
     Ok(Subject {
         engine: Side::contract(engine, sessions, Some(server.process())),
@@ -207,17 +185,6 @@ const SESSION_SERVER: &str = "\
     id = \"measured\"\n\
     bearer_file = \"storage.token\"\n\
     may = [\"storage\"]\n";
-
-fn database(url: &str) -> Result<sql::Settings> {
-    Ok(sql::Settings {
-        address: sql::Address::parse(url).map_err(wrong)?,
-        password_file: None,
-        ca_file: None,
-        max_connections: bare::CONNECTIONS,
-        connect_timeout: PATIENCE,
-        poll_interval: Duration::from_millis(50),
-    })
-}
 
 fn wrong(error: impl std::fmt::Display) -> Error {
     Error::Load(error.to_string())

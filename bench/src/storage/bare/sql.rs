@@ -7,12 +7,10 @@ use sqlx::pool::PoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, MySql, Pool, Postgres, Row as _, Sqlite};
 
+use crate::engine::CONNECTIONS;
 use crate::error::{Error, Result};
 use crate::storage::sessions::{VALUE_BYTES, place, times, value};
 use crate::storage::work::{Operation, Work};
-
-/// How many connections there are to a database server, as many as the engine has.
-pub(in crate::storage) const CONNECTIONS: u32 = 16;
 
 /// What is said to a database.
 struct Statements {
