@@ -112,10 +112,9 @@ impl Service {
         let on_upgrade = parts.extensions.remove::<OnUpgrade>();
         let takes_trailers = trailers::are_taken(parts.version, &parts.headers);
         let upgrade = hygiene::strip_request(&mut parts).zip(on_upgrade);
-        let shown = Shown::to(application, &parts.headers, client.peer);
+        let shown = Shown::take(application, &mut parts.headers, client.peer);
         let stripped = self.ours.strip_request(&mut parts.headers);
-        if stripped > usize::from(shown.is_there()) {
-            let stripped = stripped - usize::from(shown.is_there());
+        if stripped > 0 {
             self.counters.stripped.inc_by(stripped as u64);
             tracing::debug!(application = %application.id, client = %client.address, stripped, "headers that pass for ours were removed");
         }

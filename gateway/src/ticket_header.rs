@@ -24,13 +24,16 @@ pub(crate) enum Shown {
 }
 
 impl Shown {
-    /// What `peer` shows to an application. Allocates nothing.
-    pub(crate) fn to(application: &Application, headers: &HeaderMap, peer: IpAddr) -> Self {
+    /// Takes out of `headers` what `peer` shows to an application. If it is not to be heard, that stays, to be stripped with
+    /// whatever else passes for ours.
+    pub(crate) fn take(application: &Application, headers: &mut HeaderMap, peer: IpAddr) -> Self {
         let Some(sessions) = &application.sessions else { return Self::Nothing };
         let settings = &sessions.ticket_headers;
         match &settings.inbound {
             Some(name) if settings.inbound_from_anyone || application.trust.covers(peer) => {
-                Self::of(headers.get_all(name).iter())
+                let shown = Self::of(headers.get_all(name).iter());
+                headers.remove(name);
+                shown
             }
             _ => Self::Nothing,
         }
@@ -45,11 +48,6 @@ impl Shown {
             (false, None) => Self::Value(first.clone()),
             _ => Self::Several,
         }
-    }
-
-    /// Whether it is one value that counts.
-    pub(crate) const fn is_there(&self) -> bool {
-        matches!(self, Self::Value(_))
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod applications;
 mod bad_input;
+mod behind_proxies;
 mod browser;
 mod demonstration;
 mod example_files;

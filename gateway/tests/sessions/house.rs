@@ -227,6 +227,14 @@ impl House {
         text.lines().find_map(|known| known.strip_prefix(&line)).map_or(0, |count| count.parse().unwrap())
     }
 
+    /// How many headers passed for ours.
+    pub(crate) fn stripped(&self) -> u64 {
+        let mut text = String::new();
+        encode(&mut text, &self.0.registry).unwrap();
+        let line = "gateway_headers_stripped_total ";
+        text.lines().find_map(|known| known.strip_prefix(line)).unwrap().parse().unwrap()
+    }
+
     pub(crate) fn judge(&self) -> cache::Application {
         self.0.judge.clone().expect("the first application has sessions")
     }

@@ -53,7 +53,8 @@ over_each_engine! {
         assert_eq!(reply.session(), Some("a=1"));
         assert!(reply.seen().spellings(HEADER).is_empty(), "the application does not see it");
         assert_eq!(reply.header(HEADER), None, "it is as it was");
-        // An update of an application is of the session that was shown.
+        assert_eq!(house.stripped(), 0, "it passes for nothing that it is not");
+    // An update of an application is of the session that was shown.
         proxied(&house).get("/").header(HEADER, &ticket).answered(update("b=2")).await;
         assert_eq!(proxied(&house).get("/").header(HEADER, &ticket).await.session(), Some("a=1&b=2"));
         assert_eq!(house.stored().await, 1);
@@ -105,6 +106,7 @@ async fn who_is_not_trusted_is_not_heard_and_gets_no_header() {
     let reply = anybody.get("/").header(HEADER, &ticket).await;
     assert_eq!(reply.session(), None);
     assert!(reply.seen().spellings(HEADER).is_empty());
+    assert_eq!(house.stripped(), 1);
     // Nor by saying that a proxy sends them.
     let reply = anybody.get("/").header(HEADER, &ticket).header("x-forwarded-for", PROXY).await;
     assert_eq!(reply.session(), None);
