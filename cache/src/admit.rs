@@ -66,15 +66,16 @@ impl Cache {
         realm: &Realm,
     ) -> Result<Admission, Unavailable> {
         let person = principal.map(Scope::person);
-        let index = principal.and_then(Scope::index_of);
+        let (index, issued) = (principal.and_then(Scope::index_of), principal.and_then(Scope::issued_to));
         let ask = async |scope: Option<Scope>| match scope {
             Some(scope) => self.counter(scope).await,
             None => Ok(None),
         };
         let wide = self.wide_epochs(&realm.id);
-        let (person, index, (realm, everybody)) = try_join!(ask(person), ask(index), wide)?;
+        let (person, index, issued, (realm, everybody)) =
+            try_join!(ask(person), ask(index), ask(issued), wide)?;
         let (proved, now) = (authentication.map(|authentication| authentication.at), self.clock.now());
-        for record in [&person, &index].into_iter().flatten() {
+        for record in [&person, &index, &issued].into_iter().flatten() {
             let ended_by = self.ended_by(record)?;
             if let Some(late) = ended_by.refuses(proved, now) {
                 return Ok(Admission::LoggedOut(LoggedOut { ending: ended_by.ending, until: late.until }));
@@ -82,7 +83,8 @@ impl Cache {
         }
         let epoch =
             |record: Option<Record>| record.map_or(Epoch::default(), |record| Epoch(record.version.0));
-        Ok(Admission::Admitted(Epochs { person: epoch(person), index: epoch(index), realm, everybody }))
+        let (person, index, issued) = (epoch(person), epoch(index), epoch(issued));
+        Ok(Admission::Admitted(Epochs { person, index, realm, everybody, issued }))
     }
 
     /// The counters of a realm and of everybody. They are known, once they were read and as long as changes are heard. If not,

@@ -77,14 +77,22 @@ impl Cache {
         match selector.whose {
             Whose::Handles(handles) => self.end_handles(&handles, &end).await,
             Whose::Person { principal, indexes } => self.end_person(principal, &indexes, &end).await,
-            Whose::Realm(realm) => self.end_wide(Scope::realm(&realm), end).await,
-            Whose::Everybody => self.end_wide(Scope::Everybody, end).await,
+            Whose::Issued { issuer, indexes } => {
+                let indexes: BTreeSet<Box<str>> = indexes.into_iter().collect();
+                let scopes = indexes.iter().map(|index| Scope::issued(&issuer, index)).collect();
+                self.end_unlisted(scopes, &end).await
+            }
+            // There is no name to wait for.
+            Whose::Realm(realm) => {
+                self.end_unlisted(vec![Scope::realm(&realm)], &End { late: None, ..end }).await
+            }
+            Whose::Everybody => self.end_unlisted(vec![Scope::Everybody], &End { late: None, ..end }).await,
         }
     }
 
-    async fn end_wide(&self, scope: Scope, end: End) -> Result<EndedWhere, Unavailable> {
-        // There is no name to wait for.
-        let made = self.end_scopes(vec![scope], &End { late: None, ..end }).await?;
+    /// Ends those of which there is no list.
+    async fn end_unlisted(&self, scopes: Vec<Scope>, end: &End) -> Result<EndedWhere, Unavailable> {
+        let made = self.end_scopes(scopes, end).await?;
         Ok(ended(Vec::new(), Tally::Unknown, made.iter().map(Made::subject).collect()))
     }
 

@@ -23,6 +23,7 @@ const PERSON: u8 = b'p';
 const INDEX: u8 = b'i';
 const REALM: u8 = b'r';
 const EVERYBODY: u8 = b'e';
+const ISSUED: u8 = b's';
 
 /// The name of something, as a digest.
 pub(crate) type Id = [u8; 32];
@@ -37,6 +38,8 @@ pub(crate) enum Scope {
     /// Of one realm.
     Realm(Id),
     Everybody,
+    /// With one session index of an issuer, of whomever.
+    Issued(Id),
 }
 
 impl Scope {
@@ -53,6 +56,16 @@ impl Scope {
     pub(crate) fn index_of(principal: &Principal) -> Option<Self> {
         let index = principal.session_index.as_deref()?;
         Some(Self::index(&principal.fingerprint(), index))
+    }
+
+    /// Those of anybody with this session index of this issuer.
+    pub(crate) fn issued(issuer: &str, index: &str) -> Self {
+        Self::Issued(digest(&[b"issued", issuer.as_bytes(), index.as_bytes()]))
+    }
+
+    /// Those of anybody with the session index that this principal has here, if they have one.
+    pub(crate) fn issued_to(principal: &Principal) -> Option<Self> {
+        Some(Self::issued(&principal.issuer, principal.session_index.as_deref()?))
     }
 
     pub(crate) fn realm(realm: &str) -> Self {
@@ -82,6 +95,7 @@ impl Scope {
             Self::Index(id) => [&[INDEX], &id[..]].concat(),
             Self::Realm(id) => [&[REALM], &id[..]].concat(),
             Self::Everybody => vec![EVERYBODY],
+            Self::Issued(id) => [&[ISSUED], &id[..]].concat(),
         }
     }
 
@@ -91,6 +105,7 @@ impl Scope {
             (PERSON, Ok(id)) => Some(Self::Person(id)),
             (INDEX, Ok(id)) => Some(Self::Index(id)),
             (REALM, Ok(id)) => Some(Self::Realm(id)),
+            (ISSUED, Ok(id)) => Some(Self::Issued(id)),
             (EVERYBODY, _) if id.is_empty() => Some(Self::Everybody),
             _ => None,
         }
@@ -153,7 +168,8 @@ impl<'s> Scopes<'s> {
 
     /// All of them.
     pub(crate) fn all(&self) -> impl Iterator<Item = Scope> {
-        let narrow = [self.person().map(Scope::Person), self.index().map(Scope::Index)];
+        let issued = self.session.principal.as_ref().and_then(Scope::issued_to);
+        let narrow = [self.person().map(Scope::Person), self.index().map(Scope::Index), issued];
         narrow.into_iter().flatten().chain([Scope::realm(&self.session.realm), Scope::Everybody])
     }
 }
@@ -165,12 +181,13 @@ pub(crate) struct ByScope<V> {
     indexes: Expiring<Id, V>,
     realms: Expiring<Id, V>,
     everybody: Expiring<(), V>,
+    issued: Expiring<Id, V>,
 }
 
 impl<V> Default for ByScope<V> {
     fn default() -> Self {
-        let (people, indexes, realms) = Default::default();
-        Self { people, indexes, realms, everybody: Expiring::default() }
+        let (people, indexes, realms, issued) = Default::default();
+        Self { people, indexes, realms, everybody: Expiring::default(), issued }
     }
 }
 
@@ -181,6 +198,7 @@ impl<V: Copy> ByScope<V> {
             Scope::Index(id) => self.indexes.of(id),
             Scope::Realm(id) => self.realms.of(id),
             Scope::Everybody => self.everybody.of(&()),
+            Scope::Issued(id) => self.issued.of(id),
         }
     }
 
@@ -190,6 +208,7 @@ impl<V: Copy> ByScope<V> {
             Scope::Index(id) => self.indexes.put(id, value, until, choose),
             Scope::Realm(id) => self.realms.put(id, value, until, choose),
             Scope::Everybody => self.everybody.put((), value, until, choose),
+            Scope::Issued(id) => self.issued.put(id, value, until, choose),
         }
     }
 
@@ -200,7 +219,7 @@ impl<V: Copy> ByScope<V> {
         scopes: &Scopes<'_>,
         is_over: impl Fn(&Scope, V, Epoch) -> bool,
     ) -> Option<(Scope, V)> {
-        let Epochs { person, index, realm, everybody } = scopes.session.epochs;
+        let Epochs { person, index, realm, everybody, issued } = scopes.session.epochs;
         let look = |scope: Scope, remembered| {
             let value = self.of(&scope).filter(|value| is_over(&scope, *value, remembered))?;
             Some((scope, value))
@@ -209,15 +228,20 @@ impl<V: Copy> ByScope<V> {
         let of_realm = || (self.realms.len() > 0).then(|| Scope::realm(&scopes.session.realm));
         let of_person = || (self.people.len() > 0).then(|| scopes.person()).flatten().map(Scope::Person);
         let of_index = || (self.indexes.len() > 0).then(|| scopes.index()).flatten().map(Scope::Index);
+        let of_issued = || {
+            let principal = scopes.session.principal.as_ref().filter(|_| self.issued.len() > 0)?;
+            Scope::issued_to(principal)
+        };
         of_person()
             .and_then(|scope| look(scope, person))
             .or_else(|| look(of_index()?, index))
             .or_else(|| look(of_realm()?, realm))
             .or_else(|| look(of_everybody()?, everybody))
+            .or_else(|| look(of_issued()?, issued))
     }
 
     pub(crate) fn next(&self) -> Millis {
-        let narrow = self.people.next().min(self.indexes.next());
+        let narrow = self.people.next().min(self.indexes.next()).min(self.issued.next());
         narrow.min(self.realms.next()).min(self.everybody.next())
     }
 
@@ -226,6 +250,7 @@ impl<V: Copy> ByScope<V> {
         self.indexes.purge(now);
         self.realms.purge(now);
         self.everybody.purge(now);
+        self.issued.purge(now);
     }
 }
 
@@ -242,6 +267,7 @@ mod tests {
             Scope::index(&id, "id.1.2"),
             Scope::index(&id, &"x".repeat(10_000)),
             Scope::index(&id, ""),
+            Scope::issued("idp", "id.1.2"),
             Scope::realm("shop"),
             Scope::Everybody,
         ];

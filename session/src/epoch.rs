@@ -18,4 +18,6 @@ pub struct Epochs {
     pub realm: Epoch,
     /// Of everybody.
     pub everybody: Epoch,
+    /// Of all to whom its issuer gave its session index.
+    pub issued: Epoch,
 }

@@ -161,14 +161,13 @@ fn write_fields(writer: &mut Writer, session: &Session, proof: impl FnOnce(&mut 
             field.text(&conflict.name);
         });
     }
-    let Epochs { person, index, realm, everybody } = session.epochs;
+    let Epochs { person, index, realm, everybody, issued } = session.epochs;
     if person != Epoch::default() {
         writer.field(EPOCH, |field| field.number(person.0));
     }
-    if [index, realm, everybody] != [Epoch::default(); 3] {
-        writer.field(FURTHER_EPOCHS, |field| {
-            [index, realm, everybody].into_iter().for_each(|epoch| field.number(epoch.0));
-        });
+    let further = [index, realm, everybody, issued];
+    if further != [Epoch::default(); 4] {
+        writer.field(FURTHER_EPOCHS, |field| further.into_iter().for_each(|epoch| field.number(epoch.0)));
     }
     if !session.addresses.is_empty() {
         writer.field(ADDRESSES, |field| session.addresses.write(field));
@@ -272,7 +271,8 @@ impl Parts {
             ADDRESSES => self.addresses = Addresses::read(&mut field)?,
             EPOCH => self.epochs.person = Epoch(field.number()?),
             FURTHER_EPOCHS => {
-                for epoch in [&mut self.epochs.index, &mut self.epochs.realm, &mut self.epochs.everybody] {
+                let Epochs { index, realm, everybody, issued, .. } = &mut self.epochs;
+                for epoch in [index, realm, everybody, issued] {
                     *epoch = Epoch(field.number()?);
                 }
             }

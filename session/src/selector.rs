@@ -17,6 +17,7 @@ const REALM: u64 = 7;
 const EVERYBODY: u64 = 9;
 const BEGUN_BEFORE: u64 = 11;
 const LATE: u64 = 13;
+const ISSUER: u64 = 15;
 
 /// Which sessions end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +26,8 @@ pub struct Selector {
     pub whose: Whose,
     /// Only those that began before this moment; `None` for all until now.
     pub begun_before: Option<Millis>,
-    /// For how long it holds for those that come late. Only what ends by a person's name can wait for them, and only where
-    /// it ends all until now.
+    /// For how long it holds for those that come late. Only what ends by a person's name or by session indexes can wait for
+    /// them, and only where it ends all until now.
     pub late: Option<Late>,
 }
 
@@ -40,6 +41,14 @@ pub enum Whose {
         /// The person; their session index is not looked at.
         principal: Principal,
         /// The issuer's session indexes.
+        indexes: Vec<Box<str>>,
+    },
+    /// Those that an issuer has given one of these session indexes, whoever they belong to. For issuers that give each index
+    /// once, and do not say whose it was (an OIDC logout token with `sid` and without `sub`); SAML's are only good beside a name.
+    Issued {
+        /// The issuer.
+        issuer: Box<str>,
+        /// Its session indexes; none is nobody.
         indexes: Vec<Box<str>>,
     },
     /// Those of all applications that share sessions under this name.
@@ -93,6 +102,12 @@ impl Selector {
                     writer.field(INDEX, |field| field.raw(index.as_bytes()));
                 }
             }
+            Whose::Issued { issuer, indexes } => {
+                writer.field(ISSUER, |field| field.raw(issuer.as_bytes()));
+                for index in indexes {
+                    writer.field(INDEX, |field| field.raw(index.as_bytes()));
+                }
+            }
             Whose::Realm(realm) => writer.field(REALM, |field| field.raw(realm.as_bytes())),
             Whose::Everybody => writer.field(EVERYBODY, |_| {}),
         }
@@ -122,7 +137,7 @@ impl Selector {
             let tag = reader.number()?;
             let length = reader.number()?;
             let mut field = Reader::new(reader.take(length)?);
-            let is_whose = matches!(tag, HANDLE | PERSON | REALM | EVERYBODY);
+            let is_whose = matches!(tag, HANDLE | PERSON | ISSUER | REALM | EVERYBODY);
             if is_whose && whose.is_some() {
                 return Err(Malformed::Damaged("it is of several"));
             }
@@ -138,6 +153,9 @@ impl Selector {
                     let principal = read_principal(&mut field)?;
                     whose = Some(Whose::Person { principal, indexes: Vec::new() });
                 }
+                ISSUER => {
+                    whose = Some(Whose::Issued { issuer: field.rest_as_text()?, indexes: Vec::new() });
+                }
                 INDEX => indexes.push(field.rest_as_text()?),
                 REALM => whose = Some(Whose::Realm(field.rest_as_text()?)),
                 EVERYBODY => whose = Some(Whose::Everybody),
@@ -151,8 +169,9 @@ impl Selector {
         }
         let whose = match whose {
             Some(Whose::Person { principal, .. }) => Whose::Person { principal, indexes },
+            Some(Whose::Issued { issuer, .. }) => Whose::Issued { issuer, indexes },
             Some(whose) if indexes.is_empty() => whose,
-            Some(_) => return Err(Malformed::Damaged("only a person has session indexes")),
+            Some(_) => return Err(Malformed::Damaged("only issuers give session indexes")),
             None => return Err(Malformed::Damaged("it is of nobody")),
         };
         Ok(Self { whose, begun_before, late })
@@ -172,7 +191,8 @@ mod tests {
             Whose::Handles(Vec::new()),
             Whose::Handles(vec![Handle::from_bytes([1; 16]), Handle::from_bytes([2; 16])]),
             Whose::Person { principal: principal.clone(), indexes: Vec::new() },
-            Whose::Person { principal, indexes },
+            Whose::Person { principal, indexes: indexes.clone() },
+            Whose::Issued { issuer: "idp".into(), indexes },
             Whose::Realm("shop".into()),
             Whose::Everybody,
         ] {

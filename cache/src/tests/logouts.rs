@@ -23,6 +23,7 @@ use crate::{
 on_every_engine!(
     a_logout_for_an_index_ends_those_of_the_index_and_nobody_elses
     any_text_is_an_index
+    an_issuer_that_gives_each_index_once_needs_no_name
     what_saml_leaves_out_is_what_it_spells_out
     unknown_and_repeated_logouts_succeed
     it_is_told_how_many_were_ended_and_which
@@ -42,6 +43,12 @@ fn of_indexes(indexes: &[&str]) -> Selector {
 
 fn all() -> Selector {
     Selector::person(person(None))
+}
+
+/// By session indexes alone, whoever they are of.
+fn issued(indexes: &[&str]) -> Selector {
+    let indexes = indexes.iter().map(|index| (*index).into()).collect();
+    Selector::all(Whose::Issued { issuer: "idp".into(), indexes })
 }
 
 fn opening(principal: Option<Principal>, proved: Option<Millis>) -> Opening {
@@ -147,6 +154,24 @@ async fn any_text_is_an_index(f: Fixture) {
         assert!(!f.live(&one).await && f.live(&other).await, "{index:?}");
         f.log_out(all()).await;
     }
+}
+
+async fn an_issuer_that_gives_each_index_once_needs_no_name(f: Fixture) {
+    let one = f.both(Some(person(Some("a.1")))).await;
+    let other = f.both(Some(person(Some("a.2")))).await;
+    let elsewhere = Principal { issuer: "another".into(), ..person(Some("a.1")) };
+    let elsewhere = f.both(Some(elsewhere)).await;
+    let ended = f.log_out(issued(&["a.1", "a.1", "a.3"])).await;
+    assert_eq!(ended.end.sessions, Tally::Unknown);
+    assert!(!f.live(&one).await);
+    assert!(f.live(&other).await && f.live(&elsewhere).await);
+    // It waits for those that come late as well.
+    f.log_out(waiting(issued(&["a.9"]), &f, MINUTE)).await;
+    assert!(f.late(Some("a.9"), None).await.is_some());
+    assert!(f.late(Some("a.1"), None).await.is_none() && f.late(None, None).await.is_none());
+    // None is nobody.
+    f.log_out(issued(&[])).await;
+    assert!(f.live(&other).await);
 }
 
 async fn what_saml_leaves_out_is_what_it_spells_out(mut f: Fixture) {
@@ -281,8 +306,8 @@ async fn it_costs_the_same_for_many_as_for_few(f: Fixture) {
     }
     let (last, cost_of_last) = open().await;
     assert_eq!(cost_of_last, cost_of_second);
-    // Two reads of counters, the entry and the session.
-    assert_eq!(cost_of_last, 4);
+    // Three counters, for there is an index, the entry and the session.
+    assert_eq!(cost_of_last, 5);
     let writes = f.probe.updates.load(Ordering::SeqCst);
     let before = asked();
     let ended = f.log_out(all()).await;

@@ -6,7 +6,7 @@ use super::super::carrying::{is_over, opens};
 use super::super::fixture::{MILLISECOND, ended, eventually, found, opened};
 use super::super::presence::shared;
 use super::super::{Engine, Fixture};
-use super::{all, of_indexes, opening, person, realm};
+use super::{all, issued, of_indexes, opening, person, realm};
 use crate::{Find, Opened};
 
 /// What one node ends the other hears, of every kind; and what it does not hear it asks.
@@ -20,6 +20,7 @@ async fn other_nodes_refuse_what_was_ended_heard_or_not() {
         eventually(async || there.is_deaf() == is_cut).await;
         for selector in [
             of_indexes(&["1"]),
+            issued(&["1"]),
             all(),
             realm("shop"),
             Selector { begun_before: Some(f.clock_now()), ..Selector::all(Whose::Everybody) },

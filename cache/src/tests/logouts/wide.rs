@@ -3,7 +3,7 @@
 use session::{OnConflict, Patch, Revision, Selector, Timeouts, Whose};
 
 use super::super::fixture::{IDLE, LIFETIME, MILLISECOND, START, application};
-use super::{Fixture, MINUTE, all, of_indexes, on_every_engine, person, realm};
+use super::{Fixture, MINUTE, all, issued, of_indexes, on_every_engine, person, realm};
 use crate::{Patched, Tally};
 
 on_every_engine!(
@@ -59,7 +59,7 @@ async fn everybody_is_over_and_comes_back(mut f: Fixture) {
 
 async fn what_began_before_a_moment_is_over_and_what_began_later_is_not(mut f: Fixture) {
     let before = |whose: Selector, moment| Selector { begun_before: Some(moment), ..whose };
-    for whose in [all(), of_indexes(&["1"]), realm("shop"), Selector::all(Whose::Everybody)] {
+    for whose in [all(), of_indexes(&["1"]), issued(&["1"]), realm("shop"), Selector::all(Whose::Everybody)] {
         let early = f.both(Some(person(Some("1")))).await;
         f.advance(MINUTE);
         let moment = f.clock_now();
@@ -106,7 +106,8 @@ async fn sessions_end_by_their_handles(f: Fixture) {
 }
 
 async fn it_holds_after_a_restart(mut f: Fixture) {
-    let selectors = [all(), of_indexes(&["1"]), realm("shop"), Selector::all(Whose::Everybody)];
+    let selectors =
+        [all(), of_indexes(&["1"]), issued(&["1"]), realm("shop"), Selector::all(Whose::Everybody)];
     let by_time = [false, true].map(|is_by_time| selectors.clone().map(|selector| (selector, is_by_time)));
     for (selector, is_by_time) in by_time.into_iter().flatten() {
         let both = f.both(Some(person(Some("1")))).await;
