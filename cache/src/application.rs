@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use session::{Millis, Timeouts, record_expiry};
 
-/// How much longer than the session its record stays. Nobody is told that a session is live because of it; but an
+/// How much longer than the session its record stays at least. Nobody is told that a session is live because of it; but an
 /// outage of storage that is shorter than this cannot let the record of a session expire that memory knows to be used.
-pub(crate) const AFTERLIFE: Duration = Duration::from_secs(3600);
+pub const AFTERLIFE: Duration = Duration::from_hours(1);
 
 /// The longest that browsers keep a cookie (RFC 6265bis section 5.5): so long a ticket without bounds could come back.
 const LONGEST_COOKIE: Duration = Duration::from_secs(400 * 86_400);
@@ -25,6 +25,9 @@ pub struct Realm {
     pub timeouts: Vec<Timeouts>,
     /// The longest of its applications' `touch_interval`s: what storage says of the last use may be so old.
     pub touch_interval: Duration,
+    /// How much longer than the session its record stays, and its tombstone: so long it can be told how it ended.
+    /// [`AFTERLIFE`] where this is less.
+    pub allowance: Duration,
 }
 
 impl Realm {
@@ -35,7 +38,11 @@ impl Realm {
 
     /// When the record of a session may go.
     pub(crate) fn record_expires(&self, begun: Millis, touched: Millis) -> Millis {
-        self.over_at(begun, touched, self.touch_interval).plus(AFTERLIFE)
+        self.over_at(begun, touched, self.touch_interval).plus(self.afterlife())
+    }
+
+    fn afterlife(&self) -> Duration {
+        self.allowance.max(AFTERLIFE)
     }
 
     /// The longest that one of its sessions may live, counted from its last use: after it no cookie of a session that was
@@ -57,7 +64,7 @@ impl Realm {
     /// Until when the tombstone of a session must stand: as long as its ticket could come back.
     pub(crate) fn buried_until(&self, begun: Millis, now: Millis) -> Millis {
         let over = self.over_at(begun, now, self.touch_interval);
-        if over == Millis::NEVER { now.plus(LONGEST_COOKIE) } else { over.plus(AFTERLIFE) }
+        if over == Millis::NEVER { now.plus(LONGEST_COOKIE) } else { over.plus(self.afterlife()) }
     }
 }
 

@@ -43,6 +43,8 @@ pub struct Settings {
     pub trust_window: Duration,
     /// How long the ticket before a renewal is good.
     pub renew_window: Duration,
+    /// How often the copies are taken out of memory that nobody used for `inproc_timeout`; zero: only when room is needed.
+    pub cleanup_interval: Duration,
     /// Whether it is written which sessions are whose, so that they can be listed.
     pub maintain_index: bool,
 }

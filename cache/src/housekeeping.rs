@@ -33,7 +33,18 @@ impl Cache {
     /// storage confirms them. Runs until it is dropped.
     pub async fn keep_house(self: Arc<Self>) {
         let nodes = async { tokio::join!(self.attend_nodes(), self.answer_roll()) };
-        tokio::join!(self.reap(), self.follow(), nodes, self.repeat_ends(), self.repeat_touches());
+        let memory = self.forget_unused();
+        tokio::join!(self.reap(), memory, self.follow(), nodes, self.repeat_ends(), self.repeat_touches());
+    }
+
+    /// A copy that is not served any more takes room, and that is all.
+    async fn forget_unused(&self) {
+        let interval = self.settings.cleanup_interval;
+        while !interval.is_zero() {
+            sleep(interval).await;
+            let now = self.clock.now();
+            self.tier.forget_unused(now.minus(self.settings.inproc_timeout));
+        }
     }
 
     /// How many bytes the first tier takes, and how many sessions it holds.

@@ -17,6 +17,7 @@
 mod check;
 mod list;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,11 +48,18 @@ pub(crate) const CONTEXT: &str = "index";
 pub(crate) struct Index {
     storage: Arc<dyn Storage>,
     is_kept: bool,
+    /// Names of principals whose sessions are in no index.
+    excluded: HashSet<Box<str>>,
 }
 
 impl Index {
-    pub(crate) const fn new(storage: Arc<dyn Storage>, is_kept: bool) -> Self {
-        Self { storage, is_kept }
+    pub(crate) fn new(storage: Arc<dyn Storage>, is_kept: bool) -> Self {
+        Self { storage, is_kept, excluded: HashSet::new() }
+    }
+
+    /// Whether sessions of this principal are entered.
+    fn has(&self, principal: &Principal) -> bool {
+        self.is_kept && !self.excluded.contains(&principal.name)
     }
 
     /// Writes an entry, in a version that nobody has seen yet.
@@ -107,6 +115,15 @@ impl Index {
 }
 
 impl Cache {
+    /// The same cache, which enters no session of principals with these names, of whatever issuer: for those who open sessions
+    /// without end, as monitoring does. They cannot be listed; to end them all needs no list.
+    #[must_use]
+    pub fn without_index_of(mut self, names: impl IntoIterator<Item = Box<str>>) -> Self {
+        let (storage, is_kept) = (Arc::clone(&self.storage), self.index.is_kept);
+        self.index = Arc::new(Index { storage, is_kept, excluded: names.into_iter().collect() });
+        self
+    }
+
     /// Enters a session whose record is about to be written.
     pub(crate) async fn enter(
         &self,
@@ -115,7 +132,7 @@ impl Cache {
         realm: &Realm,
         expires: Millis,
     ) -> Result<(), Unavailable> {
-        if !self.index.is_kept {
+        if !self.index.has(principal) {
             return Ok(());
         }
         let times =
@@ -146,7 +163,7 @@ impl Cache {
         expires: Millis,
         realm: &Realm,
     ) -> Option<Prolongation> {
-        let principal = session.principal.as_ref().filter(|_| self.index.is_kept)?;
+        let principal = session.principal.as_ref().filter(|principal| self.index.has(principal))?;
         let until = covering(&session.handle, expires, realm.index_slack());
         if until <= covering(&session.handle, seen.entered(), realm.index_slack()) {
             return None;
@@ -166,7 +183,7 @@ impl Cache {
 
     /// The same for a session of this principal.
     pub(crate) fn leave_index_of(&self, principal: &Principal, handle: &Handle) {
-        if !self.index.is_kept {
+        if !self.index.has(principal) {
             return;
         }
         let Ok(key) = self.index_key(principal, handle) else { return };

@@ -41,7 +41,7 @@ mod why;
 
 pub use addresses::Tie;
 pub use admit::LoggedOut;
-pub use application::{Application, Realm};
+pub use application::{AFTERLIFE, Application, Realm};
 pub use cache::{Cache, Settings};
 pub use carried::{Credential, Fit, OpenCarried, RenewCarried};
 pub use end::Ended;

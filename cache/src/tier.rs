@@ -15,7 +15,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
-use session::Handle;
+use session::{Handle, Millis};
 use storage::{Applied, Unavailable, Version};
 
 use crate::held::Held;
@@ -131,6 +131,14 @@ impl FirstTier {
     /// All copies, for writing down what they know of the last use.
     pub(crate) fn all(&self) -> Vec<Arc<Held>> {
         self.copies.iter().flat_map(Cache::iter).map(|(_, held)| held).collect()
+    }
+
+    /// Takes out the copies that nobody used since `since`. What they know of the last use storage knows as well, but for less
+    /// than a touch interval, which every judge allows for; unless a touch failed: that stays until it is made good.
+    pub(crate) fn forget_unused(&self, since: Millis) {
+        if let Some(copies) = &self.copies {
+            copies.retain(|_, held| held.seen.last() >= since || held.seen.is_late());
+        }
     }
 
     /// How many bytes the copies take, about, and how many there are.

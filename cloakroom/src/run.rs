@@ -145,7 +145,12 @@ async fn start(plan: Plan, stop: Stop, mut sockets: Sockets) -> miette::Result<(
         cache::Cache::new(Arc::clone(&storage), Arc::clone(&clock), settings(&configuration), registry);
     let version = env!("CARGO_PKG_VERSION");
     let entity_id = configuration.cache.entity_id.as_deref().unwrap_or_default();
-    let cache = Arc::new(cache.known_as(entity_id).named(&nodes::name(), version).into_diagnostic()?);
+    let cache = cache
+        .known_as(entity_id)
+        .without_index_of(not_indexed(&configuration))
+        .named(&nodes::name(), version)
+        .into_diagnostic()?;
+    let cache = Arc::new(cache);
     if predecessor.is_some() {
         cache.begin_sharing();
     }
@@ -288,8 +293,14 @@ pub(crate) fn settings(configuration: &Configuration) -> Settings {
         inproc_bytes: usize::try_from(cache.inproc_bytes).unwrap_or(usize::MAX),
         trust_window: cache.trust_window,
         renew_window: cache.renew_window,
+        cleanup_interval: cache.cleanup_interval,
         maintain_index: cache.maintain_reverse_index,
     }
+}
+
+/// Names of whose sessions it is not written whose they are.
+pub(crate) fn not_indexed(configuration: &Configuration) -> impl Iterator<Item = Box<str>> {
+    configuration.cache.exclude_reverse_index.iter().map(|name| name.as_str().into())
 }
 
 fn limits(configuration: &Configuration) -> Limits {

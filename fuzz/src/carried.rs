@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use cache::{Absence, Application, Cache, Credential, Find, Realm, Settings};
+use cache::{AFTERLIFE, Absence, Application, Cache, Credential, Find, Realm, Settings};
 use gateway::cookies::CookieSettings;
 use gateway::fuzzing::SealedCookie;
 use prometheus_client::registry::Registry;
@@ -208,11 +208,16 @@ impl House {
             inproc_bytes: 1 << 20,
             trust_window: Duration::from_secs(1),
             renew_window: Duration::from_secs(1),
+            cleanup_interval: Duration::ZERO,
             maintain_index: true,
         };
         let cache = Cache::new(storage, clock, settings, &mut Registry::default());
-        let realm =
-            Arc::new(Realm { id: "shop".into(), timeouts: vec![TIMEOUTS], touch_interval: TOUCH_INTERVAL });
+        let realm = Arc::new(Realm {
+            id: "shop".into(),
+            timeouts: vec![TIMEOUTS],
+            touch_interval: TOUCH_INTERVAL,
+            allowance: AFTERLIFE,
+        });
         cache.reckon_with(&realm);
         let application = Application { realm, timeouts: TIMEOUTS, touch_interval: TOUCH_INTERVAL };
         Self { runtime, cache, application, sessions: 0 }

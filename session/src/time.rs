@@ -19,6 +19,12 @@ impl Millis {
         Self(self.0.saturating_add(millis)).min(Self::NEVER)
     }
 
+    /// This moment and `duration` less, but not before the beginning of time.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
+    }
+
     /// How long ago `earlier` was; zero if it lies ahead.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {

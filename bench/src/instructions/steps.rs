@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache::{Application, Cache, Credential, Find, Opening, Realm, Settings};
+use cache::{AFTERLIFE, Application, Cache, Credential, Find, Opening, Realm, Settings};
 use gateway::handoff::{Format, Presentation};
 use gateway::measuring::SealedCookie;
 use http::{HeaderMap, HeaderName};
@@ -116,6 +116,7 @@ impl Work {
             inproc_bytes: 1 << 20,
             trust_window: Duration::from_secs(10),
             renew_window: Duration::from_secs(10),
+            cleanup_interval: Duration::ZERO,
             maintain_index: true,
         };
         let cache = Cache::new(storage, clock, settings, &mut Registry::default());
@@ -206,7 +207,8 @@ fn entries() -> Patch {
 fn application() -> Application {
     let timeouts = Timeouts { idle: Duration::from_secs(1800), lifetime: Duration::from_secs(28_800) };
     let touch_interval = Duration::from_secs(60);
-    let realm = Arc::new(Realm { id: REALM.into(), timeouts: vec![timeouts], touch_interval });
+    let realm =
+        Arc::new(Realm { id: REALM.into(), timeouts: vec![timeouts], touch_interval, allowance: AFTERLIFE });
     Application { realm, timeouts, touch_interval }
 }
 

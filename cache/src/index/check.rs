@@ -114,8 +114,8 @@ impl Cache {
 
     /// Whether a session is in the index that was there when it was come by.
     async fn check_session(&self, key: &Key, session: &Session, expires: Millis) -> Result<Did, Unavailable> {
-        let Some(principal) = session.principal.as_ref().filter(|_| self.left_behind(session).is_none())
-        else {
+        let principal = session.principal.as_ref().filter(|principal| self.index.has(principal));
+        let Some(principal) = principal.filter(|_| self.left_behind(session).is_none()) else {
             return Ok(Did::Other);
         };
         let slack = self.realm(&session.realm).map_or(SHORTEST_SLACK, |realm| realm.index_slack());

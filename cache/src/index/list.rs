@@ -71,8 +71,8 @@ impl Cache {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Listing, Unavailable> {
-        self.check_index_is_kept()?;
         let principal = &self.as_known(principal.clone());
+        self.check_index_has(principal)?;
         let context = context(principal);
         let limit = limit.clamp(1, MAX_LISTED);
         // The entries before their sessions: what is stale then is so in the version that was seen.
@@ -166,7 +166,7 @@ impl Cache {
 
     /// The first entries of a principal.
     pub(crate) async fn entries_of(&self, principal: &Principal) -> Result<Page, Unavailable> {
-        self.check_index_is_kept()?;
+        self.check_index_has(principal)?;
         self.storage.list(&context(principal), None, MAX_LISTED).await
     }
 
@@ -183,6 +183,16 @@ impl Cache {
         let held = Held::read(&record, self.storage.id())?;
         let is_one = is_entered(&held.session, key) && is_selected(&held.session);
         Ok((is_one && self.is_live_by_time(&held)).then_some(handle))
+    }
+
+    fn check_index_has(&self, principal: &Principal) -> Result<(), Unavailable> {
+        self.check_index_is_kept()?;
+        if self.index.has(principal) {
+            return Ok(());
+        }
+        let cause =
+            "the sessions of this name are in no index (`exclude_reverse_index`): they cannot be listed";
+        Err(Unavailable::refused(self.storage.id(), cause))
     }
 
     pub(super) fn check_index_is_kept(&self) -> Result<(), Unavailable> {

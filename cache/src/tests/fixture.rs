@@ -16,7 +16,8 @@ use tokio::time::{sleep, timeout};
 
 use super::probe::Probe;
 use crate::{
-    Absence, Application, Cache, Ended, Find, Open, Opened, Opening, Patched, Realm, Renew, Renewal, Settings,
+    AFTERLIFE, Absence, Application, Cache, Ended, Find, Open, Opened, Opening, Patched, Realm, Renew,
+    Renewal, Settings,
 };
 
 /// What time it is when a test begins.
@@ -239,6 +240,7 @@ pub(super) const SETTINGS: Settings = Settings {
     inproc_bytes: 8 << 20,
     trust_window: TRUST_WINDOW,
     renew_window: RENEW_WINDOW,
+    cleanup_interval: Duration::ZERO,
     maintain_index: true,
 };
 
@@ -280,8 +282,12 @@ pub(super) fn application(realm: &str, timeouts: Timeouts) -> Application {
 
 /// Applications that share sessions.
 pub(super) fn applications<const N: usize>(realm: &str, timeouts: [Timeouts; N]) -> [Application; N] {
-    let realm =
-        Arc::new(Realm { id: realm.into(), timeouts: timeouts.to_vec(), touch_interval: TOUCH_INTERVAL });
+    let realm = Arc::new(Realm {
+        id: realm.into(),
+        timeouts: timeouts.to_vec(),
+        touch_interval: TOUCH_INTERVAL,
+        allowance: AFTERLIFE,
+    });
     timeouts.map(|timeouts| Application {
         realm: Arc::clone(&realm),
         timeouts,

@@ -1,8 +1,9 @@
 //! Idle, lifetime and ends of their own: never early, and late by no more than was promised.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use session::{Millis, Timeouts, Why};
+use session::{Millis, Ticket, Timeouts, Why};
 use storage::faulty::{Fault, Which};
 
 use super::fixture::{
@@ -10,7 +11,7 @@ use super::fixture::{
     eventually, found, opened, setting,
 };
 use super::{Engine, Fixture, on_every_engine};
-use crate::{Absence, Application, Cache, Opened, Opening, Settings};
+use crate::{AFTERLIFE, Absence, Application, Cache, Opened, Opening, Realm, Settings};
 
 on_every_engine!(
     idle_is_over_at_its_time
@@ -28,6 +29,8 @@ on_every_engine!(
     the_last_moment_of_time_overflows_nothing
     a_shorter_lifetime_after_a_restart_ends_for_good
     a_find_that_came_first_saves_a_session_from_one_that_came_late
+    it_can_be_told_how_a_session_ended_for_as_long_as_the_allowance
+    copies_that_nobody_uses_leave_memory_and_no_use_is_forgotten
 );
 
 async fn idle_is_over_at_its_time(f: Fixture) {
@@ -287,4 +290,49 @@ async fn a_failed_end_by_time_is_no_end_and_is_repeated() {
     let _house = f.keep_house(&f.cache).await;
     eventually(async || f.cache.outbox.all().is_empty()).await;
     assert_eq!(f.ending(&opened.ticket).await.why, Why::Idle);
+}
+
+async fn it_can_be_told_how_a_session_ended_for_as_long_as_the_allowance(mut f: Fixture) {
+    let timeouts = Timeouts { idle: IDLE, lifetime: LIFETIME };
+    for (allowance, stays) in [(Duration::ZERO, AFTERLIFE), (AFTERLIFE * 3, AFTERLIFE * 3)] {
+        let realm =
+            Realm { id: "shop".into(), timeouts: vec![timeouts], touch_interval: TOUCH_INTERVAL, allowance };
+        f.application = Application { realm: Arc::new(realm), timeouts, touch_interval: TOUCH_INTERVAL };
+        let [early, late] = [f.open().await, f.open().await];
+        let [ended_early, ended_late] = [f.open().await, f.open().await];
+        for ended in [&ended_early, &ended_late] {
+            f.end(&ended.session).await.unwrap();
+        }
+        f.crash();
+        f.advance(IDLE + TOUCH_INTERVAL + stays - MILLISECOND);
+        assert_eq!(f.ending(&early.ticket).await.why, Why::Idle);
+        assert_eq!(f.ending(&ended_early.ticket).await.why, Why::Logout);
+        f.advance(MILLISECOND);
+        assert_eq!(f.absence(&late.ticket).await, Absence::Unknown);
+        assert_eq!(f.absence(&ended_late.ticket).await, Absence::Unknown);
+    }
+}
+
+async fn copies_that_nobody_uses_leave_memory_and_no_use_is_forgotten(mut f: Fixture) {
+    f.cache = f.cache_with(Settings { cleanup_interval: Duration::from_millis(20), ..SETTINGS });
+    let [unused, used, late] = [f.open().await, f.open().await, f.open().await];
+    // What it knows of this use nobody else does.
+    f.advance(TOUCH_INTERVAL);
+    f.faults.fail(Which::Touch, Fault::Refuse);
+    f.found(&late.ticket).await;
+    f.quiet().await;
+    f.advance(SETTINGS.inproc_timeout - TOUCH_INTERVAL);
+    f.found(&used.ticket).await;
+    f.quiet().await;
+    f.advance(MILLISECOND);
+    let _house = f.keep_house(&f.cache).await;
+    let held = |ticket: &Ticket| f.cache.tier.held(&ticket.handle).is_some();
+    if f.has_first_tier() {
+        eventually(async || !held(&unused.ticket)).await;
+        assert!(held(&used.ticket), "it was used a moment ago");
+        assert!(held(&late.ticket), "its last use is not written yet");
+    }
+    f.faults.heal();
+    f.advance(IDLE - SETTINGS.inproc_timeout);
+    f.found(&late.ticket).await;
 }

@@ -14,13 +14,14 @@ pub use self::redis::Redis;
 pub use self::remote::Remote;
 
 use super::document::Place;
-use super::form::{Choice, Form, List, Size, Span, Switch, Text, enumerate, shown_duration};
-use super::names::{EntityId, EntryName, FileName, Identifier};
+use super::form::{Choice, Count, Form, List, Size, Span, Switch, Text, enumerate, shown_duration};
+use super::names::{EntityId, EntryName, FileName, Identifier, UserName};
 use super::section::Section;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
 const MIB: u64 = 1 << 20;
 const TIB: u64 = 1 << 40;
 
@@ -222,6 +223,8 @@ pub struct Cache {
     pub storage: String,
     /// How long a session that nobody uses stays in this process.
     pub inproc_timeout: Duration,
+    /// How often they are looked through for those.
+    pub cleanup_interval: Duration,
     /// How much all of them may take there, in bytes.
     pub inproc_bytes: u64,
     /// Last-seen is written at most this often.
@@ -232,10 +235,14 @@ pub struct Cache {
     pub renew_window: Duration,
     /// How long storage may take for one operation.
     pub deadline: Duration,
+    /// How much longer than the session its record stays.
+    pub cache_allowance: Duration,
     /// Whether it is written which sessions are whose.
     pub maintain_reverse_index: bool,
     /// What SAML issuers call us.
     pub entity_id: Option<String>,
+    /// Names of whose sessions it is not written.
+    pub exclude_reverse_index: Vec<String>,
     /// Entries by which sessions are found quickly.
     pub index_entries: Vec<String>,
 }
@@ -259,6 +266,13 @@ impl Cache {
                 &Span::between(SECOND, Duration::from_hours(24)),
                 MINUTE * 15,
                 "How long a session that nobody uses stays in this process.",
+            ),
+            cleanup_interval: section.value(
+                "cleanup_interval",
+                &Span::between(SECOND, Duration::from_hours(24)).or_zero("never"),
+                MINUTE * 15,
+                "How often sessions that nobody used for `inproc_timeout` are taken out of this process's memory. They are not \
+                 served from it before that either, and give way when room is needed.",
             ),
             inproc_bytes: section.value(
                 "inproc_bytes",
@@ -294,6 +308,7 @@ impl Cache {
                 "How long storage may take for one operation. After that it counts as unavailable, and the visitor is told to \
                  try again: nobody is logged out.",
             ),
+            cache_allowance: allowance(section),
             maintain_reverse_index: section.value(
                 "maintain_reverse_index",
                 &Switch,
@@ -308,6 +323,13 @@ impl Cache {
                 "Our own SAML entity id. A name that an issuer qualifies by it (SPNameQualifier) is the same as one that it does \
                  not qualify, so that a logout ends the sessions of either.",
             ),
+            exclude_reverse_index: section.value(
+                "exclude_reverse_index",
+                &List(Text(UserName)),
+                Vec::new(),
+                "Names of whose sessions that is not written, in exactly this spelling: of those who open sessions without end, \
+                 as monitoring does. Their sessions cannot be listed; to end them all works as with others.",
+            ),
             index_entries: section.value(
                 "index_entries",
                 &List(Text(EntryName)),
@@ -315,16 +337,16 @@ impl Cache {
                 "Entries by which sessions are found quickly. Takes effect once sessions are listed.",
             ),
         };
-        section.later(
-            &[
-                "storage_lite",
-                "cache_allowance",
-                "cleanup_interval",
-                "exclude_reverse_index",
-                "cache_assertions",
-            ],
-            "sessions of Shibboleth",
-        );
+        if section.optional(
+            "reverse_index_max_size",
+            &Count(0..=u32::MAX),
+            0,
+            "Taken from Shibboleth, and without effect: each session has an entry of its own, so that no entry grows.",
+        ).is_some_and(|most| most > 0) {
+            let message = "`reverse_index_max_size` has no effect: each session has an entry of its own, which goes with it";
+            section.warn("reverse_index_max_size", message, "remove it");
+        }
+        section.later(&["storage_lite", "cache_assertions"], "sessions of Shibboleth");
         section.later(&["danger_soft_revocation", "danger_outage_window"], "storage that other nodes share");
         check_storage(section, &cache.storage, storage);
         let used = storage.iter().find(|storage| storage.id == cache.storage);
@@ -358,6 +380,32 @@ impl Cache {
         let cure = format!("say \"{longer}\", or \"0s\" to ask storage for every request");
         Some((message, cure))
     }
+}
+
+/// How much longer than their sessions records stay, by the key of today or by the one that Shibboleth has given up.
+fn allowance(section: &mut Section<'_>) -> Duration {
+    let longest = Duration::from_hours(24 * 400);
+    let allowance = section.value(
+        "cache_allowance",
+        &Span::between(SECOND, longest).or_zero("an hour"),
+        HOUR,
+        "How much longer than a session what is known of it stays: so long a visitor can be told that it timed out, and an \
+         operator when and why it ended. An hour at least.",
+    );
+    let timeout = section.optional(
+        "cache_timeout",
+        &Span::between(SECOND, longest).or_zero("not at all"),
+        HOUR * 8,
+        "The name that Shibboleth gave up for `cache_allowance`; it wins over that where it is not zero.",
+    );
+    let Some(timeout) = timeout.filter(|timeout| !timeout.is_zero()) else { return allowance };
+    let message = "`cache_timeout` is deprecated, and counts from the end of a session here, so that none is cut short by it";
+    section.warn(
+        "cache_timeout",
+        message,
+        format!("say `cache_allowance = \"{}\"` instead", shown_duration(timeout)),
+    );
+    timeout
 }
 
 /// Whether there is a storage service of this name.

@@ -36,8 +36,7 @@ pub(super) fn settings(
     verifiers: &Verifiers,
     before: Before<'_>,
 ) -> miette::Result<Vec<ApplicationSettings>> {
-    let common =
-        Common { configuration, realms: realms(&configuration.applications), keys, pages, verifiers, before };
+    let common = Common { configuration, realms: realms(configuration), keys, pages, verifiers, before };
     configuration
         .applications
         .iter()
@@ -279,9 +278,10 @@ fn user_entry<'a>(application: &'a Application, all: &'a [Application]) -> Optio
 }
 
 /// Who shares sessions.
-pub(crate) fn realms(applications: &[Application]) -> Vec<Arc<Realm>> {
+pub(crate) fn realms(configuration: &Configuration) -> Vec<Arc<Realm>> {
     let mut realms: Vec<Realm> = Vec::new();
-    for application in applications.iter().filter(|application| application.carrier != Carrier::None) {
+    let with_sessions = |application: &&Application| application.carrier != Carrier::None;
+    for application in configuration.applications.iter().filter(with_sessions) {
         match realms.iter_mut().find(|realm| *realm.id == *application.realm) {
             Some(realm) => {
                 realm.timeouts.push(timeouts(application));
@@ -291,6 +291,7 @@ pub(crate) fn realms(applications: &[Application]) -> Vec<Arc<Realm>> {
                 id: application.realm.as_str().into(),
                 timeouts: vec![timeouts(application)],
                 touch_interval: application.touch_interval,
+                allowance: configuration.cache.cache_allowance,
             }),
         }
     }

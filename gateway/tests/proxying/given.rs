@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use cache::{Cache, Realm, Settings};
+use cache::{AFTERLIFE, Cache, Realm, Settings};
 use gateway::cookies::CookieSettings;
 use gateway::forwarded::{Trust, Writes};
 use gateway::handoff::{Format, Presentation};
@@ -120,6 +120,7 @@ impl Plan {
             inproc_bytes: 1 << 20,
             trust_window: Duration::from_secs(10),
             renew_window: Duration::from_secs(60),
+            cleanup_interval: Duration::ZERO,
             maintain_index: true,
         };
         let cache = Arc::new(Cache::new(storage, clock, settings, &mut registry));
@@ -176,7 +177,7 @@ impl Plan {
 fn sessions() -> SessionSettings {
     let timeouts = Timeouts { idle: Duration::from_secs(600), lifetime: Duration::from_secs(3600) };
     let touch_interval = Duration::from_secs(60);
-    let realm = Realm { id: "realm".into(), timeouts: vec![timeouts], touch_interval };
+    let realm = Realm { id: "realm".into(), timeouts: vec![timeouts], touch_interval, allowance: AFTERLIFE };
     SessionSettings {
         carrier: gateway::settings::Carrier::Ticket,
         judge: cache::Application { realm: Arc::new(realm), timeouts, touch_interval },

@@ -98,6 +98,7 @@ impl House {
             inproc_bytes: 64 << 20,
             trust_window: Duration::from_secs(10),
             renew_window: Duration::from_secs(60),
+            cleanup_interval: Duration::ZERO,
             maintain_index: true,
         };
         let bounded = Arc::new(Deadline::new(Arc::clone(&storage) as Arc<dyn Storage>, deadline));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache::Realm;
+use cache::{AFTERLIFE, Realm};
 use gateway::cookies::CookieSettings;
 use gateway::forwarded::{Trust, Writes};
 use gateway::handoff::{Format, Presentation};
@@ -110,6 +110,7 @@ pub(crate) fn realms(plans: &[Plan]) -> Vec<Arc<Realm>> {
                 id: plan.realm.into(),
                 timeouts: of_realm.map(Plan::timeouts).collect(),
                 touch_interval: Duration::from_secs(60),
+                allowance: AFTERLIFE,
             })
         })
         .collect()

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use interop::{Condition, FaultProxy, Postgres, Redis, available};
@@ -180,4 +180,24 @@ fn killed(site: &Site, arguments: &[&str], is_so_far: impl Fn() -> bool) {
     }
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[test]
+fn on_a_terminal_it_is_told_how_far_it_is() {
+    let (site, _) = dumped(3);
+    let load = ["store", "load", "--config", "cloakroom.toml", "--storage", "new", "--from", "dump.jsonl"];
+    // `script` is a terminal to whom it runs.
+    let program = site.cloakroom.command(&load).unwrap();
+    let words = [program.get_program()].into_iter().chain(program.get_args());
+    let line: Vec<_> = words.map(|word| word.to_str().unwrap()).collect();
+    let mut terminal = Command::new("script");
+    terminal.args(["--quiet", "--return", "--command", &line.join(" "), "/dev/null"]);
+    terminal.current_dir(site.cloakroom.directory()).env("TERM", "xterm").stdin(Stdio::null());
+    let output = terminal.output().unwrap();
+    assert!(output.status.success(), "{}", printed(&output));
+    let shown = printed(&output);
+    assert!(shown.contains("load [") && shown.contains("] 0 %"), "{shown}");
+    // Who reads what it prints elsewhere is told the outcome, and no bar.
+    let output = site.store(&load[1..2].iter().chain(&load[4..]).copied().collect::<Vec<_>>());
+    assert!(!printed(&output).contains("load ["), "{}", printed(&output));
 }

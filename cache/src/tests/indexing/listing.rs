@@ -1,15 +1,18 @@
 //! Who is listed, who is counted, and what that costs.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use session::Handle;
+use prometheus_client::registry::Registry;
+use session::{Handle, Why};
 use storage::faulty::{Fault, Which};
 use storage::{Blame, Storage as _};
 
 use super::{Engine, Fixture, LONG_AFTER, on_every_engine, pages, person, sorted};
+use crate::tests::carrying::end_all_of;
 use crate::tests::fixture::{IDLE, SETTINGS, TOUCH_INTERVAL, eventually, renewed};
-use crate::{Count, Opening, Renew, Settings};
+use crate::{Cache, Count, Opening, Renew, Settings};
 
 on_every_engine!(
     who_has_sessions_is_told_of_those_that_live
@@ -28,6 +31,7 @@ on_every_engine!(
     an_opening_that_the_index_does_not_take_opens_nothing
     a_login_that_the_index_does_not_take_leaves_the_session_as_it_was
     an_outage_lists_nobody_and_claims_nothing
+    who_is_left_out_of_the_index_is_not_in_it_and_ends_all_the_same
     without_an_index_nothing_is_written_and_a_list_says_why
 );
 
@@ -238,6 +242,28 @@ async fn an_outage_lists_nobody_and_claims_nothing(f: Fixture) {
     f.cache.flush().await;
     assert!(f.listed("ada").await.is_empty());
     eventually(async || f.entries("ada").await.is_empty()).await;
+}
+
+async fn who_is_left_out_of_the_index_is_not_in_it_and_ends_all_the_same(mut f: Fixture) {
+    let storage = Arc::clone(&f.probe) as _;
+    let cache = Cache::new(storage, Arc::clone(&f.clock) as _, SETTINGS, &mut Registry::default());
+    cache.reckon_with(&f.application.realm);
+    f.cache = Arc::new(cache.without_index_of(["monitor".into()]));
+    let (monitor, ada) = (f.open_for("monitor").await, f.open_for("ada").await);
+    // In exactly this spelling.
+    let other = f.open_for("Monitor").await;
+    assert!(f.entries("monitor").await.is_empty());
+    assert_eq!((f.entries("ada").await.len(), f.entries("Monitor").await.len()), (1, 1));
+    let unavailable = f.cache.list(&person("monitor"), None, 10).await.unwrap_err();
+    assert_eq!(unavailable.blame, Blame::Caller);
+    assert!(unavailable.to_string().contains("exclude_reverse_index"), "{unavailable}");
+    // A check does not enter it.
+    f.cache.check_index(|_| {}).await.unwrap();
+    assert!(f.entries("monitor").await.is_empty());
+    end_all_of(&f.cache, "monitor").await.unwrap();
+    assert_eq!(f.ending(&monitor.ticket).await.why, Why::Revoked);
+    f.found(&ada.ticket).await;
+    f.found(&other.ticket).await;
 }
 
 async fn without_an_index_nothing_is_written_and_a_list_says_why(mut f: Fixture) {

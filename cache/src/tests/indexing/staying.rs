@@ -9,7 +9,7 @@ use storage::{Read, Storage as _};
 
 use super::{Fixture, on_every_engine};
 use crate::tests::fixture::{IDLE, TOUCH_INTERVAL, application};
-use crate::{Application, Realm};
+use crate::{AFTERLIFE, Application, Realm};
 
 on_every_engine!(
     an_entry_outlives_its_record_and_is_rarely_written
@@ -101,7 +101,8 @@ async fn an_entry_that_was_not_prolonged_is_at_the_next_touch(f: Fixture) {
 async fn a_rare_touch_makes_a_rarer_entry(mut f: Fixture) {
     let touch_interval = Duration::from_hours(1);
     let timeouts = Timeouts { idle: Duration::from_hours(48), lifetime: Duration::from_hours(24 * 365) };
-    let realm = Arc::new(Realm { id: "rare".into(), timeouts: vec![timeouts], touch_interval });
+    let realm =
+        Arc::new(Realm { id: "rare".into(), timeouts: vec![timeouts], touch_interval, allowance: AFTERLIFE });
     f.cache.reckon_with(&realm);
     f.application = Application { realm, timeouts, touch_interval };
     let opened = f.open_for("ada").await;

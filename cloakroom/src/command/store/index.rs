@@ -17,8 +17,9 @@ pub(super) async fn check_index(which: &Which, told: &Told) -> miette::Result<()
     let service = Service::open(which).await?;
     // As the program has it, but that nobody listens: it only asks and writes.
     let settings = run::settings(&configuration);
-    let cache = Cache::new(service.storage(), Arc::clone(&service.clock), settings, &mut Registry::default());
-    for realm in run::applications::realms(&configuration.applications) {
+    let cache = Cache::new(service.storage(), Arc::clone(&service.clock), settings, &mut Registry::default())
+        .without_index_of(run::not_indexed(&configuration));
+    for realm in run::applications::realms(&configuration) {
         cache.reckon_with(&realm);
     }
     let progress = Progress::counting(told, "check of the index");

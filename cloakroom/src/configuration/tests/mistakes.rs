@@ -117,8 +117,8 @@ fn what_is_not_built_yet_is_not_called_unknown() {
 #[test]
 fn an_unknown_key_is_compared_with_the_known_ones() {
     assert_told(
-        "[cache]\nidle_timeout = \"1m\"\n",
-        "cloakroom.toml:2:1: `idle_timeout` is not a key of `[cache]` -> did you mean `inproc_timeout`?",
+        "[cache]\ninprc_timeout = \"1m\"\n",
+        "cloakroom.toml:2:1: `inprc_timeout` is not a key of `[cache]` -> did you mean `inproc_timeout`?",
     );
     assert_told(
         "[lsten]",

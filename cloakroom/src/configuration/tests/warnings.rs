@@ -58,6 +58,23 @@ fn what_has_no_effect_yet_is_a_warning_where_it_is_said() {
 }
 
 #[test]
+fn what_shibboleth_gave_up_is_understood_and_said() {
+    let found = warnings("[cache]\ncache_timeout = \"8h\"\nreverse_index_max_size = 5");
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].contains("`cache_timeout` is deprecated"), "{found:?}");
+    assert!(found[1].contains("`reverse_index_max_size` has no effect"), "{found:?}");
+    assert!(warnings("[cache]\ncache_timeout = \"0s\"\nreverse_index_max_size = 0").is_empty());
+    let allowance = |keys: &str| {
+        let loaded = parse(&format!("{SHOP}[cache]\n{keys}"))
+            .unwrap_or_else(|problems| panic!("{}", shown(&problems)));
+        loaded.configuration.cache.cache_allowance.as_secs()
+    };
+    // As in Shibboleth, the older key replaces the newer one unless it is zero.
+    assert_eq!(allowance("cache_timeout = \"8h\"\ncache_allowance = \"2h\""), 8 * 3600);
+    assert_eq!(allowance("cache_timeout = \"0s\"\ncache_allowance = \"2h\""), 2 * 3600);
+}
+
+#[test]
 fn a_window_that_is_over_before_anybody_notices_is_a_warning() {
     let found = |storage: &str, window: &str| {
         warnings(&format!("[[storage]]\nid = \"s\"\n{storage}\n[cache]\ntrust_window = \"{window}\""))
