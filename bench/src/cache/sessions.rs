@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use cache::{Application, Cache, Opened, Opening, Realm, Settings};
+use cache::{AFTERLIFE, Application, Cache, Opened, Opening, Realm, Settings};
 use prometheus_client::registry::Registry;
 use session::{Clock, Patch, Principal, Revision, Timeouts, Value};
 use storage::Storage;
@@ -46,6 +46,7 @@ pub(super) fn cache_over(
         inproc_bytes: bytes,
         trust_window: Duration::from_secs(10),
         renew_window: Duration::from_secs(10),
+        cleanup_interval: Duration::ZERO,
         maintain_index: true,
     };
     let cache = Cache::new(storage, clock, settings, &mut Registry::default());
@@ -56,7 +57,8 @@ pub(super) fn cache_over(
 /// An application with a realm of its own, as it is configured where nothing is but how often uses are written.
 pub(super) fn application(touch_interval: Duration) -> Application {
     let timeouts = Timeouts { idle: Duration::from_mins(30), lifetime: Duration::from_hours(8) };
-    let realm = Arc::new(Realm { id: "shop".into(), timeouts: vec![timeouts], touch_interval });
+    let realm =
+        Arc::new(Realm { id: "shop".into(), timeouts: vec![timeouts], touch_interval, allowance: AFTERLIFE });
     Application { realm, timeouts, touch_interval }
 }
 
