@@ -67,6 +67,10 @@ impl Cache {
     ) -> Result<Admission, Unavailable> {
         let person = principal.map(Scope::person);
         let (index, issued) = (principal.and_then(Scope::index_of), principal.and_then(Scope::issued_to));
+        for scope in person.into_iter().chain(index).chain(issued) {
+            // Or this session would be ended with those before it.
+            self.end_all_before(scope).await?;
+        }
         let ask = async |scope: Option<Scope>| match scope {
             Some(scope) => self.counter(scope).await,
             None => Ok(None),

@@ -41,6 +41,8 @@ pub struct Settings {
     /// How long copies are served, where storage is shared and neither it nor its change stream can be had. This bounds how
     /// long an end elsewhere is not seen here.
     pub trust_window: Duration,
+    /// How much longer than that, where storage has no answer. An end elsewhere is not seen here for as much longer.
+    pub outage_window: Duration,
     /// How long the ticket before a renewal is good.
     pub renew_window: Duration,
     /// How often the copies are taken out of memory that nobody used for `inproc_timeout`; zero: only when room is needed.
@@ -77,6 +79,8 @@ pub struct Cache {
     pub(crate) counters: Counters,
     /// Whether another process may change what storage has, for a while. See [`Cache::begin_sharing`].
     sharing: AtomicBool,
+    /// Told when that begins.
+    pub(crate) shared: Notify,
 }
 
 impl Cache {
@@ -93,7 +97,10 @@ impl Cache {
         let (outbox, nodes) = (Outbox::default(), Nodes::default());
         Self {
             revocations: Revocations::default(),
-            trust: Trust::new(storage.capabilities().is_shared.then_some(settings.trust_window)),
+            trust: Trust::new(
+                storage.capabilities().is_shared.then_some(settings.trust_window),
+                settings.outage_window,
+            ),
             heads: Heads::new(&storage, &clock, settings.inproc_bytes),
             index: Arc::new(Index::new(Arc::clone(&storage), settings.maintain_index)),
             realms: RwLock::default(),
@@ -102,6 +109,7 @@ impl Cache {
             late: Arc::default(),
             sharing: AtomicBool::new(false),
             entity_id: None,
+            shared: Notify::new(),
             counters: Counters::registered(registry, &tier, &outbox.pending, &nodes.count),
             tier,
             outbox,
@@ -123,6 +131,7 @@ impl Cache {
     /// nobody is judged idle by what this process alone knows; what it knows it should write now ([`Cache::flush`]).
     pub fn begin_sharing(&self) {
         self.sharing.store(true, Ordering::SeqCst);
+        self.shared.notify_one();
     }
 
     /// The other process is gone. What it changed last is found once storage has been asked again.
@@ -132,10 +141,9 @@ impl Cache {
         self.sharing.store(false, Ordering::SeqCst);
     }
 
-    /// How many ends storage has not confirmed yet.
-    #[must_use]
-    pub fn ends_waiting(&self) -> usize {
-        self.outbox.all().len()
+    /// Whether another process works on the same storage, of which it is not told here.
+    pub(crate) fn is_sharing(&self) -> bool {
+        self.sharing.load(Ordering::SeqCst)
     }
 
     /// Whether a copy that is not doubted is as good as what storage has.

@@ -96,7 +96,7 @@ impl Counters {
         sessions.register(
             "ends_pending",
             "Ends that wait now until storage confirms them; this node refuses these sessions meanwhile. Above zero: \
-             storage is away, and a restart now could bring sessions back that somebody left",
+             storage is away. They outlive a restart, unless the log says that they could not be written down",
             outbox.clone(),
         );
         counters

@@ -8,7 +8,7 @@ use tracing::Instrument as _;
 
 use crate::Cache;
 use crate::application::{Application, Realm};
-use crate::outbox::Waiting;
+use crate::outbox::due::{Target, Waiting};
 
 /// A session is ended, and will not be found again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,8 @@ impl Cache {
     /// shared, as durably as storage says.
     ///
     /// If storage does not confirm it, this node refuses the session from now on all the same (with
-    /// [`Unavailable`], for nobody knows yet whether it is over), and repeats the end until storage confirms it.
+    /// [`Unavailable`], for nobody knows yet whether it is over), and repeats the end until storage confirms it: how far that
+    /// is certain says the [`Promise`](crate::Promise) in the error.
     pub async fn end(
         self: &Arc<Self>,
         session: &Session,
@@ -66,11 +67,9 @@ impl Cache {
                 self.leave_index(session);
                 Ok(ended)
             }
-            Err(unavailable) => {
-                self.counters.ends_waiting.inc();
-                self.outbox.put(session.handle, Waiting::Burial(burial));
+            Err(failed) => {
                 self.tier.end(&session.handle);
-                Err(unavailable)
+                Err(self.wait(Target::Session(session.handle), Waiting::Burial(burial), failed).await)
             }
         }
     }

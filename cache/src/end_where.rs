@@ -21,7 +21,7 @@ use tracing::Instrument as _;
 
 use crate::end::Ended;
 use crate::held::Held;
-use crate::outbox::Waiting;
+use crate::outbox::due::{Target, Waiting};
 use crate::receipt::{Acknowledged, Tally};
 use crate::roll_call::Subject;
 use crate::scope::{Mark, Scope};
@@ -46,7 +46,7 @@ pub struct EndedWhere {
 
 /// What was written for a scope, and what had been there.
 #[derive(Debug, Clone, Copy)]
-enum Made {
+pub(crate) enum Made {
     Counter { scope: Scope, before: Epoch, now: Epoch },
     Mark { mark: Mark, before: Option<Millis> },
 }
@@ -56,7 +56,8 @@ impl Cache {
     /// of them on this node, and on others as soon as they hear of it. That there was none, or none any more, is success.
     ///
     /// `Err` claims nothing but what it says: of several sessions or indexes some may be over where it says
-    /// [`Applied::Unknown`]. Do it again.
+    /// [`Applied::Unknown`]. What storage did not confirm is refused on this node from now on, and repeated until storage does,
+    /// as far as the [`Promise`](crate::Promise) in it says.
     pub async fn end_where(
         self: &Arc<Self>,
         selector: Selector,
@@ -172,12 +173,25 @@ impl Cache {
         whole(ends.collect().await)
     }
 
-    async fn end_scope(&self, scope: Scope, end: &End) -> Result<Made, Unavailable> {
+    /// Ends a scope. What storage does not confirm is refused here from now on, and repeated until storage does.
+    pub(crate) async fn end_scope(&self, scope: Scope, end: &End) -> Result<Made, Unavailable> {
+        match self.write_end(scope, end).await {
+            Ok(made) => Ok(made),
+            Err(failed) => Err(self.wait(Target::Scope(scope), Waiting::All(end.clone()), failed).await),
+        }
+    }
+
+    pub(crate) async fn write_end(&self, scope: Scope, end: &End) -> Result<Made, Unavailable> {
+        let began = self.clock.now();
         let made = match end.before.filter(|before| *before < self.clock.now()) {
             Some(before) => self.write_mark(Mark { scope, before }, end).await?,
             None => self.raise(scope, end).await?,
         };
         self.counters.ended_all.inc();
+        if end.before.is_none() && end.late.is_none() {
+            // What waited for less is done with it.
+            self.outbox.remove_plain(&Target::Scope(scope), began);
+        }
         Ok(made)
     }
 
@@ -270,9 +284,8 @@ impl Cache {
         let Some(known) = known else {
             // If it is anywhere, its visitor carries it, and only they know since when.
             let until = self.all_over_at(now);
-            if let Err(error) = self.revoke_carried(&handle, &end.ending, until).await {
-                self.wait_to_revoke(&handle, end.ending.clone(), until);
-                return Err(error);
+            if let Err(failed) = self.revoke_carried(&handle, &end.ending, until).await {
+                return Err(self.wait_to_revoke(&handle, end.ending.clone(), until, failed).await);
             }
             return Ok((None, Some(Subject::Carried(handle, end.ending.why))));
         };
@@ -306,21 +319,22 @@ impl Cache {
                 }
                 Ok(((is_ended && was_live).then_some(handle), Some(Subject::Session(handle))))
             }
-            Err(unavailable) => {
-                self.counters.ends_waiting.inc();
-                self.outbox.put(handle, Waiting::Burial(burial));
+            Err(failed) => {
                 self.tier.end(&handle);
-                Err(unavailable)
+                Err(self.wait(Target::Session(handle), Waiting::Burial(burial), failed).await)
             }
         }
     }
 }
 
 /// How sessions are ended.
-struct End {
-    ending: Ending,
-    before: Option<Millis>,
-    late: Option<Late>,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct End {
+    pub(crate) ending: Ending,
+    /// Only those that began before.
+    pub(crate) before: Option<Millis>,
+    /// Whether it holds for those that come late as well.
+    pub(crate) late: Option<Late>,
 }
 
 impl Made {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use session::{Carried, Ending, Judgement, Millis, Secret, SecretHash, Session, Ticket, Why};
+use session::{Carried, Ending, Judgement, Millis, Previous, Secret, SecretHash, Session, Ticket, Why};
 use storage::{Read, Unavailable};
 
 use crate::Cache;
@@ -85,12 +85,13 @@ impl Cache {
     /// From the first tier this takes no lock of its own, allocates nothing, and does no I/O.
     pub async fn find(&self, ticket: &Ticket, application: &Application) -> Result<Find, Unavailable> {
         let now = self.clock.now();
-        self.outbox.check(&ticket.handle, self.storage.id())?;
+        self.outbox.check_ticket(ticket, self.storage.id())?;
         let held = self.tier.held(&ticket.handle);
         if let Some(held) = &held
             && self.is_believed(held)
             && let Some(found) = self.find_held(held, ticket, application, now)
         {
+            self.outbox.check_session(&found.session, self.storage.id())?;
             return Ok(Find::Found(found));
         }
         let has_copy = held.as_ref().is_some_and(|held| self.is_good(held, now));
@@ -99,11 +100,12 @@ impl Cache {
         if answer.is_err() {
             self.trust.ask_in_vain();
             // While storage was asked it may have ended here.
-            self.outbox.check(&ticket.handle, self.storage.id())?;
+            self.outbox.check_ticket(ticket, self.storage.id())?;
             if self.may_go_by_what_was_heard()
                 && let Some(held) = self.tier.held(&ticket.handle)
                 && let Some(found) = self.find_held(&held, ticket, application, now)
             {
+                self.outbox.check_session(&found.session, self.storage.id())?;
                 return Ok(Find::Found(found));
             }
         }
@@ -180,7 +182,8 @@ impl Cache {
                         // The next read sees what this copy did not: the newer version, or the tombstone.
                         Kept::Older | Kept::Ended => continue,
                     }
-                    self.outbox.check(&ticket.handle, self.storage.id())?;
+                    self.outbox.check_ticket(ticket, self.storage.id())?;
+                    self.outbox.check_session(&held.session, self.storage.id())?;
                     self.mark(&held, application, now);
                     return Ok(Find::Found(found));
                 }
@@ -280,6 +283,12 @@ pub(crate) fn standing(
 struct Proof {
     /// The one they should hold.
     successor: Option<Ticket>,
+}
+
+/// Whether this was the hash of a ticket of the session at that time.
+pub(crate) fn is_ticket_at(session: &Session, presented: &SecretHash, at: Millis) -> bool {
+    let is_previous = |previous: &Previous| *presented == previous.secret && at < previous.until;
+    *presented == session.secret || session.previous.as_ref().is_some_and(is_previous)
 }
 
 fn prove(session: &Session, secret: &Secret, now: Millis) -> Option<Proof> {

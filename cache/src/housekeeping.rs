@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use session::{Epoch, Handle};
-use storage::{Kind, Notice, Unavailable};
+use session::Epoch;
+use storage::{Kind, Notice};
 use tokio::time::sleep;
 
 use crate::Cache;
 use crate::cache::handle_of;
 use crate::heads::Heads;
-use crate::outbox::Waiting;
 use crate::revocations::is_revocation;
 
 /// How soon expired records are looked for again at the earliest, and where several nodes do it.
@@ -25,16 +24,15 @@ const REAP_BUDGET: usize = 500;
 /// found within a second.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(600);
-/// After how many failures without a success storage is taken to be down, and left alone for a while.
-const FAILURES_IN_A_ROW: usize = 8;
 
 impl Cache {
     /// Reaps, follows the change stream, shows this process to the other nodes, and repeats ends and failed touches until
     /// storage confirms them. Runs until it is dropped.
     pub async fn keep_house(self: Arc<Self>) {
         let nodes = async { tokio::join!(self.attend_nodes(), self.answer_roll()) };
+        let ends = async { tokio::join!(self.repeat_ends(), self.adopt_ends()) };
         let memory = self.forget_unused();
-        tokio::join!(self.reap(), memory, self.follow(), nodes, self.repeat_ends(), self.repeat_touches());
+        tokio::join!(self.reap(), memory, self.follow(), nodes, ends, self.repeat_touches());
     }
 
     /// A copy that is not served any more takes room, and that is all.
@@ -143,67 +141,6 @@ impl Cache {
         if self.storage.capabilities().is_shared {
             self.revocations.doubt();
             self.doubt_nodes();
-        }
-    }
-
-    /// Tries once more to end what waits, and says what is left: a restart does not know of it.
-    pub(crate) async fn end_what_waits(&self) {
-        for (handle, waiting) in self.outbox.all() {
-            if let Err(error) = self.end_waiting(&handle, waiting).await {
-                let left: Vec<String> =
-                    self.outbox.all().iter().map(|(handle, _)| handle.to_string()).collect();
-                tracing::error!(%error, sessions = ?left, "sessions were to be ended, and storage did not confirm it: they live on");
-                return;
-            }
-        }
-    }
-
-    async fn end_waiting(&self, handle: &Handle, waiting: Waiting) -> Result<(), Unavailable> {
-        let why = match waiting {
-            Waiting::Burial(burial) => {
-                let why = burial.ending.why;
-                self.bury(handle, burial).await?;
-                why
-            }
-            Waiting::Carried(ending, until) => {
-                self.revoke_carried(handle, &ending, until).await?;
-                ending.why
-            }
-        };
-        self.counters.count_end(why);
-        self.outbox.remove(handle);
-        Ok(())
-    }
-
-    async fn repeat_ends(&self) {
-        loop {
-            let mut pause = Pause::default();
-            let mut tried = 0;
-            loop {
-                let mut waiting = self.outbox.all();
-                if waiting.is_empty() {
-                    break;
-                }
-                // Each round goes on where the one before gave up, so that one that never succeeds is in nobody's way.
-                let begin = tried % waiting.len();
-                waiting.rotate_left(begin);
-                let mut failures = 0;
-                for (handle, waiting) in waiting {
-                    tried += 1;
-                    match self.end_waiting(&handle, waiting).await {
-                        Ok(()) => failures = 0,
-                        Err(error) => {
-                            failures += 1;
-                            tracing::warn!(%error, %handle, "the end of a session is not confirmed; it will be repeated");
-                        }
-                    }
-                    if failures >= FAILURES_IN_A_ROW {
-                        break;
-                    }
-                }
-                pause.wait().await;
-            }
-            self.outbox.arrived.notified().await;
         }
     }
 }

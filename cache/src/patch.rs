@@ -192,6 +192,7 @@ impl Cache {
                     Read::Absent | Read::Unchanged(_) => return Ok(self.gone(handle, Changed::Absent)),
                 },
             };
+            self.outbox.check_session(&held.session, self.storage.id())?;
             self.know_revocations_of(&held.session).await?;
             if let Some(ending) = self.left_behind(&held.session) {
                 return Ok(Changed::Ended(ending));

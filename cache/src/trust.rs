@@ -3,12 +3,12 @@
 //! Where others write to the same storage, a copy is good because the change stream would have said otherwise. When
 //! that stream has ended, storage is asked for each request. If it cannot be asked either, what was known is good for
 //! `trust_window` after the stream was last known to be whole, and no longer: that is the longest for which an end
-//! elsewhere is not seen here (law 1), and the outage that nobody notices (law 3).
+//! elsewhere is not seen here (law 1), and the outage that nobody notices (law 3). `danger_outage_window` makes both longer.
 //!
 //! ```text
 //!   last notice that can have come      the stream ends             copies are good until here
 //!   |------- at most `unnoticed` -------|                            |
-//!   |------------------------- `trust_window` -----------------------|
+//!   |------------- `trust_window` and `danger_outage_window` --------|
 //! ```
 //!
 //! The end of the stream doubts nothing, its return doubts everything, before it counts as heard again.
@@ -27,6 +27,8 @@ const IN_VAIN: Duration = Duration::from_secs(1);
 pub(crate) struct Trust {
     /// `None` where nobody else writes: there everything is heard.
     window: Option<Duration>,
+    /// How much longer what was heard is good where storage has no answer: a named choice (law 8).
+    outage_window: Duration,
     begun: Instant,
     is_hearing: AtomicBool,
     /// Until when what was heard is good, once the stream has ended.
@@ -37,9 +39,10 @@ pub(crate) struct Trust {
 
 impl Trust {
     /// Nothing was heard yet.
-    pub(crate) fn new(window: Option<Duration>) -> Self {
+    pub(crate) fn new(window: Option<Duration>, outage_window: Duration) -> Self {
         Self {
             window,
+            outage_window,
             begun: Instant::now(),
             is_hearing: AtomicBool::new(false),
             until: AtomicU64::new(0),
@@ -57,8 +60,10 @@ impl Trust {
         let Some(window) = self.window else { return };
         // Before it is known that nothing is heard, so that nobody finds neither.
         if self.is_hearing.load(Ordering::Acquire) {
-            let good = window.saturating_sub(unnoticed);
-            self.until.store(self.at(Instant::now() + good), Ordering::Release);
+            let good = window.saturating_add(self.outage_window).saturating_sub(unnoticed);
+            // In its first millisecond a process would take a window of nothing for one of a millisecond.
+            let until = if good.is_zero() { 0 } else { self.at(Instant::now() + good) };
+            self.until.store(until, Ordering::Release);
             self.is_hearing.store(false, Ordering::Release);
         }
     }
@@ -79,7 +84,8 @@ impl Trust {
     pub(crate) fn holds(&self) -> bool {
         self.window.is_some_and(|window| {
             let until = || Duration::from_millis(self.until.load(Ordering::Acquire));
-            !window.is_zero() && (self.is_hearing.load(Ordering::Acquire) || self.begun.elapsed() < until())
+            let is_nothing = window.is_zero() && self.outage_window.is_zero();
+            !is_nothing && (self.is_hearing.load(Ordering::Acquire) || self.begun.elapsed() < until())
         })
     }
 
@@ -111,7 +117,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_was_heard_is_good_for_the_window_and_not_a_millisecond_longer() {
-        let trust = Trust::new(Some(WINDOW));
+        let trust = Trust::new(Some(WINDOW), Duration::ZERO);
         assert!(!trust.holds() && trust.is_deaf(), "nothing was heard");
         trust.lose(UNNOTICED);
         assert!(!trust.holds(), "what was never heard cannot be lost");
@@ -131,8 +137,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn an_outage_window_is_good_for_as_much_longer_and_not_a_millisecond_more() {
+        for window in [WINDOW, UNNOTICED, Duration::ZERO] {
+            let trust = Trust::new(Some(window), WINDOW * 60);
+            trust.hear();
+            trust.lose(UNNOTICED);
+            assert!(trust.is_deaf(), "storage is asked first");
+            advance((window + WINDOW * 60).saturating_sub(UNNOTICED + MILLISECOND)).await;
+            assert!(trust.holds(), "{window:?}");
+            advance(MILLISECOND).await;
+            assert!(!trust.holds(), "{window:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_window_that_is_over_before_anybody_notices_is_of_no_use() {
-        let trust = Trust::new(Some(UNNOTICED));
+        let trust = Trust::new(Some(UNNOTICED), Duration::ZERO);
         trust.hear();
         advance(MILLISECOND).await;
         trust.lose(UNNOTICED * 2);
@@ -141,7 +161,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_window_of_nothing_trusts_nothing_and_who_is_alone_hears_everything() {
-        let (none, alone) = (Trust::new(Some(Duration::ZERO)), Trust::new(None));
+        let none = Trust::new(Some(Duration::ZERO), Duration::ZERO);
+        let alone = Trust::new(None, WINDOW);
         none.hear();
         assert!(none.is_deaf() && !none.holds());
         alone.lose(UNNOTICED);
@@ -150,7 +171,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn storage_that_had_no_answer_is_left_alone_for_a_second() {
-        let trust = Trust::new(Some(WINDOW));
+        let trust = Trust::new(Some(WINDOW), Duration::ZERO);
         assert!(!trust.is_in_vain());
         advance(MILLISECOND).await;
         trust.ask_in_vain();

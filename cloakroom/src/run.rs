@@ -154,6 +154,10 @@ async fn start(plan: Plan, stop: Stop, mut sockets: Sockets) -> miette::Result<(
     if predecessor.is_some() {
         cache.begin_sharing();
     }
+    let outbox = configuration.data_dir.join("outbox");
+    cache.keep_ends_in(&outbox).await.into_diagnostic().wrap_err_with(|| {
+        format!("ends that storage does not confirm cannot be written down in {}", outbox.display())
+    })?;
     let housekeeping = tokio::spawn(Arc::clone(&cache).keep_house());
 
     let mut listening = Listening::default();
@@ -292,6 +296,7 @@ pub(crate) fn settings(configuration: &Configuration) -> Settings {
         inproc_timeout: cache.inproc_timeout,
         inproc_bytes: usize::try_from(cache.inproc_bytes).unwrap_or(usize::MAX),
         trust_window: cache.trust_window,
+        outage_window: cache.danger_outage_window,
         renew_window: cache.renew_window,
         cleanup_interval: cache.cleanup_interval,
         maintain_index: cache.maintain_reverse_index,

@@ -207,6 +207,7 @@ impl House {
             inproc_timeout: Duration::from_secs(60),
             inproc_bytes: 1 << 20,
             trust_window: Duration::from_secs(1),
+            outage_window: Duration::ZERO,
             renew_window: Duration::from_secs(1),
             cleanup_interval: Duration::ZERO,
             maintain_index: true,

@@ -325,12 +325,12 @@ impl Service {
     }
 
     /// Changes a session in a task of its own: nobody who leaves meanwhile leaves it half done.
-    pub(crate) async fn undisturbed(
+    pub(crate) async fn undisturbed<T: Send + 'static>(
         &self,
-        change: impl Future<Output = Result<Effect, Unavailable>> + Send + 'static,
-    ) -> Result<Effect, Unavailable> {
+        change: impl Future<Output = Result<T, Unavailable>> + Send + 'static,
+    ) -> Result<T, Unavailable> {
         match self.under_way.spawn(change.in_current_span()).await {
-            Ok(effect) => effect,
+            Ok(changed) => changed,
             Err(error) => Err(Unavailable::unknown(self.cache.storage().id(), error)),
         }
     }

@@ -1,9 +1,10 @@
 //! The gateway's own pages: logging in and out.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cache::Found;
+use cache::{Ended, Found, Promise};
 use http::header::{CACHE_CONTROL, LOCATION};
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
@@ -24,9 +25,31 @@ use crate::visit::{Comer, Visit};
 /// What somebody is told whose login storage did not take.
 const NOT_LOGGED_IN: &str = "You are not logged in: the session could not be saved for certain.";
 
-/// What somebody is told whose other sessions could not be ended. Their own is still there, so that they can try again.
-const NOT_LOGGED_OUT_EVERYWHERE: &str =
-    "You are not logged out: what keeps the sessions did not confirm that all of yours are over. Try again.";
+/// What somebody is told whose logout storage did not confirm, by what is certain of it.
+const fn not_logged_out(leaving: Leaving, promise: Promise) -> &'static str {
+    match (leaving, promise) {
+        (Leaving::Here, Promise::Kept) => {
+            "You are not logged out for certain yet: what keeps the sessions did not confirm it. This server refuses your \
+             session from now on, and goes on trying."
+        }
+        (Leaving::Here, Promise::WhileRunning) => {
+            "You are not logged out for certain yet: what keeps the sessions did not confirm it. This server refuses your \
+             session from now on, and goes on trying, but it could not write that down: log out once more later."
+        }
+        (Leaving::Everywhere, Promise::Kept) => {
+            "You are not logged out everywhere for certain yet: what keeps the sessions did not confirm it. This server refuses \
+             all of yours from now on, and goes on trying."
+        }
+        (Leaving::Everywhere, Promise::WhileRunning) => {
+            "You are not logged out everywhere for certain yet: what keeps the sessions did not confirm it. This server refuses \
+             all of yours from now on, and goes on trying, but it could not write that down: log out once more later."
+        }
+        (Leaving::Here | Leaving::Everywhere, Promise::None) => {
+            "You are not logged out: what keeps the sessions did not confirm it, and this server has no room to try again \
+             later. Log out once more in a moment."
+        }
+    }
+}
 
 impl Service {
     pub(crate) async fn own_page(
@@ -37,6 +60,10 @@ impl Service {
         login: &Login,
         page: OwnPage,
     ) -> Response<Outbound> {
+        let is_read = matches!(passing.parts.method, Method::GET | Method::HEAD);
+        if page == OwnPage::Logout && !is_read {
+            return self.leave(passing, application, sessions, login).await;
+        }
         let Passing { parts, body, client, shown, .. } = passing;
         let comer = Comer { headers: &parts.headers, shown: &shown, address: client.address };
         let visit = match Visit::of(comer, application, sessions, self).await {
@@ -49,7 +76,7 @@ impl Service {
         }
         let now = self.cache.now();
         let name = visit.principal().map(|principal| &*principal.name);
-        if matches!(parts.method, Method::GET | Method::HEAD) {
+        if is_read {
             return match page {
                 OwnPage::Login => login.login_page(&parts, name, now),
                 OwnPage::Logout => {
@@ -61,54 +88,101 @@ impl Service {
             .map(Outbound::from);
         }
         if visit.is_crowded {
-            // Nobody could be found among so many afterwards, nor be logged out for certain now.
+            // Nobody could be found among so many afterwards.
             return self.error(&parts.headers, &Fault::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
         }
         let form = match self.form(&parts, body).await {
             Ok(form) => form,
             Err(fault) => return self.error(&parts.headers, &fault),
         };
-        match page {
-            OwnPage::Login => match login.submit(&parts, client.address, &form, now).await {
-                Submission::Refused(response) => {
-                    let reason =
-                        response.extensions().get::<Refusal>().map_or("refused", |refusal| refusal.name());
-                    self.counters.login(reason);
-                    response.map(Outbound::from)
-                }
-                Submission::Accepted { user, return_to } => {
-                    let leaving = Visit::leaving(comer, application, sessions, self).await;
-                    let over_here = match leaving {
-                        Ok(leaving) => leaving.beyond(&visit),
-                        Err(error) => return self.unavailable(&parts.headers, &error, Some(NOT_LOGGED_IN)),
-                    };
-                    let logged_in = self.log_in(application, visit, over_here, user).await;
-                    let to_proxy =
-                        Asked::of(&parts.headers).through(application, sessions, &client).takes_ticket;
-                    self.logged_in(&parts, sessions, logged_in, &return_to, to_proxy).await
-                }
-            },
-            OwnPage::Logout => match login.check_logout(&parts, &form, now).await {
-                Err(response) => {
-                    self.counters.login("logout_refused");
-                    response.map(Outbound::from)
-                }
-                Ok(leaving) => match Visit::leaving(comer, application, sessions, self).await {
-                    Ok(visit) if visit.is_elsewhere => self.elsewhere(&parts.headers, sessions),
-                    Ok(visit) => {
-                        let updater = Updater::new(self, application, sessions, &visit);
-                        if leaving == Leaving::Everywhere
-                            && let Err(error) = updater.log_out_everywhere("the visitor").await
-                        {
-                            self.counters.login("logout_everywhere_failed");
-                            return self.unavailable(&parts.headers, &error, Some(NOT_LOGGED_OUT_EVERYWHERE));
-                        }
-                        self.log_out(&parts, updater, sessions, login).await
-                    }
-                    Err(error) => self.unavailable(&parts.headers, &error, None),
-                },
-            },
+        match login.submit(&parts, client.address, &form, now).await {
+            Submission::Refused(response) => {
+                let reason =
+                    response.extensions().get::<Refusal>().map_or("refused", |refusal| refusal.name());
+                self.counters.login(reason);
+                response.map(Outbound::from)
+            }
+            Submission::Accepted { user, return_to } => {
+                let leaving = Visit::leaving(comer, application, sessions, self).await;
+                let over_here = match leaving {
+                    Ok(leaving) => leaving.beyond(&visit),
+                    Err(error) => return self.unavailable(&parts.headers, &error, Some(NOT_LOGGED_IN)),
+                };
+                let logged_in = self.log_in(application, visit, over_here, user).await;
+                let to_proxy = Asked::of(&parts.headers).through(application, sessions, &client).takes_ticket;
+                self.logged_in(&parts, sessions, logged_in, &return_to, to_proxy).await
+            }
         }
+    }
+
+    /// A logout, if it was meant. It needs no answer of storage to be remembered.
+    async fn leave(
+        self: &Arc<Self>,
+        passing: Passing,
+        application: &Arc<Application>,
+        sessions: &Sessions,
+        login: &Login,
+    ) -> Response<Outbound> {
+        let Passing { parts, body, client, shown, .. } = passing;
+        let form = match self.form(&parts, body).await {
+            Ok(form) => form,
+            Err(fault) => return self.error(&parts.headers, &fault),
+        };
+        let leaving = match login.check_logout(&parts, &form, self.cache.now()).await {
+            Ok(leaving) => leaving,
+            Err(response) => {
+                self.counters.login("logout_refused");
+                return response.map(Outbound::from);
+            }
+        };
+        let comer = Comer { headers: &parts.headers, shown: &shown, address: client.address };
+        let visit = match Visit::leaving_unseen(comer, application, sessions, self).await {
+            Ok(visit) if visit.is_elsewhere => return self.elsewhere(&parts.headers, sessions),
+            Ok(visit) => visit,
+            Err(error) => return self.unavailable(&parts.headers, &error, None),
+        };
+        if visit.is_crowded {
+            // Nobody could be logged out for certain.
+            return self.error(&parts.headers, &Fault::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
+        }
+        let left = self.log_out(application, visit, client.address, leaving).await;
+        match left {
+            Ok(_) => {
+                self.counters.login("logged_out");
+                let mut response = login.logged_out().map(Outbound::from);
+                Change::Delete.apply(sessions, response.headers_mut());
+                response
+            }
+            Err(error) => {
+                // The cookie stays: nobody can say yet whether it is dead (law 3).
+                self.counters.login(match leaving {
+                    Leaving::Here => "logout_waits",
+                    Leaving::Everywhere => "logout_everywhere_failed",
+                });
+                let detail = not_logged_out(leaving, Promise::of(&error));
+                self.unavailable(&parts.headers, &error, Some(detail))
+            }
+        }
+    }
+
+    /// Logs out in a task of its own: whoever closes the window meanwhile has left.
+    async fn log_out(
+        self: &Arc<Self>,
+        application: &Arc<Application>,
+        visit: Visit,
+        from: IpAddr,
+        leaving: Leaving,
+    ) -> Result<Ended, Unavailable> {
+        let (service, application) = (Arc::clone(self), Arc::clone(application));
+        self.undisturbed(async move {
+            let Some(sessions) = &application.sessions else { return Ok(Ended::Before) };
+            let updater = Updater::new(&service, &application, sessions, &visit);
+            match leaving {
+                Leaving::Here => updater.log_out_from("the visitor", from, leaving).await,
+                Leaving::Everywhere => updater.log_out_everywhere("the visitor", from).await,
+            }
+        })
+        .await
     }
 
     /// Logs in whoever was right about the password, in a task of its own: the old ticket is worthless once it is done,
@@ -161,30 +235,6 @@ impl Service {
             Err(error) => {
                 self.counters.login("unavailable");
                 self.unavailable(&parts.headers, &error, Some(NOT_LOGGED_IN))
-            }
-        }
-    }
-
-    async fn log_out(
-        &self,
-        parts: &Parts,
-        updater: Updater<'_>,
-        sessions: &Sessions,
-        login: &Login,
-    ) -> Response<Outbound> {
-        match updater.log_out("the visitor").await {
-            Ok(_) => {
-                self.counters.login("logged_out");
-                let mut response = login.logged_out().map(Outbound::from);
-                Change::Delete.apply(sessions, response.headers_mut());
-                response
-            }
-            Err(error) => {
-                // The cookie stays: nobody can say yet whether it is dead (law 3).
-                self.counters.login("logout_waits");
-                let detail = "You are not logged out for certain yet: what keeps the sessions did not confirm it. \
-                              This server refuses your session from now on, and goes on trying.";
-                self.unavailable(&parts.headers, &error, Some(detail))
             }
         }
     }

@@ -40,6 +40,9 @@ pub(crate) struct Visit {
     /// It came with tickets of several live sessions, so that nobody can say which is meant. They are all ended by a
     /// logout, and otherwise count for nothing.
     pub(crate) ambiguous: Vec<Found>,
+    /// It came with these, of which storage cannot say what they are worth. Only of somebody who leaves: any other request
+    /// cannot be answered then.
+    pub(crate) unseen: Vec<Credential>,
     /// It came with more cookies of the name than are looked at: nobody knows what it has.
     pub(crate) is_crowded: bool,
     /// It came with a ticket of a session that was ended, and with none that may be alive, here or elsewhere: its cookie
@@ -59,6 +62,13 @@ pub(crate) struct Visit {
     pub(crate) has_left: bool,
 }
 
+/// What becomes of a credential of which storage cannot say what it is worth.
+#[derive(Debug, Clone, Copy)]
+enum Unseen {
+    Fails,
+    IsKept,
+}
+
 impl Visit {
     /// Looks at what a request came with. Up to four cookies of the name are tried, for a neighbouring host may have
     /// planted some; but only if exactly one of them opens a session is it certain who is meant.
@@ -68,7 +78,7 @@ impl Visit {
         sessions: &Sessions,
         service: &Service,
     ) -> Result<Self, Unavailable> {
-        Self::judged(comer, application, sessions, &sessions.judge, service).await
+        Self::judged(comer, application, sessions, &sessions.judge, service, Unseen::Fails).await
     }
 
     /// As [`Visit::of`], for somebody who leaves: with the sessions that are over for this application, and alive for
@@ -79,9 +89,19 @@ impl Visit {
         sessions: &Sessions,
         service: &Service,
     ) -> Result<Self, Unavailable> {
-        let unbounded = Timeouts { idle: Duration::ZERO, lifetime: Duration::ZERO };
-        let judge = Judge { timeouts: unbounded, ..sessions.judge.clone() };
-        Self::judged(comer, application, sessions, &judge, service).await
+        let judge = unbounded(&sessions.judge);
+        Self::judged(comer, application, sessions, &judge, service, Unseen::Fails).await
+    }
+
+    /// As [`Visit::leaving`], with what nobody can look at now: whoever leaves while storage is away has left all the same.
+    pub(crate) async fn leaving_unseen(
+        comer: Comer<'_>,
+        application: &Application,
+        sessions: &Sessions,
+        service: &Service,
+    ) -> Result<Self, Unavailable> {
+        let judge = unbounded(&sessions.judge);
+        Self::judged(comer, application, sessions, &judge, service, Unseen::IsKept).await
     }
 
     async fn judged(
@@ -90,6 +110,7 @@ impl Visit {
         sessions: &Sessions,
         judge: &Judge,
         service: &Service,
+        unseen: Unseen,
     ) -> Result<Self, Unavailable> {
         let Service { cache, counters, .. } = service;
         let rule = &sessions.addresses.rule;
@@ -117,7 +138,24 @@ impl Visit {
                 counters.refuse_cookie("malformed");
                 continue;
             };
-            match carrier::find(cache, &credential, judge).await? {
+            let find = match (carrier::find(cache, &credential, judge).await, unseen) {
+                (Err(error), Unseen::IsKept) => {
+                    tracing::debug!(%error, "somebody leaves with a session that nobody can look at");
+                    may_be_alive = true;
+                    match &credential {
+                        Credential::Carried(carried)
+                            if rule.judge(&carried.session.addresses, comer.address) == Origin::Other =>
+                        {
+                            counters.refuse_cookie("other_address");
+                            visit.is_elsewhere = true;
+                        }
+                        Credential::Carried(_) | Credential::Ticket(_) => visit.unseen.push(credential),
+                    }
+                    continue;
+                }
+                (find, _) => find?,
+            };
+            match find {
                 Find::Found(found) => {
                     match (rule.judge(&found.session.addresses, comer.address), &visit.session) {
                         (Origin::Other, _) => {
@@ -152,7 +190,8 @@ impl Visit {
             visit.ambiguous.extend(visit.session.take().map(|(found, _)| found));
             visit.is_elsewhere = false;
         }
-        if origin == Origin::New && visit.session.is_some() {
+        // What is about to end need not be tied any more, nor could it be while storage is away.
+        if origin == Origin::New && visit.session.is_some() && matches!(unseen, Unseen::Fails) {
             may_be_alive |= Box::pin(visit.tie(comer, application, sessions, service)).await?;
         }
         // A browser would delete whichever it holds at our path, and which that is cannot be told. Nor is it known what it
@@ -245,4 +284,10 @@ impl Visit {
     pub(crate) fn principal(&self) -> Option<&Principal> {
         self.session.as_ref().and_then(|(found, _)| found.session.principal.as_ref())
     }
+}
+
+/// For whom a session counts that is over for this application, and alive for another one of its realm.
+fn unbounded(judge: &Judge) -> Judge {
+    let timeouts = Timeouts { idle: Duration::ZERO, lifetime: Duration::ZERO };
+    Judge { timeouts, ..judge.clone() }
 }

@@ -5,6 +5,7 @@
 //! `trust_window` after the fault began, and not a moment longer; what it says of anybody else then is 503.
 
 mod given;
+mod leaving;
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -139,7 +139,7 @@ fn admit(value: &[u8], max_value: usize, id: &Arc<str>) -> Result<(), Unavailabl
 }
 
 /// How a record is buried.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Burial {
     /// Until when nobody may create the record again. `None` for ids that are meant to come back: then only the
     /// versions of the old life are refused, and no tombstone remains.

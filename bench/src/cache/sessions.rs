@@ -45,6 +45,7 @@ pub(super) fn cache_over(
         inproc_timeout: Duration::from_mins(15),
         inproc_bytes: bytes,
         trust_window: Duration::from_secs(10),
+        outage_window: Duration::ZERO,
         renew_window: Duration::from_secs(10),
         cleanup_interval: Duration::ZERO,
         maintain_index: true,

@@ -115,6 +115,7 @@ impl Work {
             inproc_timeout: Duration::from_secs(900),
             inproc_bytes: 1 << 20,
             trust_window: Duration::from_secs(10),
+            outage_window: Duration::ZERO,
             renew_window: Duration::from_secs(10),
             cleanup_interval: Duration::ZERO,
             maintain_index: true,

@@ -9,7 +9,7 @@ use super::latest;
 use crate::Cache;
 use crate::application::Application;
 use crate::heads::Head;
-use crate::outbox::Waiting;
+use crate::outbox::due::{Target, Waiting};
 use crate::patch::{Changed, MAX_ROUNDS, Step};
 
 /// What became of one attempt.
@@ -30,7 +30,7 @@ impl Cache {
         application: &Application,
         mut step: impl FnMut(&Session) -> Step<T>,
     ) -> Result<Changed<T>, Unavailable> {
-        self.outbox.check(&carried.session.handle, self.storage.id())?;
+        self.outbox.check_session(&carried.session, self.storage.id())?;
         self.know_revocations_of(&carried.session).await?;
         for _ in 0..MAX_ROUNDS {
             match self.round(carried, application, &mut step).await? {
@@ -124,17 +124,19 @@ impl Cache {
         let until = application.realm.buried_until(current.begun, self.clock.now());
         match self.revoke(handle, &ending, until).await {
             Ok(_) => Ok(true),
-            Err(unavailable) => {
-                self.wait_to_revoke(handle, ending, until);
-                Err(unavailable)
-            }
+            Err(failed) => Err(self.wait_to_revoke(handle, ending, until, failed).await),
         }
     }
 
     /// An end of a carried session waits until storage has confirmed it; this node refuses the session meanwhile.
-    pub(crate) fn wait_to_revoke(&self, handle: &Handle, ending: Ending, until: Millis) {
-        self.counters.ends_waiting.inc();
-        self.outbox.put(*handle, Waiting::Carried(ending, until));
+    pub(crate) async fn wait_to_revoke(
+        &self,
+        handle: &Handle,
+        ending: Ending,
+        until: Millis,
+        failed: Unavailable,
+    ) -> Unavailable {
+        self.wait(Target::Session(*handle), Waiting::Carried(ending, until), failed).await
     }
 }
 

@@ -24,10 +24,7 @@ impl Cache {
                 }
                 Ok(ended)
             }
-            Err(unavailable) => {
-                self.wait_to_revoke(&session.handle, ending, until);
-                Err(unavailable)
-            }
+            Err(failed) => Err(self.wait_to_revoke(&session.handle, ending, until, failed).await),
         }
     }
 

@@ -52,7 +52,7 @@ impl Cache {
         if let Some(gone) = self.revocations.gone(handle) {
             return self.departed(carried, gone, application).await;
         }
-        self.outbox.check(handle, self.storage.id())?;
+        self.outbox.check_session(&carried.session, self.storage.id())?;
         let written = head.as_ref().map_or(carried.touched, |(_, touched)| *touched);
         let session = latest(carried, head.map(|(session, _)| session));
         let touched = carried.touched.max(written);

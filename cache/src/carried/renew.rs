@@ -43,7 +43,7 @@ impl Cache {
         fits: impl Fn(&Session) -> Fit,
     ) -> Result<RenewCarried, Unavailable> {
         let handle = &carried.session.handle;
-        self.outbox.check(handle, self.storage.id())?;
+        self.outbox.check_session(&carried.session, self.storage.id())?;
         self.know_revocations_of(&carried.session).await?;
         let login = renewal.login.clone().map(|(principal, proof)| (self.as_known(principal), proof));
         let epochs = match &login {

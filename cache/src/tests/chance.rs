@@ -21,10 +21,10 @@ const TASKS: u64 = 64;
 const SESSIONS: usize = 6;
 
 /// The numbers of one seed (SplitMix64, Steele, Lea and Flood 2014): the same on every machine.
-struct Chance(u64);
+pub(super) struct Chance(pub(super) u64);
 
 impl Chance {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

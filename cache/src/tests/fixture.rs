@@ -239,6 +239,7 @@ pub(super) const SETTINGS: Settings = Settings {
     inproc_timeout: Duration::from_secs(900),
     inproc_bytes: 8 << 20,
     trust_window: TRUST_WINDOW,
+    outage_window: Duration::ZERO,
     renew_window: RENEW_WINDOW,
     cleanup_interval: Duration::ZERO,
     maintain_index: true,

@@ -276,7 +276,11 @@ async fn an_end_that_fails_says_whether_it_may_hold(f: Fixture) {
     let failed = f.try_to_log_out(all()).await.unwrap_err();
     assert_eq!(failed.applied, Applied::No);
     f.faults.heal();
-    assert!(f.live(&both).await, "nothing was ended, and nothing claimed");
+    assert_eq!(f.cache.ends_waiting(), 1, "nothing is claimed, and it is not forgotten");
+    f.log_out(all()).await;
+    assert_eq!(f.cache.ends_waiting(), 0);
+    assert!(!f.live(&both).await);
+    let both = f.both(Some(person(Some("1")))).await;
     // Of two one is written, and the other is not.
     f.faults.fail_once(Which::Create, Fault::Refuse);
     let failed = f.try_to_log_out(of_indexes(&["1", "2"])).await.unwrap_err();

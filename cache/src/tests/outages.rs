@@ -8,6 +8,7 @@ use storage::{Applied, NewValue, Update, WriteId};
 
 use super::fixture::{MILLISECOND, SETTINGS, entries, eventually, found, setting};
 use super::{Fixture, on_every_engine};
+use crate::outbox::due::Target;
 
 on_every_engine!(
     an_outage_logs_nobody_out_and_ends_nothing
@@ -133,7 +134,8 @@ async fn an_end_that_cannot_be_done_does_not_hold_up_the_others(f: Fixture) {
     f.faults.heal();
     // Given one whose record storage cannot get at, whichever comes first,
     let stuck = f.cache.outbox.all()[0].0;
-    f.probe.refuse(f.key(&stuck));
+    let Target::Session(handle) = stuck else { panic!("{stuck:?}") };
+    f.probe.refuse(f.key(&handle));
     let _house = f.keep_house(&f.cache).await;
     // then the others are ended.
     eventually(async || f.cache.outbox.all().len() == 1).await;

@@ -40,6 +40,8 @@ impl Nodes {
         f.cache = f.cache_with(settings);
         f.cache.reckon_with(&f.application.realm);
         let house = f.keep_house(&f.cache).await;
+        // What was never heard cannot be lost.
+        eventually(async || settings.trust_window.is_zero() || !f.cache.is_deaf()).await;
         let (other, opened) = (f.another_cache(), f.open_for("ada").await);
         f.found(&opened.ticket).await;
         Self { f, other, _house: house, opened }

@@ -231,6 +231,8 @@ pub struct Cache {
     pub touch_interval: Duration,
     /// How long copies are served without storage and its change stream.
     pub trust_window: Duration,
+    /// How much longer, where storage has no answer.
+    pub danger_outage_window: Duration,
     /// How long the previous secret of a renewed ticket is still good.
     pub renew_window: Duration,
     /// How long storage may take for one operation.
@@ -295,6 +297,14 @@ impl Cache {
                  four seconds pass unnoticed: in an outage visitors are served for that much less, and get 503 then. The longest \
                  that an end made elsewhere can take to hold here.",
             ),
+            danger_outage_window: section.value(
+                "danger_outage_window",
+                &Span::between(SECOND, Duration::from_hours(24)).or_zero("not at all"),
+                Duration::ZERO,
+                "Where storage is shared: how much longer than `trust_window` this process serves its copies, and trusts sealed \
+                 cookies, while it can neither ask storage nor hear of changes. Fewer visitors get 503 in an outage; but somebody \
+                 who was logged out elsewhere is let in here for as much longer.",
+            ),
             renew_window: section.value(
                 "renew_window",
                 &Span::between(SECOND, MINUTE * 5).or_zero("not at all"),
@@ -347,12 +357,21 @@ impl Cache {
             section.warn("reverse_index_max_size", message, "remove it");
         }
         section.later(&["storage_lite", "cache_assertions"], "sessions of Shibboleth");
-        section.later(&["danger_soft_revocation", "danger_outage_window"], "storage that other nodes share");
+        section.later(&["danger_soft_revocation"], "storage that other nodes share");
         check_storage(section, &cache.storage, storage);
         let used = storage.iter().find(|storage| storage.id == cache.storage);
         let unnoticed = used.map_or(Duration::ZERO, |storage| storage.engine.unnoticed());
         if let Some((message, cure)) = cache.trusts_too_shortly(unnoticed) {
             section.warn("trust_window", message, cure);
+        }
+        if !cache.danger_outage_window.is_zero() {
+            let bound = shown_duration(cache.trust_window.saturating_add(cache.danger_outage_window));
+            let message = format!(
+                "with `danger_outage_window`, whoever was logged out elsewhere can be let in here for up to {bound}, while \
+                 this process cannot reach the storage"
+            );
+            let cure = "remove it: visitors whom nobody can judge get 503 then, and nobody is logged out";
+            section.warn("danger_outage_window", message, cure);
         }
         if section.given("index_entries") {
             let message =

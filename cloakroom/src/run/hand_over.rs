@@ -78,10 +78,11 @@ impl HandingOver {
             refuse(&stream, "another process takes over already");
             return;
         }
-        if self.cache.ends_waiting() > 0 {
+        if !self.cache.are_ends_kept() {
             refuse(
                 &stream,
-                "sessions were ended and storage has not confirmed it yet; try again when it has",
+                "sessions were ended, storage has not confirmed it yet, and they could not be written down; try again when it \
+                 has",
             );
         } else {
             match self.share(stream).await {

@@ -1,14 +1,16 @@
 //! Who a session belongs to: logging in and out.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use cache::{Acknowledged, Credential, Ended, Find, Found, Renew, RenewCarried, Renewal};
+use cache::{Acknowledged, Credential, Ended, Find, Found, Promise, Renew, RenewCarried, Renewal};
 use session::{Authentication, Carried, Patch, Principal, Revision, Selector, Session, Why};
 use storage::Unavailable;
 use tracing::Instrument as _;
 
 use super::{Authority, Effect, Updater};
 use crate::carrier;
+use crate::login::Leaving;
 
 impl Updater<'_> {
     /// Makes the session that of `name`, with a new ticket: a known one is worthless after a login (session fixation).
@@ -176,16 +178,29 @@ impl Updater<'_> {
         Ok(())
     }
 
-    /// Ends all sessions of whom the visitor is logged in as, wherever they are.
-    pub(crate) async fn log_out_everywhere(&self, by: &str) -> Result<(), Unavailable> {
-        for found in self.visit.all() {
-            if let Some(principal) = &found.session.principal {
+    /// Ends all sessions of whom the visitor is logged in as, wherever they are; of whom that is not known, once it is.
+    pub(crate) async fn log_out_everywhere(&self, by: &str, from: IpAddr) -> Result<Ended, Unavailable> {
+        let carried = self.visit.unseen.iter().filter_map(|credential| match credential {
+            Credential::Carried(carried) => Some(&carried.session),
+            Credential::Ticket(_) => None,
+        });
+        let mut outcome = Ok(());
+        for session in self.visit.all().map(|found| &found.session).chain(carried) {
+            if let Some(principal) = &session.principal {
                 let selector = Selector::person(principal.clone());
-                let ended = self.cache.end_where(selector, self.ending(Why::Revoked, by)).await?;
-                self.keep_receipt(ended.end, by);
+                match self.cache.end_where(selector, self.ending(Why::Revoked, by)).await {
+                    Ok(ended) => self.keep_receipt(ended.end, by),
+                    Err(failed) => outcome = Err(failed),
+                }
             }
         }
-        Ok(())
+        let here = self.log_out_from(by, from, Leaving::Everywhere).await;
+        // What is said of the failure is true of the least certain.
+        match (outcome, here) {
+            (Err(all), Err(one)) if Promise::of(&one) < Promise::of(&all) => Err(one),
+            (Err(all), _) => Err(all),
+            (Ok(()), here) => here,
+        }
     }
 
     /// Has the log say which nodes have confirmed it. The visitor does not wait for them: it holds already.
@@ -200,6 +215,35 @@ impl Updater<'_> {
             }
         };
         tokio::spawn(receive.in_current_span());
+    }
+
+    /// As [`Updater::log_out`], for a visitor at this address, who may come with something that nobody can look at: it is
+    /// refused from now on, and ended once somebody can.
+    pub(crate) async fn log_out_from(
+        &self,
+        by: &str,
+        from: IpAddr,
+        leaving: Leaving,
+    ) -> Result<Ended, Unavailable> {
+        let mut outcome = self.log_out(by).await;
+        for credential in &self.visit.unseen {
+            let (ending, judge) = (self.ending(Why::Logout, by), &self.sessions.judge);
+            let ended = match credential {
+                // That it opened is the proof.
+                Credential::Carried(carried) => self.cache.end(&carried.session, ending, judge).await,
+                Credential::Ticket(ticket) => {
+                    let is_everywhere = leaving == Leaving::Everywhere;
+                    Err(self.cache.end_unseen(ticket, is_everywhere, ending, judge, Some(from)).await)
+                }
+            };
+            outcome = match (ended, outcome) {
+                (Err(one), Err(other)) if Promise::of(&other) < Promise::of(&one) => Err(other),
+                (Err(failed), _) | (Ok(_), Err(failed)) => Err(failed),
+                (Ok(Ended::Now), Ok(_)) => Ok(Ended::Now),
+                (Ok(Ended::Before), outcome) => outcome,
+            };
+        }
+        outcome
     }
 
     /// Ends the session, if there is one, or all that the visitor came with. Says whether one of them was live until

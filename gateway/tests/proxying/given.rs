@@ -119,6 +119,7 @@ impl Plan {
             inproc_timeout: Duration::from_secs(60),
             inproc_bytes: 1 << 20,
             trust_window: Duration::from_secs(10),
+            outage_window: Duration::ZERO,
             renew_window: Duration::from_secs(60),
             cleanup_interval: Duration::ZERO,
             maintain_index: true,

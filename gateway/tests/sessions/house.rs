@@ -97,12 +97,14 @@ impl House {
             inproc_timeout: Duration::from_secs(900),
             inproc_bytes: 64 << 20,
             trust_window: Duration::from_secs(10),
+            outage_window: Duration::ZERO,
             renew_window: Duration::from_secs(60),
             cleanup_interval: Duration::ZERO,
             maintain_index: true,
         };
         let bounded = Arc::new(Deadline::new(Arc::clone(&storage) as Arc<dyn Storage>, deadline));
         let cache = Arc::new(Cache::new(bounded, Arc::clone(&clock) as _, settings, &mut registry));
+        cache.keep_ends_in(&folder.path().join("outbox")).await.unwrap();
         tokio::spawn(Arc::clone(&cache).keep_house());
         let scripts = Arc::new(Scripts::default());
         let pages = Pages::built_in().unwrap();

@@ -98,22 +98,79 @@ over_each_engine! {
         assert_eq!(phone.get("/account").await.session(), Some("user=ada"));
     }
 
-    async fn a_logout_everywhere_in_an_outage_is_not_claimed_and_can_be_repeated(engine: Engine) {
+    async fn a_logout_everywhere_in_an_outage_is_not_claimed_and_done_after_it(engine: Engine) {
         let house = House::over(engine, vec![guarded()]).await;
         let (desk, phone) = (house.visitor(), house.visitor());
         desk.log_in(ADA).await;
         phone.log_in(ADA).await;
-        desk.get("/account").await;
-        house.storage().fail(Which::Create, Fault::Refuse);
-        let leave = || desk.post(LOGOUT, &[("everywhere", "1")]).header("sec-fetch-site", "same-origin");
-        let reply = leave().await;
+        let bob = house.visitor();
+        bob.log_in(BOB).await;
+        house.storage().fail(Which::Any, Fault::Refuse);
+        let reply = desk.post(LOGOUT, &[("everywhere", "1")]).header("sec-fetch-site", "same-origin").await;
         assert_eq!(reply.status, 503);
-        assert!(reply.body.contains("not logged out"), "{}", reply.body);
+        assert!(reply.body.contains("refuses all of yours from now on, and goes on trying."), "{}", reply.body);
         assert!(reply.set_cookies().is_empty());
+        for visitor in [&desk, &phone] {
+            assert_eq!(visitor.get("/account").fetching().await.status, 503);
+        }
+        assert_eq!(bob.get("/account").await.session(), Some("user=bob"));
         house.storage().heal();
-        assert_eq!(desk.get("/account").await.session(), Some("user=ada"));
-        assert_eq!(leave().await.status, 303);
-        assert_eq!(phone.get("/account").fetching().await.status, 401);
+        crate::house::until("the ends", async || house.cache().ends_waiting() == 0).await;
+        for visitor in [&desk, &phone] {
+            assert_eq!(visitor.get("/account").fetching().await.status, 401);
+        }
+        assert_eq!(bob.get("/account").await.session(), Some("user=bob"));
+    }
+
+    async fn who_left_while_nobody_could_look_at_their_session_has_left(engine: Engine) {
+        for everywhere in ["0", "1"] {
+            let house = House::over(engine, vec![guarded()]).await;
+            let [desk, phone, bob] = [ADA, ADA, BOB].map(|who| (house.visitor(), who));
+            for (visitor, who) in [&desk, &phone, &bob] {
+                visitor.log_in(*who).await;
+            }
+            let [desk, phone, bob] = [desk.0, phone.0, bob.0];
+            // Longer than a copy is served.
+            house.time_passes(Duration::from_secs(16 * 60));
+            house.storage().fail(Which::Any, Fault::Refuse);
+            // Without a form that was meant, nobody leaves.
+            let foreign = desk.post(LOGOUT, &[]).header("sec-fetch-site", "cross-site").await;
+            assert_eq!((foreign.status, house.cache().ends_waiting()), (403, 0));
+            let leave = desk.post(LOGOUT, &[("everywhere", everywhere)]).header("sec-fetch-site", "same-origin");
+            let reply = leave.await;
+            assert_eq!(reply.status, 503);
+            assert!(reply.body.contains("from now on, and goes on trying."), "{}", reply.body);
+            assert!(reply.set_cookies().is_empty(), "the cookie stays");
+            assert_eq!(house.cache().ends_waiting(), 1);
+            house.storage().heal();
+            crate::house::until("the end", async || house.cache().ends_waiting() == 0).await;
+            assert_eq!(desk.get("/account").fetching().await.status, 401);
+            let status = phone.get("/account").fetching().await.status;
+            assert_eq!(status, if everywhere == "1" { 401 } else { 200 });
+            assert_eq!(bob.get("/account").await.session(), Some("user=bob"));
+        }
+    }
+
+    async fn a_ticket_that_was_made_up_ends_nothing_and_few_are_remembered(engine: Engine) {
+        let house = House::over(engine, vec![guarded()]).await;
+        let visitor = house.visitor();
+        visitor.log_in(ADA).await;
+        let ticket = visitor.ticket();
+        let (handle, _) = ticket.split_once('.').unwrap();
+        house.time_passes(Duration::from_secs(16 * 60));
+        house.storage().fail(Which::Any, Fault::Refuse);
+        let mut bodies = Vec::new();
+        for number in 0..70 {
+            let made_up = visitor.with_ticket(&format!("{handle}.{number:0>42}A"));
+            let reply = made_up.post(LOGOUT, &[]).header("sec-fetch-site", "same-origin").await;
+            assert_eq!(reply.status, 503);
+            bodies.push(reply.body);
+        }
+        assert_eq!(house.cache().ends_waiting(), 64, "of one address");
+        assert!(bodies[0].contains("goes on trying") && bodies[69].contains("no room"), "{}", bodies[69]);
+        house.storage().heal();
+        crate::house::until("the looks", async || house.cache().ends_waiting() == 0).await;
+        assert_eq!(visitor.get("/account").await.session(), Some("user=ada"));
     }
 }
 

@@ -110,13 +110,18 @@ impl Kept {
 impl House {
     pub(super) fn over(kept: Kept, window: Duration) -> Self {
         let upstream = application();
-        let [one, other] = [0; 2].map(|_| gateway(&upstream, &kept, kept.address(), window));
+        let [one, other] = [0; 2].map(|_| gateway(&upstream, &kept, kept.address(), window, ""));
         Self { kept, one, other, upstream }
     }
 
     /// One more gateway, which reaches the storage by that address.
     pub(super) fn gateway(&self, storage: SocketAddr, window: Duration) -> Cloakroom {
-        gateway(&self.upstream, &self.kept, storage, window)
+        gateway(&self.upstream, &self.kept, storage, window, "")
+    }
+
+    /// The same with more lines in its `[cache]`.
+    pub(super) fn gateway_with(&self, storage: SocketAddr, window: Duration, lines: &str) -> Cloakroom {
+        gateway(&self.upstream, &self.kept, storage, window, lines)
     }
 
     /// Somebody who has put something into a session.
@@ -132,10 +137,10 @@ impl House {
 
 /// `gateway.toml` with its sessions in that storage, which it does not wait for as long as usual; and beside its
 /// application one whose sessions are sealed.
-fn gateway(upstream: &Capture, kept: &Kept, storage: SocketAddr, window: Duration) -> Cloakroom {
+fn gateway(upstream: &Capture, kept: &Kept, storage: SocketAddr, window: Duration, lines: &str) -> Cloakroom {
     let replaced = [
         ("engine = \"embedded\" ", format!("{}# ", kept.lines(storage))),
-        ("[cache]\n", "[cache]\ndeadline = \"1s\"\n".to_owned()),
+        ("[cache]\n", format!("[cache]\ndeadline = \"1s\"\n{lines}")),
         ("keys/2026-11.key", "keys/shared.key".to_owned()),
         ("trust_window = \"10s\"", format!("trust_window = \"{}s\"", window.as_secs())),
     ];
@@ -177,9 +182,32 @@ impl Visitor {
 
     /// Logs out, which is acknowledged.
     pub(super) fn leaves(&self, gateway: &Cloakroom) {
-        let form = "Sec-Fetch-Site: same-origin\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 0\r\n";
-        let left = self.asks(gateway, "POST /.cloakroom/logout", form);
+        let left = self.logs_out(gateway);
         assert_eq!(left.status, 303, "{self:?}: {}\n{}", left.text(), gateway.log());
+    }
+
+    /// Logs out, and is told that it is not certain yet, and that it will be.
+    pub(super) fn leaves_in_an_outage(&self, gateway: &Cloakroom) {
+        let left = self.logs_out(gateway);
+        assert_eq!(left.status, 503, "{self:?}: {}\n{}", left.text(), gateway.log());
+        assert!(left.text().contains("from now on, and goes on trying."), "{self:?}: {}", left.text());
+        assert!(left.all("set-cookie").is_empty(), "{self:?}: {:?}", left.all("set-cookie"));
+        assert_eq!(left.all("retry-after").len(), 1, "{self:?}: {:?}", left.headers);
+    }
+
+    fn logs_out(&self, gateway: &Cloakroom) -> Response {
+        let form = "Sec-Fetch-Site: same-origin\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 0\r\n";
+        self.asks(gateway, "POST /.cloakroom/logout", form)
+    }
+
+    /// Somebody who knows the public half of this visitor's ticket, and made up the other.
+    pub(super) fn impostor(&self) -> Self {
+        let (before, secret) = self.cookie.split_once('.').expect("a ticket has two halves");
+        let mut secret: String = secret.chars().map(|letter| if letter == 'a' { 'b' } else { 'a' }).collect();
+        // Of the last letter not all bits count, and those must be zero.
+        secret.pop();
+        let cookie = format!("{before}.{secret}A");
+        Self { how: self.how, cookie, shows: self.shows.clone() }
     }
 
     fn asks(&self, gateway: &Cloakroom, line: &str, more: &str) -> Response {

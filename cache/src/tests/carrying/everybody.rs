@@ -97,11 +97,15 @@ async fn an_outage_ends_nobody_and_claims_nothing(f: Fixture) {
     f.opens(&carried).await;
     f.faults.fail(Which::Any, Fault::Refuse);
     end_all_of(&f.cache, "ada").await.unwrap_err();
-    f.opens(&carried).await;
-    f.faults.heal();
-    f.opens(&carried).await;
+    for _ in 0..2 {
+        // Nobody is let in, and nobody is told that it is over.
+        f.bring(&carried).await.unwrap_err();
+        f.try_to_write(&f.cache, &carried, "b", "late", roomy).await.unwrap_err();
+        f.faults.heal();
+    }
     f.end_all_of("ada").await;
     is_over(f.bring(&carried).await);
+    assert_eq!(f.cache.ends_waiting(), 0, "it is done, and not done again");
 }
 
 async fn the_counter_expires_and_revives_nobody(mut f: Fixture) {

@@ -75,6 +75,17 @@ fn what_shibboleth_gave_up_is_understood_and_said() {
 }
 
 #[test]
+fn an_outage_window_says_how_long_somebody_who_left_elsewhere_is_let_in() {
+    let found = warnings("[cache]\ntrust_window = \"10s\"\ndanger_outage_window = \"10m\"");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].contains("whoever was logged out elsewhere can be let in here for up to 610s"),
+        "{found:?}"
+    );
+    assert!(warnings("[cache]\ndanger_outage_window = \"0s\"").is_empty());
+}
+
+#[test]
 fn a_window_that_is_over_before_anybody_notices_is_a_warning() {
     let found = |storage: &str, window: &str| {
         warnings(&format!("[[storage]]\nid = \"s\"\n{storage}\n[cache]\ntrust_window = \"{window}\""))
