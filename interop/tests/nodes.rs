@@ -122,7 +122,8 @@ fn fifty_sessions_of_a_person_end_at_once_at_both_gateways() {
     let Some(redis) = available(Redis::start()).unwrap() else { return };
     let upstream = given::application();
     let engine = format!("engine = \"redis\"\nurl = \"{}\"\n# ", redis.url());
-    let [here, there] = [0; 2].map(|_| start(&upstream, &engine, ""));
+    let often = "attempts_per_address = 1000\nattempts_per_user = 2000\n";
+    let [here, there] = [0; 2].map(|_| start(&upstream, &engine, often));
     know_each_other(&[&here, &there], SOON);
     let cookies: Vec<_> = [&here, &there].into_iter().cycle().take(50).map(log_in).collect();
     for node in [&here, &there] {
