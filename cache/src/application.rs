@@ -77,4 +77,6 @@ pub struct Application {
     pub timeouts: Timeouts,
     /// How often, at most, the last use of a session is written.
     pub touch_interval: Duration,
+    /// How old a ticket may be before the next answer brings another one; zero: of any age.
+    pub renew_interval: Duration,
 }

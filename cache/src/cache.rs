@@ -13,12 +13,14 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::application::{AFTERLIFE, Realm};
+use crate::confirm::Confirmations;
 use crate::counters::Counters;
 use crate::heads::Heads;
 use crate::held::Held;
 use crate::index::Index;
 use crate::nodes::Nodes;
 use crate::outbox::Outbox;
+use crate::renew::Renewing;
 use crate::revocations::Revocations;
 use crate::tier::FirstTier;
 use crate::trust::Trust;
@@ -43,7 +45,7 @@ pub struct Settings {
     pub trust_window: Duration,
     /// How much longer than that, where storage has no answer. An end elsewhere is not seen here for as much longer.
     pub outage_window: Duration,
-    /// How long the ticket before a renewal is good.
+    /// How long the ticket before a renewal is good: after a login from then on, else from the first use of its successor.
     pub renew_window: Duration,
     /// How often the copies are taken out of memory that nobody used for `inproc_timeout`; zero: only when room is needed.
     pub cleanup_interval: Duration,
@@ -72,6 +74,10 @@ pub struct Cache {
     pub(crate) entity_id: Option<Box<str>>,
     /// When cookies of carried sessions were last sealed anew, as far as there was room to remember.
     pub(crate) uses: quick_cache::sync::Cache<Handle, Millis>,
+    /// Sessions whose ticket is being renewed.
+    pub(crate) renewing: Renewing,
+    /// Sessions whose new ticket was used.
+    pub(crate) confirmations: Confirmations,
     /// The longest that a session of any realm may live, in milliseconds.
     longest_session: AtomicU64,
     /// Told when a touch failed.
@@ -105,6 +111,8 @@ impl Cache {
             index: Arc::new(Index::new(Arc::clone(&storage), settings.maintain_index)),
             realms: RwLock::default(),
             uses: quick_cache::sync::Cache::new(MAX_USES),
+            renewing: Renewing::default(),
+            confirmations: Confirmations::default(),
             longest_session: AtomicU64::new(0),
             late: Arc::default(),
             sharing: AtomicBool::new(false),

@@ -121,13 +121,13 @@ impl Counters {
         );
         sessions.register(
             "renewed",
-            "Tickets renewed: logins, and changes of who somebody is",
+            "Tickets renewed: logins, changes of who somebody is, and tickets older than `renew_interval`",
             self.renewed.clone(),
         );
         sessions.register(
             "ended",
             "Sessions ended, by reason. `replaced`: another person logged in with the same ticket; `revoked` rises: \
-             somebody ends sessions on purpose",
+             somebody ends sessions on purpose; `theft`: an old ticket was used after the one that followed it, so one of them was stolen",
             self.ended.clone(),
         );
         sessions.register(

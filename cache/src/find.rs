@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use session::{Carried, Ending, Judgement, Millis, Previous, Secret, SecretHash, Session, Ticket, Why};
+use session::{Carried, Ending, Judgement, Kinship, Millis, Secret, SecretHash, Session, Ticket, Why};
 use storage::{Read, Unavailable};
 
 use crate::Cache;
 use crate::application::Application;
 use crate::held::Held;
+use crate::purpose::Purpose;
 use crate::renew::SUCCESSOR;
 use crate::revocations::Revocations;
 use crate::tier::Kept;
@@ -73,10 +74,19 @@ impl Absence {
 
 /// What a session that is there is worth to who asks.
 enum Verdict {
-    Found(Found),
+    Found(Found, Proof),
     Absent(Absence),
     /// Over for all of its realm, for this reason.
     Over(Why),
+}
+
+/// What somebody holds of a session that they may use.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Proof {
+    /// Its ticket.
+    Current,
+    /// The one before.
+    Previous,
 }
 
 impl Cache {
@@ -84,18 +94,28 @@ impl Cache {
     ///
     /// From the first tier this takes no lock of its own, allocates nothing, and does no I/O.
     pub async fn find(&self, ticket: &Ticket, application: &Application) -> Result<Find, Unavailable> {
+        self.find_for(Purpose::USE, ticket, application).await
+    }
+
+    /// As [`Cache::find`], for another purpose.
+    pub async fn find_for(
+        &self,
+        purpose: Purpose,
+        ticket: &Ticket,
+        application: &Application,
+    ) -> Result<Find, Unavailable> {
         let now = self.clock.now();
         self.outbox.check_ticket(ticket, self.storage.id())?;
         let held = self.tier.held(&ticket.handle);
         if let Some(held) = &held
             && self.is_believed(held)
-            && let Some(found) = self.find_held(held, ticket, application, now)
+            && let Some(found) = self.find_held(held, ticket, application, now, purpose)
         {
             self.outbox.check_session(&found.session, self.storage.id())?;
             return Ok(Find::Found(found));
         }
         let has_copy = held.as_ref().is_some_and(|held| self.is_good(held, now));
-        let asking = self.find_in_storage(ticket, application, now, held);
+        let asking = self.find_in_storage(ticket, application, now, held, purpose);
         let answer = if has_copy { self.ask_briefly(asking).await } else { asking.await };
         if answer.is_err() {
             self.trust.ask_in_vain();
@@ -103,7 +123,7 @@ impl Cache {
             self.outbox.check_ticket(ticket, self.storage.id())?;
             if self.may_go_by_what_was_heard()
                 && let Some(held) = self.tier.held(&ticket.handle)
-                && let Some(found) = self.find_held(&held, ticket, application, now)
+                && let Some(found) = self.find_held(&held, ticket, application, now, purpose)
             {
                 self.outbox.check_session(&found.session, self.storage.id())?;
                 return Ok(Find::Found(found));
@@ -120,12 +140,15 @@ impl Cache {
         ticket: &Ticket,
         application: &Application,
         now: Millis,
+        purpose: Purpose,
     ) -> Option<Found> {
         let is_good = self.is_good(held, now);
-        match is_good.then(|| judge(held, ticket, &self.revocations, application, now))? {
-            Verdict::Found(found) => {
+        match is_good.then(|| judge(held, ticket, &self.revocations, application, now, purpose))? {
+            Verdict::Found(found, proof) => {
                 self.counters.found_first.inc();
-                self.mark(held, application, now);
+                if purpose.is_use {
+                    self.mark(held, proof, application, now);
+                }
                 Some(found)
             }
             Verdict::Absent(_) | Verdict::Over(_) => None,
@@ -145,6 +168,7 @@ impl Cache {
         application: &Application,
         now: Millis,
         mut earlier: Option<Arc<Held>>,
+        purpose: Purpose,
     ) -> Result<Find, Unavailable> {
         let key = self.key(&ticket.handle)?;
         for attempt in 1.. {
@@ -169,11 +193,13 @@ impl Cache {
                 held.seen = Arc::clone(&earlier.seen);
                 held.seen.mark(record.times.touched);
             }
-            match judge(&held, ticket, &self.revocations, application, now) {
-                Verdict::Found(found) => {
-                    // It is used now, so from now on this process knows of every use, if nobody else serves it.
-                    held.seen.mark(now);
-                    held.is_exact = self.is_alone();
+            match judge(&held, ticket, &self.revocations, application, now, purpose) {
+                Verdict::Found(found, proof) => {
+                    if purpose.is_use {
+                        // From now on this process knows of every use, if nobody else serves it.
+                        held.seen.mark(now);
+                        held.is_exact = self.is_alone();
+                    }
                     // Only who proved to have the ticket brings a session into memory.
                     let (held, kept) = registration.keep(held);
                     match kept {
@@ -184,20 +210,33 @@ impl Cache {
                     }
                     self.outbox.check_ticket(ticket, self.storage.id())?;
                     self.outbox.check_session(&held.session, self.storage.id())?;
-                    self.mark(&held, application, now);
+                    if purpose.is_use {
+                        self.mark(&held, proof, application, now);
+                    }
                     return Ok(Find::Found(found));
                 }
                 Verdict::Absent(absence) => return Ok(Find::Absent(absence)),
                 Verdict::Over(why) => {
                     drop(registration);
                     // Somebody may have used it while storage was asked: that one was told that it is live.
-                    if let Some(used) = self.tier.held(&ticket.handle)
+                    if why != Why::Theft
+                        && let Some(used) = self.tier.held(&ticket.handle)
                         && used.seen.last() > held.seen.last()
                     {
                         earlier = Some(used);
                         continue;
                     }
-                    let ending = self.ending_for(&held.session, why).await;
+                    let ending = match why {
+                        Why::Theft => Ending::new(now, why, "an old ticket"),
+                        _ => self.ending_for(&held.session, why).await,
+                    };
+                    if why == Why::Theft {
+                        tracing::warn!(
+                            handle = %ticket.handle, realm = &*application.realm.id,
+                            "an old ticket was used after the one that followed it: one of both is in other hands than its \
+                             visitor's. The session is ended"
+                        );
+                    }
                     self.end_now(&held.session, &application.realm, ending.clone()).await?;
                     return Ok(Find::Ended(ending));
                 }
@@ -208,8 +247,11 @@ impl Cache {
     }
 
     /// Notes a use, and has it written if that is due.
-    fn mark(&self, held: &Held, application: &Application, now: Millis) {
+    fn mark(&self, held: &Held, proof: Proof, application: &Application, now: Millis) {
         held.seen.mark(now);
+        if proof == Proof::Current {
+            self.note_ticket(&held.session, application);
+        }
         if held.seen.is_due(now, application.touch_interval) {
             self.touch(&held.session, &held.seen, application, now);
         }
@@ -222,20 +264,29 @@ fn judge(
     revocations: &Revocations,
     application: &Application,
     now: Millis,
+    purpose: Purpose,
 ) -> Verdict {
     let session = &held.session;
-    let Some(proof) = prove(session, &ticket.secret, now) else {
-        return Verdict::Absent(Absence::WrongSecret);
+    let (proof, successor) = match session.kinship(ticket.secret.hash(), now) {
+        Kinship::Current => (Some(Proof::Current), None),
+        Kinship::Previous([]) => (Some(Proof::Previous), None),
+        Kinship::Previous(sealed) => match unseal(session, &ticket.secret, sealed) {
+            Some(successor) => (Some(Proof::Previous), Some(successor)),
+            None => return Verdict::Absent(Absence::WrongSecret),
+        },
+        Kinship::Outlived if purpose.accuses => (None, None),
+        Kinship::Outlived | Kinship::None => return Verdict::Absent(Absence::WrongSecret),
     };
     let grace = if held.is_exact { Duration::ZERO } else { application.realm.touch_interval };
-    match standing(session, held.seen.last(), grace, revocations, application, now) {
-        Standing::Live => {
+    match (standing(session, held.seen.last(), grace, revocations, application, now), proof) {
+        (Standing::Live, Some(proof)) => {
             let session = Arc::clone(session);
-            Verdict::Found(Found { session, successor: proof.successor, refreshed: None })
+            Verdict::Found(Found { session, successor, refreshed: None }, proof)
         }
-        Standing::OtherRealm => Verdict::Absent(Absence::OtherRealm),
-        Standing::OverHere => Verdict::Absent(Absence::OverHere),
-        Standing::Over(why) => Verdict::Over(why),
+        (Standing::Live | Standing::OverHere, None) => Verdict::Over(Why::Theft),
+        (Standing::OtherRealm, _) => Verdict::Absent(Absence::OtherRealm),
+        (Standing::OverHere, Some(_)) => Verdict::Absent(Absence::OverHere),
+        (Standing::Over(why), _) => Verdict::Over(why),
     }
 }
 
@@ -279,29 +330,14 @@ pub(crate) fn standing(
     }
 }
 
-/// Somebody holds a ticket of the session.
-struct Proof {
-    /// The one they should hold.
-    successor: Option<Ticket>,
-}
-
 /// Whether this was the hash of a ticket of the session at that time.
 pub(crate) fn is_ticket_at(session: &Session, presented: &SecretHash, at: Millis) -> bool {
-    let is_previous = |previous: &Previous| *presented == previous.secret && at < previous.until;
-    *presented == session.secret || session.previous.as_ref().is_some_and(is_previous)
+    matches!(session.kinship(*presented, at), Kinship::Current | Kinship::Previous(_))
 }
 
-fn prove(session: &Session, secret: &Secret, now: Millis) -> Option<Proof> {
-    let presented: SecretHash = secret.hash();
-    if presented == session.secret {
-        return Some(Proof { successor: None });
-    }
-    let previous =
-        session.previous.as_ref().filter(|previous| presented == previous.secret && now < previous.until)?;
-    if previous.successor.is_empty() {
-        return Some(Proof { successor: None });
-    }
-    let opened = seal::open_under(secret.expose(), SUCCESSOR, &previous.successor).ok()?;
+/// The ticket that follows the one with this secret.
+pub(crate) fn unseal(session: &Session, secret: &Secret, sealed: &[u8]) -> Option<Ticket> {
+    let opened = seal::open_under(secret.expose(), SUCCESSOR, sealed).ok()?;
     let successor = Secret::from_bytes(opened.try_into().ok()?);
-    Some(Proof { successor: Some(Ticket { handle: session.handle, secret: successor }) })
+    Some(Ticket { handle: session.handle, secret: successor })
 }

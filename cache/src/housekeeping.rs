@@ -26,13 +26,14 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(600);
 
 impl Cache {
-    /// Reaps, follows the change stream, shows this process to the other nodes, and repeats ends and failed touches until
-    /// storage confirms them. Runs until it is dropped.
+    /// Reaps, follows the change stream, shows this process to the other nodes, writes which tickets were used, and repeats
+    /// ends and failed touches until storage confirms them. Runs until it is dropped.
     pub async fn keep_house(self: Arc<Self>) {
         let nodes = async { tokio::join!(self.attend_nodes(), self.answer_roll()) };
         let ends = async { tokio::join!(self.repeat_ends(), self.adopt_ends()) };
-        let memory = self.forget_unused();
-        tokio::join!(self.reap(), memory, self.follow(), nodes, ends, self.repeat_touches());
+        let memory = async { tokio::join!(self.reap(), self.forget_unused()) };
+        let uses = async { tokio::join!(self.repeat_touches(), self.confirm_tickets()) };
+        tokio::join!(memory, self.follow(), nodes, ends, uses);
     }
 
     /// A copy that is not served any more takes room, and that is all.

@@ -1,16 +1,21 @@
 //! A new ticket for the same session.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use session::{
-    Authentication, Handle, Merge, OnConflict, Patch, Previous, Principal, Secret, Session, Ticket,
+    Authentication, Handle, Kinship, Merge, OnConflict, Patch, Previous, Principal, Revision, Secret,
+    Session, Ticket,
 };
 use storage::Unavailable;
 
 use crate::Cache;
 use crate::admit::{Admission, LoggedOut};
 use crate::application::Application;
+use crate::find::{Find, unseal};
 use crate::patch::{Changed, Step, TooLarge};
+use crate::purpose::Purpose;
 
 /// What the successor of a secret is sealed for.
 pub(crate) const SUCCESSOR: &str = "successor";
@@ -32,7 +37,7 @@ pub enum Renew {
     /// The session has this ticket now, and its patch was merged so.
     Renewed(Arc<Session>, Ticket, Merge),
     /// The session is there, and nothing was done: the ticket that was presented is not its current one, or it belongs
-    /// to another person. Somebody else was faster.
+    /// to another person, or the ticket before it is still good. Somebody else was faster.
     Superseded(Arc<Session>),
     /// Nothing was done: the person was logged out, and has not proved since who they are.
     LoggedOut(LoggedOut),
@@ -42,11 +47,77 @@ pub enum Renew {
     TooLarge(TooLarge),
 }
 
+/// Sessions whose ticket this process is renewing: of requests that find it due at once, one does it.
+#[derive(Debug, Default)]
+pub(crate) struct Renewing(Mutex<HashSet<Handle>>);
+
+impl Renewing {
+    fn claim(&self, handle: Handle) -> Option<Claim<'_>> {
+        let is_first = self.0.lock().insert(handle);
+        is_first.then(|| Claim { renewing: self, handle })
+    }
+}
+
+/// Somebody renews it, until this is dropped.
+struct Claim<'r> {
+    renewing: &'r Renewing,
+    handle: Handle,
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        self.renewing.0.lock().remove(&self.handle);
+    }
+}
+
+impl Renewal {
+    /// Because the ticket is as old as tickets may be.
+    fn by_age() -> Self {
+        let patch = Patch::new(Revision::default());
+        Self { login: None, patch, on_conflict: OnConflict::KeepFirst }
+    }
+}
+
 impl Cache {
+    /// Whether the ticket of a session is so old that its visitor should get another one.
+    #[must_use]
+    pub fn is_renewal_due(&self, session: &Session, application: &Application) -> bool {
+        let (interval, now) = (application.renew_interval, self.clock.now());
+        !interval.is_zero()
+            && now.since(session.renewed()) >= interval
+            && session.is_renewable(now, self.settings.renew_window)
+    }
+
+    /// Renews a ticket that is [due](Cache::is_renewal_due), and says which one its visitor should have now; none if that is
+    /// the one they came with. Of requests that come at once, here and on other nodes, one renews it, and nobody waits: who
+    /// is not told its successor with this answer is told with the next.
+    pub async fn renew_by_age(
+        &self,
+        ticket: &Ticket,
+        application: &Application,
+    ) -> Result<Option<Ticket>, Unavailable> {
+        let Some(_claim) = self.renewing.claim(ticket.handle) else { return Ok(None) };
+        // Somebody may have renewed it since this visitor's session was found.
+        match self.find_for(Purpose::LOOK, ticket, application).await? {
+            Find::Found(found) if found.successor.is_some() => return Ok(found.successor),
+            Find::Found(found) if self.is_renewal_due(&found.session, application) => {}
+            _ => return Ok(None),
+        }
+        Ok(match self.renew(&ticket.handle, &ticket.secret, &Renewal::by_age(), application).await? {
+            Renew::Renewed(_, next, _) => Some(next),
+            // By another node.
+            Renew::Superseded(session) => match session.kinship(ticket.secret.hash(), self.clock.now()) {
+                Kinship::Previous(sealed) => unseal(&session, &ticket.secret, sealed),
+                _ => None,
+            },
+            Renew::LoggedOut(_) | Renew::Gone | Renew::TooLarge(_) => None,
+        })
+    }
+
     /// Gives the session a new secret; its handle stays.
     ///
-    /// The ticket that was presented stays good for `renew_window`, so that requests under way are not refused, and is
-    /// answered with its successor. Not so after a login: if the session gets another owner by it, the old ticket is
+    /// The ticket that was presented is answered with its successor, and stays good until `renew_window` after that was used
+    /// first; see [`Session::kinship`]. It is not renewed again before. Not so after a login: if the session gets another owner by it, the old ticket is
     /// worthless at once, for whoever planted it must not be logged in with it (session fixation); if the owner stays,
     /// it is told nothing, for whoever stole it must not outlive a change of the password. A login begins the lifetime
     /// of the session anew.
@@ -60,12 +131,11 @@ impl Cache {
         let secret = Secret::random().map_err(|error| self.unavailable(error))?;
         let (hash, now) = (presented.hash(), self.clock.now());
         let successor = match &renewal.login {
-            Some(_) => Box::default(),
+            Some(_) => Box::<[u8]>::default(),
             None => seal::seal_under(presented.expose(), SUCCESSOR, secret.expose())
                 .map_err(|error| self.unavailable(error))?
                 .into(),
         };
-        let previous = Previous { secret: hash, until: now.plus(self.settings.renew_window), successor };
         let realm = &application.realm;
         let known = |(principal, proof): &(Principal, Authentication)| {
             (self.as_known(principal.clone()), proof.clone())
@@ -92,19 +162,25 @@ impl Cache {
                     (Some(owner), Some((principal, _))) => !owner.is_same_person(principal),
                     _ => false,
                 };
-                if current.secret != hash || is_anothers {
+                let is_too_soon =
+                    renewal.login.is_none() && !current.is_renewable(now, self.settings.renew_window);
+                if current.secret != hash || is_anothers || is_too_soon {
                     return Step::Leave(None);
                 }
                 let mut next = Session::clone(current);
                 let merge = next.apply(&renewal.patch, renewal.on_conflict);
-                let keeps_owner = login.is_none() || current.principal.is_some();
-                if let Some((principal, authentication)) = &login {
-                    next.principal = Some(principal.clone());
-                    next.authentication = Some(authentication.clone());
-                    next.begun = now;
-                }
+                let Some((principal, authentication)) = &login else {
+                    next.succeed(secret.hash(), successor.clone(), now);
+                    return Step::Write(Box::new(next), Some(merge));
+                };
+                let until = now.plus(self.settings.renew_window);
+                let previous = || Previous { secret: hash, until, successor: Box::default() };
+                next.previous = current.principal.as_ref().map(|_| previous());
+                next.lineage = None;
+                next.principal = Some(principal.clone());
+                next.authentication = Some(authentication.clone());
+                next.begun = now;
                 next.epochs = epochs.unwrap_or(next.epochs);
-                next.previous = keeps_owner.then(|| previous.clone());
                 next.secret = secret.hash();
                 next.revision = current.revision.next();
                 Step::Write(Box::new(next), Some(merge))

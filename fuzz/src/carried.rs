@@ -220,7 +220,12 @@ impl House {
             allowance: AFTERLIFE,
         });
         cache.reckon_with(&realm);
-        let application = Application { realm, timeouts: TIMEOUTS, touch_interval: TOUCH_INTERVAL };
+        let application = Application {
+            realm,
+            timeouts: TIMEOUTS,
+            touch_interval: TOUCH_INTERVAL,
+            renew_interval: Duration::ZERO,
+        };
         Self { runtime, cache, application, sessions: 0 }
     }
 

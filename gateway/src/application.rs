@@ -19,7 +19,8 @@ use crate::ours::OurCookies;
 use crate::rewriting::Rewriting;
 use crate::rules::{Decision, RuleError, Site, Sited};
 use crate::settings::{
-    AddressSettings, ApplicationSettings, SessionSettings, TicketHeaders, UpstreamSettings,
+    AddressSettings, ApplicationSettings, AuthenticationHeaders, SessionSettings, TicketHeaders,
+    UpstreamSettings,
 };
 use crate::upstream::Upstream;
 
@@ -57,6 +58,7 @@ pub(crate) struct Sessions {
     pub(crate) presentation: Presentation,
     pub(crate) update: Update,
     pub(crate) conflict_header: HeaderName,
+    pub(crate) authentication: AuthenticationHeaders,
     pub(crate) on_conflict: OnConflict,
     pub(crate) user_entry: Option<Box<str>>,
     pub(crate) may_login: bool,
@@ -199,6 +201,7 @@ impl Sessions {
             presentation: settings.presentation,
             update: Update::new(settings.update_header),
             conflict_header: settings.conflict_header,
+            authentication: settings.authentication,
             on_conflict: settings.on_conflict,
             user_entry: settings.user_entry,
             may_login: settings.may_login,

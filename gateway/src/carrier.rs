@@ -14,7 +14,7 @@ pub(crate) mod fuzzing;
 use std::sync::Arc;
 
 use base64::Engine as _;
-use cache::{Application as Judge, Cache, Credential, Find, Fit};
+use cache::{Application as Judge, Cache, Credential, Find, Fit, Purpose};
 use seal::Keys;
 use session::{Carried, Session, Ticket};
 use storage::Unavailable;
@@ -143,10 +143,15 @@ impl Sealed {
 }
 
 /// What `credential` is worth to an application.
-pub(crate) async fn find(cache: &Cache, credential: &Credential, judge: &Judge) -> Result<Find, Unavailable> {
+pub(crate) async fn find(
+    cache: &Cache,
+    purpose: Purpose,
+    credential: &Credential,
+    judge: &Judge,
+) -> Result<Find, Unavailable> {
     match credential {
-        Credential::Ticket(ticket) => cache.find(ticket, judge).await,
-        Credential::Carried(carried) => cache.find_carried(carried, judge).await,
+        Credential::Ticket(ticket) => cache.find_for(purpose, ticket, judge).await,
+        Credential::Carried(carried) => cache.find_carried_for(purpose, carried, judge).await,
     }
 }
 

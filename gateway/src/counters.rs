@@ -24,6 +24,7 @@ const REFUSED: &[&str] = &[
     "nobody_there",
     "not_allowed",
     "other_address",
+    "stolen_ticket",
     "storage_unavailable",
     "session_too_large_to_present",
 ];
@@ -215,7 +216,8 @@ impl Counters {
             "refused",
             "Requests refused before an application saw them, by reason. `storage_unavailable`: storage is away, nobody \
              is logged out; `session_too_large_to_present`: an application keeps too much; `other_address`: a \
-             session is tied to another address, see `on_address_change`; `malformed`, `head`, `path`, \
+             session is tied to another address, see `on_address_change`; `stolen_ticket`: visitors told that their \
+             session was ended for an old ticket; `malformed`, `head`, `path`, \
              `reset_flood`: somebody tries things; `no_application`: a host name is missing in the configuration; \
              `proxy_header`: a proxy in `listen.proxy_protocol` does not send its header; `tls_handshake`, `not_tls`, \
              `slow_handshake`: connections that did not come in",

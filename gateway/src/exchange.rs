@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use cache::{Credential, Find};
+use cache::{Credential, Find, Found, Purpose};
 use http::header::{CONNECTION, HOST, TE, TRAILER};
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version};
@@ -28,6 +28,7 @@ use crate::pages::Fault;
 use crate::refusal::{Asked, Refusal};
 use crate::router;
 use crate::service::Service;
+use crate::settings::AuthenticationHeaders;
 use crate::ticket_header::Shown;
 use crate::traces::Followed;
 use crate::trailers;
@@ -161,7 +162,8 @@ impl Service {
         }
         let is_handed = decision.is_handed;
         let mut visit = if is_handed || decision.demand.is_some() {
-            match Visit::of(Comer::of(&passing), application, sessions, self).await {
+            let purpose = if decision.is_activity { Purpose::USE } else { Purpose::POLL };
+            match Visit::with(purpose, Comer::of(&passing), application, sessions, self).await {
                 Ok(visit) => visit,
                 Err(error) => return self.unavailable(&passing.parts.headers, &error, None),
             }
@@ -170,6 +172,9 @@ impl Service {
         };
         if visit.is_elsewhere {
             return self.elsewhere(&passing.parts.headers, sessions);
+        }
+        if visit.is_stolen && Asked::of(&passing.parts.headers).may_delete() {
+            return self.tell_of_theft(&passing.parts, application, sessions);
         }
         *handle = visit.session.as_ref().map(|(found, _)| found.session.handle);
         if let Some(demand) = decision.demand
@@ -196,8 +201,8 @@ impl Service {
                     if decision.demand.is_some() {
                         // Who may not have it does not get it; nor do they from somebody's cache.
                         caching::make_safe(response.headers_mut(), Audience::Person);
-                        if let Some(successor) = visit.successor()
-                            && let Some(issued) = Box::pin(self.refreshed(&successor, sessions, &asked)).await
+                        if let Some(outdated) = visit.outdated()
+                            && let Some(issued) = Box::pin(self.refreshed(&outdated, sessions, &asked)).await
                         {
                             issued.apply(response.headers_mut());
                         }
@@ -227,7 +232,9 @@ impl Service {
     ) -> Response<Outbound> {
         let updates = sessions.update.take(answer.headers_mut());
         let has_session = visit.session.is_some();
-        let successor = visit.successor();
+        let outdated = visit.outdated();
+        let is_used = course.decision.is_activity && asked.may_renew();
+        let due = is_used.then(|| self.due_ticket(&visit, answer.status(), sessions)).flatten().cloned();
         let before = visit.session.as_ref().map(|(found, _)| found.session.handle);
         let is_same = |latest: &Credential| match latest {
             // The handle of a carried session changes with whom it belongs to; that of a ticket does not.
@@ -261,12 +268,17 @@ impl Service {
             }
             Effect::Delete => Some(Change::Delete),
             Effect::Emptied => asked.may_delete().then_some(Change::Delete),
-            Effect::None => match successor {
-                Some(successor) => {
-                    Box::pin(self.refreshed(&successor, sessions, asked)).await.map(Change::Refresh)
+            Effect::None => match outdated {
+                Some(outdated) => {
+                    Box::pin(self.refreshed(&outdated, sessions, asked)).await.map(Change::Refresh)
                 }
                 None if is_over && asked.may_delete() => Some(Change::Delete),
-                None => None,
+                None => match due {
+                    Some(ticket) => {
+                        Box::pin(self.renewed(&ticket, sessions, asked)).await.map(Change::Refresh)
+                    }
+                    None => None,
+                },
             },
         };
         let audience = if is_logged_in {
@@ -285,19 +297,26 @@ impl Service {
 
     /// What gives a visitor what they should hold instead of what they came with. What they have is good for a while, and
     /// answered so again.
-    async fn refreshed(&self, successor: &Credential, sessions: &Sessions, asked: &Asked) -> Option<Issued> {
+    pub(crate) async fn refreshed(
+        &self,
+        successor: &Credential,
+        sessions: &Sessions,
+        asked: &Asked,
+    ) -> Option<Issued> {
         let latest = self.latest(successor, sessions).await.unwrap_or_default();
         latest.and_then(|latest| sessions.issue(&latest, asked.takes_ticket))
     }
 
     /// What to set a cookie to that shall hold this: its session may have ended meanwhile, or be another one by now, and
-    /// what is dead would take the place of what the visitor got then (law 1).
+    /// what is dead would take the place of what the visitor got then (law 1). So would a ticket after which somebody
+    /// logged in.
     pub(crate) async fn latest(
         &self,
         credential: &Credential,
         sessions: &Sessions,
     ) -> Result<Option<Credential>, Unavailable> {
-        match carrier::find(&self.cache, credential, &sessions.judge).await? {
+        match carrier::find(&self.cache, Purpose::LOOK, credential, &sessions.judge).await? {
+            Find::Found(found) if is_worthless(credential, &found) => Ok(None),
             Find::Found(found) => {
                 let visit = Visit { session: Some((found, credential.clone())), ..Visit::default() };
                 Ok(visit.successor().or_else(|| Some(credential.clone())))
@@ -411,12 +430,31 @@ impl Service {
     }
 }
 
+/// Whether a ticket is good for requests under way only: somebody has logged in since, and it is told nothing.
+fn is_worthless(credential: &Credential, found: &Found) -> bool {
+    match credential {
+        Credential::Ticket(ticket) => {
+            found.successor.is_none() && found.session.secret != ticket.secret.hash()
+        }
+        Credential::Carried(_) => false,
+    }
+}
+
 /// Hands the session to the application.
 fn present(headers: &mut HeaderMap, sessions: &Sessions, visit: &mut Visit) -> Result<(), handoff::TooLarge> {
     let Some((found, _)) = &visit.session else { return Ok(()) };
     let session = &found.session;
     let fact = sessions.fact(session.principal.as_ref().map(|principal| &*principal.name));
     sessions.presentation.insert(fact.as_slice(), &session.entries, headers)?;
+    if let Some(authentication) = &session.authentication {
+        let AuthenticationHeaders { time, level } = &sessions.authentication;
+        if let Some(time) = time {
+            headers.insert(time.clone(), HeaderValue::from(authentication.at.0 / 1000));
+        }
+        if let Some(level) = level {
+            headers.insert(level.clone(), handoff::escaped(&authentication.level));
+        }
+    }
     if !session.conflicts.is_empty() {
         let Presentation { format, max_header_bytes, .. } = &sessions.presentation;
         let names: Vec<Box<str>> = session.conflicts.iter().map(|conflict| conflict.name.clone()).collect();

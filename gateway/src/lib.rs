@@ -40,6 +40,7 @@ mod patience;
 mod phase;
 mod policy;
 mod refusal;
+mod renewing;
 mod router;
 mod service;
 mod stream;

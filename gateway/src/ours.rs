@@ -104,7 +104,8 @@ fn answered(applications: &[ApplicationSettings]) -> impl Iterator<Item = &Heade
 fn names(applications: &[ApplicationSettings]) -> impl Iterator<Item = &HeaderName> {
     sessions(applications).flat_map(|sessions| {
         let own = [&sessions.conflict_header, &sessions.update_header];
-        sessions.presentation.headers().chain(own).chain(sessions.ticket_headers.names())
+        let said = sessions.authentication.names().chain(own);
+        sessions.presentation.headers().chain(said).chain(sessions.ticket_headers.names())
     })
 }
 

@@ -68,6 +68,11 @@ impl Asked {
         !self.is_ahead && self.mode.as_ref().is_none_or(|mode| mode == "navigate")
     }
 
+    /// Whether a new ticket may go with the answer: with every one that the visitor asked for.
+    pub(crate) const fn may_renew(&self) -> bool {
+        !self.is_ahead
+    }
+
     /// As headers again, for an answer of our own.
     pub(crate) fn headers(&self) -> HeaderMap {
         let both = [(ACCEPT, &self.accept), (FETCH_MODE, &self.mode)];

@@ -145,6 +145,23 @@ pub enum Carrier {
     },
 }
 
+/// The headers that tell an application when and how who is logged in proved it. It is the gateway's word: no entry and no
+/// update header can change it.
+#[derive(Debug, Clone, Default)]
+pub struct AuthenticationHeaders {
+    /// When, in seconds since 1970 (OIDC `auth_time`).
+    pub time: Option<HeaderName>,
+    /// How (OIDC `acr`), escaped as entries in headers of their own are.
+    pub level: Option<HeaderName>,
+}
+
+impl AuthenticationHeaders {
+    /// Those that there are.
+    pub fn names(&self) -> impl Iterator<Item = &HeaderName> {
+        self.time.iter().chain(&self.level)
+    }
+}
+
 /// How an application gets sessions.
 #[derive(Debug)]
 pub struct SessionSettings {
@@ -166,6 +183,8 @@ pub struct SessionSettings {
     pub update_header: HeaderName,
     /// The header that tells the application which of its earlier changes were not made.
     pub conflict_header: HeaderName,
+    /// The headers that tell when and how who is logged in proved it.
+    pub authentication: AuthenticationHeaders,
     /// Where that is done.
     pub paths: Prefixes,
     /// What becomes of a key that another request changed meanwhile.

@@ -3,14 +3,15 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use cache::{Absence, Application as Judge, Credential, Find, Found, Tie};
+use cache::{Absence, Application as Judge, Credential, Find, Found, Purpose, Tie};
 use http::HeaderMap;
-use session::{Ending, Origin, Principal, Timeouts, Why};
+use session::{Ending, Handle, Origin, Principal, Ticket, Timeouts, Why};
 use storage::Unavailable;
 
 use crate::application::{Application, Sessions};
 use crate::carrier;
-use crate::cookies;
+use crate::cookies::{self, MAX_VALUES};
+use crate::counters::Counters;
 use crate::exchange::Passing;
 use crate::service::Service;
 use crate::settings::OnAddressChange;
@@ -48,6 +49,8 @@ pub(crate) struct Visit {
     /// It came with a ticket of a session that was ended, and with none that may be alive, here or elsewhere: its cookie
     /// has no use any more.
     pub(crate) is_over: bool,
+    /// And it was ended because an old ticket of it was used: somebody may have stolen one.
+    pub(crate) is_stolen: bool,
     /// It came with the ticket of a session that is over for this application, and alive for another of its realm.
     pub(crate) is_alive_elsewhere: bool,
     /// It came with the ticket of a session that is tied to another address, and with no other one.
@@ -78,7 +81,18 @@ impl Visit {
         sessions: &Sessions,
         service: &Service,
     ) -> Result<Self, Unavailable> {
-        Self::judged(comer, application, sessions, &sessions.judge, service, Unseen::Fails).await
+        Self::with(Purpose::USE, comer, application, sessions, service).await
+    }
+
+    /// As [`Visit::of`], for another purpose.
+    pub(crate) async fn with(
+        purpose: Purpose,
+        comer: Comer<'_>,
+        application: &Application,
+        sessions: &Sessions,
+        service: &Service,
+    ) -> Result<Self, Unavailable> {
+        Self::judged(purpose, comer, application, sessions, &sessions.judge, service, Unseen::Fails).await
     }
 
     /// As [`Visit::of`], for somebody who leaves: with the sessions that are over for this application, and alive for
@@ -90,7 +104,7 @@ impl Visit {
         service: &Service,
     ) -> Result<Self, Unavailable> {
         let judge = unbounded(&sessions.judge);
-        Self::judged(comer, application, sessions, &judge, service, Unseen::Fails).await
+        Self::judged(Purpose::USE, comer, application, sessions, &judge, service, Unseen::Fails).await
     }
 
     /// As [`Visit::leaving`], with what nobody can look at now: whoever leaves while storage is away has left all the same.
@@ -101,10 +115,11 @@ impl Visit {
         service: &Service,
     ) -> Result<Self, Unavailable> {
         let judge = unbounded(&sessions.judge);
-        Self::judged(comer, application, sessions, &judge, service, Unseen::IsKept).await
+        Self::judged(Purpose::USE, comer, application, sessions, &judge, service, Unseen::IsKept).await
     }
 
     async fn judged(
+        purpose: Purpose,
         comer: Comer<'_>,
         application: &Application,
         sessions: &Sessions,
@@ -132,24 +147,31 @@ impl Visit {
             visit.is_crowded = true;
             return Ok(visit);
         }
-        let (mut may_be_alive, mut origin) = (false, Origin::Known);
-        for value in brought.values() {
-            let Some(credential) = sessions.carrier.read(value).await else {
+        let mut credentials: [Option<Credential>; MAX_VALUES] = [const { None }; MAX_VALUES];
+        for (credential, value) in credentials.iter_mut().zip(brought.values()) {
+            *credential = sessions.carrier.read(value).await;
+            if credential.is_none() {
                 counters.refuse_cookie("malformed");
-                continue;
-            };
-            let find = match (carrier::find(cache, &credential, judge).await, unseen) {
+            }
+        }
+        let (mut may_be_alive, mut origin) = (false, Origin::Known);
+        for credential in credentials.iter().flatten() {
+            let purpose =
+                if is_doubled(credential, &credentials) { purpose.beside_another() } else { purpose };
+            let find = match (carrier::find(cache, purpose, credential, judge).await, unseen) {
                 (Err(error), Unseen::IsKept) => {
                     tracing::debug!(%error, "somebody leaves with a session that nobody can look at");
                     may_be_alive = true;
-                    match &credential {
+                    match credential {
                         Credential::Carried(carried)
                             if rule.judge(&carried.session.addresses, comer.address) == Origin::Other =>
                         {
                             counters.refuse_cookie("other_address");
                             visit.is_elsewhere = true;
                         }
-                        Credential::Carried(_) | Credential::Ticket(_) => visit.unseen.push(credential),
+                        Credential::Carried(_) | Credential::Ticket(_) => {
+                            visit.unseen.push(credential.clone())
+                        }
                     }
                     continue;
                 }
@@ -170,7 +192,7 @@ impl Visit {
                         (_, Some((other, _))) if other.session.revision > found.session.revision => {}
                         (judged, _) => {
                             origin = judged;
-                            visit.session = Some((found, credential));
+                            visit.session = Some((found, credential.clone()));
                         }
                     }
                 }
@@ -179,9 +201,16 @@ impl Visit {
                     visit.is_alive_elsewhere |= absence == Absence::OverHere;
                     may_be_alive |= matches!(absence, Absence::OverHere | Absence::OtherRealm);
                 }
-                Find::Ended(_) => {
-                    counters.refuse_cookie("ended");
-                    visit.is_over = true;
+                Find::Ended(ending) => visit.end(&ending, counters),
+            }
+        }
+        if visit.session.is_none() {
+            // Two old tickets of one session, and not the good one: that is no browser.
+            for credential in credentials.iter().flatten().filter(|one| is_doubled(one, &credentials)) {
+                match (carrier::find(cache, purpose, credential, judge).await, unseen) {
+                    (Ok(Find::Ended(ending)), _) => visit.end(&ending, counters),
+                    (Ok(_), _) | (Err(_), Unseen::IsKept) => {}
+                    (Err(error), Unseen::Fails) => return Err(error),
                 }
             }
         }
@@ -198,6 +227,7 @@ impl Visit {
         // holds where a proxy has shown something else.
         let is_cookies = matches!(comer.shown, Shown::Nothing);
         visit.is_over &= is_cookies && !may_be_alive && visit.all().next().is_none();
+        visit.is_stolen &= visit.is_over;
         Ok(visit)
     }
 
@@ -256,6 +286,12 @@ impl Visit {
         Ok(self.is_elsewhere)
     }
 
+    fn end(&mut self, ending: &Ending, counters: &Counters) {
+        counters.refuse_cookie("ended");
+        self.is_over = true;
+        self.is_stolen |= ending.why == Why::Theft;
+    }
+
     /// Whether it is known what the visitor has, be it nothing.
     pub(crate) const fn is_certain(&self) -> bool {
         self.ambiguous.is_empty() && !self.is_crowded && !self.is_elsewhere
@@ -280,6 +316,23 @@ impl Visit {
         successor.or_else(|| found.refreshed.clone().map(Credential::Carried))
     }
 
+    /// By what it is found, once there is an answer, what the visitor should hold; none if that is what they came with.
+    /// Of a ticket it is the one that they came with: if that has lost its window meanwhile, they have its successor, or
+    /// a later one whose place it must not take.
+    pub(crate) fn outdated(&self) -> Option<Credential> {
+        let (found, credential) = self.session.as_ref()?;
+        let is_old = found.successor.is_some().then(|| credential.clone());
+        is_old.or_else(|| found.refreshed.clone().map(Credential::Carried))
+    }
+
+    /// The ticket that the visitor came with, if that is how the session travels.
+    pub(crate) fn ticket(&self) -> Option<(&Found, &Ticket)> {
+        match &self.session {
+            Some((found, Credential::Ticket(ticket))) => Some((found, ticket)),
+            _ => None,
+        }
+    }
+
     /// Who is logged in.
     pub(crate) fn principal(&self) -> Option<&Principal> {
         self.session.as_ref().and_then(|(found, _)| found.session.principal.as_ref())
@@ -290,4 +343,17 @@ impl Visit {
 fn unbounded(judge: &Judge) -> Judge {
     let timeouts = Timeouts { idle: Duration::ZERO, lifetime: Duration::ZERO };
     Judge { timeouts, ..judge.clone() }
+}
+
+/// Whether another of these is of the same session: a browser may have kept an old cookie under another path.
+fn is_doubled(credential: &Credential, all: &[Option<Credential>]) -> bool {
+    let handle = handle_of(credential);
+    all.iter().flatten().filter(|other| handle_of(other) == handle).nth(1).is_some()
+}
+
+fn handle_of(credential: &Credential) -> Handle {
+    match credential {
+        Credential::Ticket(ticket) => ticket.handle,
+        Credential::Carried(carried) => carried.session.handle,
+    }
 }

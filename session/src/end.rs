@@ -29,11 +29,13 @@ pub enum Why {
     Address,
     /// It grew too large for its visitor to carry, and lives on the server since.
     Moved,
+    /// Somebody used a ticket that the visitor has not had for long: it may have been stolen.
+    Theft,
 }
 
 impl Why {
     /// Every reason, in the order of its declaration.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Logout,
         Self::Idle,
         Self::Lifetime,
@@ -42,6 +44,7 @@ impl Why {
         Self::Revoked,
         Self::Address,
         Self::Moved,
+        Self::Theft,
     ];
 
     /// The stable name in storage, logs, metrics and API.
@@ -56,6 +59,7 @@ impl Why {
             Self::Revoked => "revoked",
             Self::Address => "address",
             Self::Moved => "moved",
+            Self::Theft => "theft",
         }
     }
 }

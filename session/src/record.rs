@@ -21,8 +21,9 @@ use std::fmt;
 
 use crate::wire::{Damaged, Reader, Writer};
 use crate::{
-    Addresses, Authentication, Carried, Conflict, Entries, Entry, Epoch, Epochs, Handle, MAX_DEPTH,
-    MAX_ENTRIES, Millis, Previous, Principal, Removal, Revision, Secret, SecretHash, Session, Value,
+    Addresses, Authentication, Carried, Conflict, Entries, Entry, Epoch, Epochs, Handle, Lineage,
+    MAX_ANCESTORS, MAX_DEPTH, MAX_ENTRIES, Millis, Previous, Principal, Removal, Revision, Secret,
+    SecretHash, Session, Value,
 };
 
 const MAGIC: u8 = 0xC1;
@@ -49,6 +50,8 @@ const FURTHER_EPOCHS: u64 = 31;
 const CARRIED: u64 = 29;
 /// Even: a node that does not know of it serves the session from anywhere, as it always did.
 const ADDRESSES: u64 = 32;
+/// Only where tickets are renewed as time goes by. A build that does not know it would refuse who comes with a good ticket.
+const LINEAGE: u64 = 33;
 
 const TEXT: u64 = 0;
 const BYTES: u64 = 1;
@@ -139,6 +142,12 @@ fn write_fields(writer: &mut Writer, session: &Session, proof: impl FnOnce(&mut 
             field.raw(&previous.successor);
         });
     }
+    if let Some(lineage) = &session.lineage {
+        writer.field(LINEAGE, |field| {
+            field.number(lineage.renewed.0);
+            lineage.ancestors.iter().for_each(|secret| field.raw(secret.as_bytes()));
+        });
+    }
     for entry in session.entries.live() {
         writer.field(ENTRY, |field| {
             field.number(entry.written.0);
@@ -205,6 +214,7 @@ struct Parts {
     authentication: Option<Authentication>,
     ends: Option<Millis>,
     previous: Option<Previous>,
+    lineage: Option<Lineage>,
     entries: Vec<Entry>,
     removals: Vec<Removal>,
     floor: Revision,
@@ -253,6 +263,7 @@ impl Parts {
                     successor: field.rest().into(),
                 });
             }
+            LINEAGE => self.lineage = Some(read_lineage(&mut field)?),
             ENTRY if self.entries.len() >= MAX_ENTRIES => return Err(Malformed::Damaged("too many entries")),
             ENTRY => {
                 let written = Revision(field.number()?);
@@ -296,6 +307,7 @@ impl Parts {
             ends: self.ends,
             secret,
             previous: self.previous,
+            lineage: self.lineage,
             revision: self.revision.ok_or(Malformed::Damaged("it has no revision"))?,
             entries: Entries::restore(self.entries, self.removals, self.floor),
             conflicts: self.conflicts,
@@ -326,6 +338,18 @@ pub(crate) fn read_principal(field: &mut Reader<'_>) -> Result<Principal, Malfor
         sp_name_qualifier: field.text()?,
         session_index: if field.is_empty() { None } else { Some(field.text()?) },
     })
+}
+
+fn read_lineage(field: &mut Reader<'_>) -> Result<Lineage, Malformed> {
+    let renewed = Millis(field.number()?);
+    let mut ancestors = Vec::new();
+    while !field.is_empty() {
+        if ancestors.len() == MAX_ANCESTORS {
+            return Err(Malformed::Damaged("too many old tickets"));
+        }
+        ancestors.push(SecretHash::from_bytes(field.array()?));
+    }
+    Ok(Lineage { renewed, ancestors })
 }
 
 fn write_value(field: &mut Writer, value: &Value) {

@@ -1,10 +1,9 @@
 //! A session.
 
-use std::fmt;
-
 use crate::record::Field;
 use crate::{
-    Addresses, Entries, Epochs, Handle, Merge, Millis, OnConflict, Patch, Principal, Revision, SecretHash,
+    Addresses, Entries, Epochs, Handle, Lineage, Merge, Millis, OnConflict, Patch, Previous, Principal,
+    Revision, SecretHash,
 };
 
 /// Who it belongs to, when it began and ends, and what applications keep in it.
@@ -28,6 +27,8 @@ pub struct Session {
     pub secret: SecretHash,
     /// The ticket before this one, while requests with it may still be under way.
     pub previous: Option<Previous>,
+    /// Which tickets there were, where they are renewed as time goes by.
+    pub lineage: Option<Lineage>,
     /// How often it changed.
     pub revision: Revision,
     /// What applications keep in it.
@@ -60,18 +61,6 @@ pub struct Authentication {
     pub level: Box<str>,
 }
 
-/// The ticket that a renewal replaced.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Previous {
-    /// The hash of its secret.
-    pub secret: SecretHash,
-    /// Until when it is good.
-    pub until: Millis,
-    /// The secret that followed, sealed under the previous secret: only who holds that one can be told the new one.
-    /// Empty where nobody is to be told, as after a login: who held the ticket before is not who proved themselves now.
-    pub successor: Box<[u8]>,
-}
-
 impl Session {
     /// A new session of nobody, without entries.
     #[must_use]
@@ -85,6 +74,7 @@ impl Session {
             ends: None,
             secret,
             previous: None,
+            lineage: None,
             revision: Revision(1),
             entries: Entries::default(),
             conflicts: Vec::new(),
@@ -150,12 +140,6 @@ impl Session {
     #[must_use]
     pub const fn is_void(&self) -> bool {
         self.entries.is_empty() && self.principal.is_none()
-    }
-}
-
-impl fmt::Debug for Previous {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Previous").field("until", &self.until).finish_non_exhaustive()
     }
 }
 

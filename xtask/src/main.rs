@@ -34,8 +34,9 @@ What developers of Cloakroom run.
                              that no end was undone and nobody logged out (docs/nightly/cluster.md holds the last result)
   cargo xtask screenshots    take the pictures of the demonstration and the login page
                              into docs/src/images
-  cargo xtask nightly        what takes too long for every test: keys that change every minute, for ten
-                             minutes under load (docs/nightly holds the last results)
+  cargo xtask nightly        what takes too long for every test: a hundred thousand schedules of browsers whose
+                             tickets are renewed, and keys that change every minute, for ten minutes under load
+                             (docs/nightly holds the last results)
   cargo xtask help           this text
 ";
 
@@ -82,6 +83,9 @@ fn bench(rest: &[&str]) -> Result<(), Failed> {
 
 fn nightly() -> Result<(), Failed> {
     packages::install()?;
+    let browsers = ["test", "--release", "--package", "cloakroom-cache", "--lib", "tests::browsing"];
+    // Others than every test has: each schedule is a number.
+    cargo(&browsers).with("CLOAKROOM_SCHEDULES", "2000..102000").run()?;
     let rotation = ["run", "--release", "--package", "cloakroom-interop", "--bin", "rotation", "--"];
     cargo(&[&rotation[..], &["600", "docs/nightly/rotation.md"]].concat()).run()
 }

@@ -210,7 +210,7 @@ fn application() -> Application {
     let touch_interval = Duration::from_secs(60);
     let realm =
         Arc::new(Realm { id: REALM.into(), timeouts: vec![timeouts], touch_interval, allowance: AFTERLIFE });
-    Application { realm, timeouts, touch_interval }
+    Application { realm, timeouts, touch_interval, renew_interval: Duration::ZERO }
 }
 
 fn failed<E: std::fmt::Display>(step: &'static str) -> impl FnOnce(E) -> Error {

@@ -10,6 +10,7 @@ use crate::Cache;
 use crate::application::Application;
 use crate::find::{Absence, Find, Found, Standing, standing};
 use crate::heads::Head;
+use crate::purpose::Purpose;
 use crate::revocations::Gone;
 
 impl Cache {
@@ -22,7 +23,17 @@ impl Cache {
         carried: &Arc<Carried>,
         application: &Application,
     ) -> Result<Find, Unavailable> {
-        let answer = self.judge_carried(carried, application).await;
+        self.find_carried_for(Purpose::USE, carried, application).await
+    }
+
+    /// As [`Cache::find_carried`], for another purpose.
+    pub async fn find_carried_for(
+        &self,
+        purpose: Purpose,
+        carried: &Arc<Carried>,
+        application: &Application,
+    ) -> Result<Find, Unavailable> {
+        let answer = self.judge_carried(carried, application, purpose).await;
         self.counters.count_carried(&answer);
         answer
     }
@@ -31,6 +42,7 @@ impl Cache {
         &self,
         carried: &Arc<Carried>,
         application: &Application,
+        purpose: Purpose,
     ) -> Result<Find, Unavailable> {
         let now = self.clock.now();
         let handle = &carried.session.handle;
@@ -38,19 +50,21 @@ impl Cache {
         let head = match self.head_of(handle).await? {
             Head::Found(session, version, _) if !session.is_carried() => {
                 self.finish_move(&session, version, application).await?;
-                return self.departed(carried, Gone { why: Why::Moved, at: now }, application).await;
+                let gone = Gone { why: Why::Moved, at: now };
+                return self.departed(carried, gone, application, purpose).await;
             }
             Head::Found(session, _, times) => Some((session, times.touched)),
             Head::Buried(ending) => {
                 self.outbox.check(handle, self.storage.id())?;
                 self.confirm(&carried.session, &application.realm, &ending).await?;
-                return self.departed(carried, Gone { why: ending.why, at: ending.at }, application).await;
+                let gone = Gone { why: ending.why, at: ending.at };
+                return self.departed(carried, gone, application, purpose).await;
             }
             Head::None => None,
         };
         // After the head was read: an end that was acknowledged meanwhile is seen here, one that waits as well.
         if let Some(gone) = self.revocations.gone(handle) {
-            return self.departed(carried, gone, application).await;
+            return self.departed(carried, gone, application, purpose).await;
         }
         self.outbox.check_session(&carried.session, self.storage.id())?;
         let written = head.as_ref().map_or(carried.touched, |(_, touched)| *touched);
@@ -70,11 +84,12 @@ impl Cache {
             // The time-outs were shorter when it was sealed, and nobody remembers any more whether it was ended since.
             Standing::Live if now >= carried.good_until => Ok(Find::Absent(Absence::Unknown)),
             Standing::Live => {
-                let is_stale = session.revision > carried.session.revision
-                    || now.since(carried.touched) >= application.touch_interval;
+                let is_due = purpose.is_use && now.since(carried.touched) >= application.touch_interval;
+                let is_stale = is_due || session.revision > carried.session.revision;
+                let used = if purpose.is_use { now } else { touched };
                 let refreshed =
-                    is_stale.then(|| follow(carried, Arc::clone(&session), now, &application.realm));
-                if is_stale {
+                    is_stale.then(|| follow(carried, Arc::clone(&session), used, &application.realm));
+                if is_due {
                     self.uses.insert(*handle, now);
                 }
                 Ok(Find::Found(Found { session, successor: None, refreshed }))
@@ -109,12 +124,13 @@ impl Cache {
         carried: &Carried,
         gone: Gone,
         application: &Application,
+        purpose: Purpose,
     ) -> Result<Find, Unavailable> {
         match gone.why {
             // For a while the cookie is as good as the ticket before the one that took its place.
             Why::Moved => {
                 let ticket = Ticket { handle: carried.session.handle, secret: carried.secret.clone() };
-                self.find(&ticket, application).await
+                self.find_for(purpose, &ticket, application).await
             }
             Why::Replaced => Ok(Find::Absent(Absence::Replaced)),
             _ => Ok(Find::Ended(gone.ending())),

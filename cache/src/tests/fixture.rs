@@ -27,6 +27,7 @@ pub(super) const IDLE: Duration = Duration::from_secs(1_800);
 pub(super) const LIFETIME: Duration = Duration::from_secs(36_000);
 pub(super) const TOUCH_INTERVAL: Duration = Duration::from_secs(60);
 pub(super) const RENEW_WINDOW: Duration = Duration::from_secs(30);
+pub(super) const RENEW_INTERVAL: Duration = Duration::from_secs(900);
 pub(super) const TRUST_WINDOW: Duration = Duration::from_secs(10);
 pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
 /// How long a test waits for what must happen; never how long it takes.
@@ -293,6 +294,7 @@ pub(super) fn applications<const N: usize>(realm: &str, timeouts: [Timeouts; N])
         realm: Arc::clone(&realm),
         timeouts,
         touch_interval: TOUCH_INTERVAL,
+        renew_interval: RENEW_INTERVAL,
     })
 }
 

@@ -6,12 +6,13 @@ use std::time::Duration;
 use session::{Millis, Ticket, Timeouts, Why};
 use storage::faulty::{Fault, Which};
 
+use super::chance::Chance;
 use super::fixture::{
     IDLE, LIFETIME, MILLISECOND, SETTINGS, START, TOUCH_INTERVAL, absent, application, applications, ended,
     eventually, found, opened, setting,
 };
 use super::{Engine, Fixture, on_every_engine};
-use crate::{AFTERLIFE, Absence, Application, Cache, Opened, Opening, Realm, Settings};
+use crate::{AFTERLIFE, Absence, Application, Cache, Find, Opened, Opening, Purpose, Realm, Settings};
 
 on_every_engine!(
     idle_is_over_at_its_time
@@ -297,7 +298,7 @@ async fn it_can_be_told_how_a_session_ended_for_as_long_as_the_allowance(mut f: 
     for (allowance, stays) in [(Duration::ZERO, AFTERLIFE), (AFTERLIFE * 3, AFTERLIFE * 3)] {
         let realm =
             Realm { id: "shop".into(), timeouts: vec![timeouts], touch_interval: TOUCH_INTERVAL, allowance };
-        f.application = Application { realm: Arc::new(realm), timeouts, touch_interval: TOUCH_INTERVAL };
+        f.application = Application { realm: Arc::new(realm), ..f.application.clone() };
         let [early, late] = [f.open().await, f.open().await];
         let [ended_early, ended_late] = [f.open().await, f.open().await];
         for ended in [&ended_early, &ended_late] {
@@ -335,4 +336,57 @@ async fn copies_that_nobody_uses_leave_memory_and_no_use_is_forgotten(mut f: Fix
     f.faults.heal();
     f.advance(IDLE - SETTINGS.inproc_timeout);
     f.found(&late.ticket).await;
+}
+
+/// Uses, polls, restarts, one node or two, and moments around each bound: by chance, from a seed.
+#[tokio::test]
+async fn nobody_is_idle_early_nor_later_than_was_said() {
+    for seed in 0..300 {
+        let mut chance = Chance(seed);
+        let is_shared = chance.below(2) == 0;
+        let f = Fixture::with(Engine::Tiered, |capabilities| capabilities.is_shared = is_shared).await;
+        let count = if is_shared { 2 } else { 1 };
+        let mut nodes = vec![std::sync::Arc::clone(&f.cache)];
+        nodes.resize_with(count, || f.another_cache());
+        let opened = f.open().await;
+        let (mut used, mut is_exact) = (f.clock_now(), !is_shared);
+        for _ in 0..30 {
+            let after = match chance.below(4) {
+                0 => Duration::from_millis(chance.below(TOUCH_INTERVAL.as_millis() as u64 * 2)),
+                1 => Duration::from_millis(chance.below(IDLE.as_millis() as u64)),
+                2 => IDLE - MILLISECOND + Duration::from_millis(chance.below(2)),
+                _ => IDLE + TOUCH_INTERVAL - MILLISECOND + Duration::from_millis(chance.below(2)),
+            };
+            f.clock.set(used.plus(after).max(f.clock_now()));
+            let node = chance.below(count as u64) as usize;
+            if chance.below(6) == 0 {
+                nodes[node] = f.another_cache();
+                is_exact = false;
+            }
+            let purpose = if chance.below(3) == 0 { Purpose::POLL } else { Purpose::USE };
+            let (now, ticket) = (f.clock_now(), &opened.ticket);
+            let idle = now.since(used);
+            let is_old = now.since(opened.session.begun) >= LIFETIME;
+            let find = nodes[node].find_for(purpose, ticket, &f.application).await.unwrap();
+            let bound = IDLE + if is_exact { Duration::ZERO } else { TOUCH_INTERVAL };
+            let said = format!("seed {seed}, {idle:?} after the last use: {find:?}");
+            match find {
+                Find::Found(_) => {
+                    assert!(idle < bound && !is_old, "late: {said}");
+                    if purpose == Purpose::USE {
+                        used = now;
+                    }
+                }
+                Find::Ended(_) | Find::Absent(Absence::Unknown) => {
+                    assert!(idle >= IDLE || is_old, "early: {said}");
+                    break;
+                }
+                Find::Absent(_) => panic!("{said}"),
+            }
+            // What was left to be done beside it is done: there is one thread.
+            for _ in 0..8 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
 }

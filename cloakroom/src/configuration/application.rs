@@ -7,6 +7,7 @@ use http::HeaderName;
 use ipnet::IpNet;
 
 use super::addresses::{self, Addresses};
+use super::assurance::{ASSURANCE, Assurance};
 use super::cookie::Cookie;
 use super::document::Place;
 use super::form::{Choice, List, Span, Switch, Text};
@@ -46,12 +47,16 @@ pub struct Application {
     pub spill: bool,
     /// The id of the storage service that holds its sessions.
     pub storage: String,
+    /// The level of assurance whose time-outs hold, if one was named.
+    pub assurance: Option<Assurance>,
     /// A session that was not used for so long is over; zero: never.
     pub idle_timeout: Duration,
     /// A session is over so long after it began; zero: never.
     pub lifetime: Duration,
     /// Last-seen is written at most this often.
     pub touch_interval: Duration,
+    /// A ticket that is older gets a successor; zero: only a login changes it.
+    pub renew_interval: Duration,
     /// The application sees the host that the visitor asked for.
     pub preserve_host: bool,
     /// The application may say who is logged in.
@@ -113,15 +118,17 @@ const ON_CONFLICT: Choice<OnConflict> = Choice {
 };
 
 /// The keys that are about sessions.
-const OF_SESSIONS: [&str; 8] = [
+const OF_SESSIONS: [&str; 10] = [
     "storage",
     "cookie",
     "handoff",
     "may_login",
     "on_conflict",
+    "assurance",
     "idle_timeout",
     "lifetime",
     "touch_interval",
+    "renew_interval",
 ];
 
 /// Where an application stands in the file, for what is said about several of them together.
@@ -202,16 +209,24 @@ impl Application {
                 format!("say \"{}\" for now, or remove this line", around.cache.storage),
             );
         }
+        let assurance = section.optional(
+            "assurance",
+            &ASSURANCE,
+            Assurance::Aal2,
+            "The level of NIST SP 800-63B-4 whose time-outs hold. `aal1`: `lifetime` 30d, and no `idle_timeout`; `aal2`: 1d and \
+             1h; `aal3`: 12h and 15m. Both can be said beside it; what the standard forbids is refused, and what it advises \
+             against is a warning.",
+        );
         let idle_timeout = section.value(
             "idle_timeout",
             &Span::between(SECOND, YEAR).or_zero("never"),
-            MINUTE * 30,
+            assurance.map_or(MINUTE * 30, Assurance::idle_timeout),
             "A session that was not used for so long is over.",
         );
         let lifetime = section.value(
             "lifetime",
             &Span::between(SECOND, YEAR).or_zero("never"),
-            HOUR * 8,
+            assurance.map_or(HOUR * 8, Assurance::lifetime),
             "A session is over so long after it began, however much it is used.",
         );
         let touch_interval = section.following(
@@ -220,6 +235,13 @@ impl Application {
             around.cache.touch_interval,
             "that of `[cache]`",
             "When a session was last used is written at most this often.",
+        );
+        let renew_interval = section.value(
+            "renew_interval",
+            &Span::between(MINUTE, HOUR * 24).or_zero("only a login changes it"),
+            Duration::ZERO,
+            "A ticket that is older than this is renewed with the next answer. One that turns up after its successor was used, \
+             and `renew_window` has passed, may be stolen: its session ends. Of `carrier = \"ticket\"`.",
         );
         let preserve_host = section.value(
             "preserve_host",
@@ -294,9 +316,11 @@ impl Application {
             carrier,
             spill,
             storage,
+            assurance,
             idle_timeout,
             lifetime,
             touch_interval,
+            renew_interval,
             preserve_host,
             may_login,
             on_conflict,
@@ -309,7 +333,7 @@ impl Application {
             login,
             rules,
         };
-        application.check(section, &places);
+        application.check(section, &places, around.cache);
         (application, places)
     }
 
@@ -318,7 +342,7 @@ impl Application {
         self.handoff.headers().chain(self.ticket_headers.names())
     }
 
-    fn check(&self, section: &mut Section<'_>, places: &Places) {
+    fn check(&self, section: &mut Section<'_>, places: &Places, cache: &Cache) {
         warn_of_everybody(
             section,
             if section.given("trusted_proxies") { &self.trusted_proxies } else { &[] },
@@ -327,6 +351,7 @@ impl Application {
             Carrier::Ticket | Carrier::Sealed => {
                 self.cookie.check_reach(section, &places.cookie_name, &self.hosts, &self.path);
                 self.check_times(section);
+                self.check_renewal(section, cache.renew_window);
                 self.check_carrier(section);
                 self.ticket_headers.check(section, &self.handoff, &self.trusted_proxies);
             }
@@ -364,6 +389,32 @@ impl Application {
                 "neither `idle_timeout` nor `lifetime` is set: a session that nobody ends stays for ever";
             section.warn("lifetime", message, "set one of them");
         }
+        if let Some(assurance) = self.assurance {
+            assurance.check(section, self.idle_timeout, self.lifetime);
+            if !self.cookie.max_age.is_zero() {
+                let cure = "remove `max_age` from `[application.cookie]`";
+                section.warn("assurance", assurance.kept_cookie(), cure);
+            }
+        }
+    }
+
+    /// A ticket is renewed often enough to be of use, and not before the one before it is out of the way.
+    fn check_renewal(&self, section: &mut Section<'_>, renew_window: Duration) {
+        if self.renew_interval.is_zero() {
+            return;
+        }
+        if self.carrier == Carrier::Sealed {
+            let message = "`renew_interval` has no effect with `carrier = \"sealed\"`: such a cookie is sealed anew every \
+                           `touch_interval`, and the one before stays good";
+            section.warn("renew_interval", message, "remove it, or say `carrier = \"ticket\"`");
+        } else if renew_window.is_zero() {
+            let message = "`renew_window` of `[cache]` is 0, so requests under way while a ticket is renewed would pass for theft";
+            section.wrong("renew_interval", message, "say `renew_window = \"1m\"` in `[cache]`");
+        } else if self.renew_interval < renew_window * 2 {
+            let message = "`renew_interval` is not twice `renew_window` of `[cache]`: an answer that was on its way for as long \
+                           could bring an old ticket back";
+            section.wrong("renew_interval", message, "a quarter of an hour is usual");
+        }
     }
 
     /// What has no effect is a warning; a login that protects nothing is not to be overlooked.
@@ -380,6 +431,11 @@ impl Application {
             if rule.handoff.is_some() {
                 let message = "`handoff` has no effect with `carrier = \"none\"`";
                 section.document().warn(&places.handoff, message, "remove it, or say `carrier = \"ticket\"`");
+            }
+            if rule.counts_as_activity.is_some() {
+                let message = "`counts_as_activity` has no effect with `carrier = \"none\"`";
+                let cure = "remove it, or say `carrier = \"ticket\"`";
+                section.document().warn(&places.counts_as_activity, message, cure);
             }
         }
         if self.login.is_some() {

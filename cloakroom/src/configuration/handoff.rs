@@ -16,6 +16,10 @@ pub struct Handoff {
     pub update_header: HeaderName,
     /// Tells the application which of its changes were not made.
     pub conflict_header: HeaderName,
+    /// Tells when who is logged in proved it.
+    pub auth_time_header: Option<HeaderName>,
+    /// Tells how they did.
+    pub auth_level_header: Option<HeaderName>,
     /// How entries are written in these headers.
     pub format: HandoffFormat,
     /// Joins the values of a list; nothing: the key is repeated.
@@ -67,6 +71,19 @@ impl Handoff {
                 "In this header of the next request the application learns which keys it did not change, because another \
                  request had changed them meanwhile.",
             ),
+            auth_time_header: section.optional(
+                "auth_time_header",
+                &Text(Header),
+                HeaderName::from_static("x-session-auth-time"),
+                "In this header of a request the application learns when who is logged in proved who they are, in seconds since \
+                 1970 (OIDC `auth_time`). No update changes it.",
+            ),
+            auth_level_header: section.optional(
+                "auth_level_header",
+                &Text(Header),
+                HeaderName::from_static("x-session-auth-level"),
+                "And how: `password` at the form of the gateway, `application` where an application said so (OIDC `acr`).",
+            ),
             format: section.value(
                 "format",
                 &FORMAT,
@@ -98,6 +115,15 @@ impl Handoff {
         handoff
     }
 
+    /// Every header in which the gateway and the application speak of sessions.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = &HeaderName> {
+        [&self.request_header, &self.update_header, &self.conflict_header]
+            .into_iter()
+            .chain(&self.auth_time_header)
+            .chain(&self.auth_level_header)
+            .chain(self.entry_headers.iter().map(|(header, _)| header))
+    }
+
     /// Each header has one meaning. An application that runs as CGI sees no difference between `_` and `-`.
     fn check(&self, section: &Section<'_>) {
         let mut seen: Vec<(String, &str)> = Vec::new();
@@ -106,8 +132,10 @@ impl Handoff {
             ("update_header", &self.update_header),
             ("conflict_header", &self.conflict_header),
         ];
+        let told = self.auth_time_header.iter().map(|header| ("auth_time_header", header));
+        let told = told.chain(self.auth_level_header.iter().map(|header| ("auth_level_header", header)));
         let single = self.entry_headers.iter().map(|(header, _)| ("entry_headers", header));
-        for (key, header) in own.into_iter().chain(single) {
+        for (key, header) in own.into_iter().chain(told).chain(single) {
             let folded = header.as_str().replace('_', "-");
             if let Some((_, other)) = seen.iter().find(|(name, _)| *name == folded) {
                 let message = format!("`{key}` names the header `{header}`, and so does `{other}`");
@@ -119,12 +147,6 @@ impl Handoff {
             }
             seen.push((folded, key));
         }
-    }
-
-    /// All headers that it is about.
-    pub(crate) fn headers(&self) -> impl Iterator<Item = &HeaderName> {
-        let single = self.entry_headers.iter().map(|(header, _)| header);
-        [&self.request_header, &self.update_header, &self.conflict_header].into_iter().chain(single)
     }
 
     /// Paths that no request to the application at `base` has.

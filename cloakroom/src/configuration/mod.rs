@@ -9,6 +9,7 @@
 
 mod addresses;
 mod application;
+mod assurance;
 mod client;
 mod cookie;
 mod document;

@@ -31,6 +31,8 @@ pub struct Rule {
     pub methods: Vec<Method>,
     /// The session is presented and can be changed.
     pub handoff: Option<bool>,
+    /// A request is a use of the session, which is not idle then.
+    pub counts_as_activity: Option<bool>,
     /// Who must be there.
     pub require: Option<Require>,
     /// Of those who are logged in, only these; empty: any.
@@ -83,6 +85,7 @@ const REQUIRE: Choice<Require> = Choice {
 pub(crate) struct RulePlaces {
     pub(crate) rule: Place,
     pub(crate) handoff: Place,
+    pub(crate) counts_as_activity: Place,
     pub(crate) require: Place,
     pub(crate) request_headers: Place,
     pub(crate) response_headers: Place,
@@ -94,6 +97,7 @@ impl Rule {
         let places = RulePlaces {
             rule: section.place(""),
             handoff: section.place("handoff"),
+            counts_as_activity: section.place("counts_as_activity"),
             require: section.place("require"),
             request_headers: section.place("request_headers"),
             response_headers: section.place("response_headers"),
@@ -123,6 +127,13 @@ impl Rule {
                 &Switch,
                 false,
                 "Whether the session is presented to the application, and can be changed by it.",
+            ),
+            counts_as_activity: section.optional(
+                "counts_as_activity",
+                &Switch,
+                false,
+                "Whether a request is a use of the session, which is not idle then. `false` for what pages ask in the \
+                 background: they would keep a session whose visitor has gone.",
             ),
             require: section.optional(
                 "require",
@@ -226,6 +237,7 @@ impl Rule {
     fn questions(&self) -> Vec<String> {
         let said = [
             ("handoff", self.handoff.is_some()),
+            ("counts_as_activity", self.counts_as_activity.is_some()),
             ("require", self.require.is_some()),
             ("upstream", self.upstream.is_some()),
             ("response_timeout", self.response_timeout.is_some()),

@@ -308,8 +308,10 @@ impl Cache {
             renew_window: section.value(
                 "renew_window",
                 &Span::between(SECOND, MINUTE * 5).or_zero("not at all"),
-                SECOND * 10,
-                "After a ticket was renewed, how long the one before is still good, for requests that were under way.",
+                MINUTE,
+                "How long the ticket before a renewal is still good, for requests that were under way: after a login from then \
+                 on; where tickets are renewed by `renew_interval`, from the first use of the new one. As long as a request may \
+                 wait before it arrives.",
             ),
             deadline: section.value(
                 "deadline",

@@ -12,7 +12,8 @@ use gateway::pages::{Pages, TemplateFiles};
 use gateway::path::{Prefix, Prefixes};
 use gateway::rules::{Demand, HeaderChanges, LoginPaths, Rule, SiteSettings, Who};
 use gateway::settings::{
-    AddressSettings, ApplicationSettings, SessionSettings, TicketHeaders, UpstreamSettings,
+    AddressSettings, ApplicationSettings, AuthenticationHeaders, SessionSettings, TicketHeaders,
+    UpstreamSettings,
 };
 use miette::{IntoDiagnostic, WrapErr};
 use seal::Keys;
@@ -122,6 +123,7 @@ fn rule(rule: &configured::Rule, application: &Application) -> miette::Result<Ru
         exact: prefixes(&rule.exact)?,
         methods: rule.methods.clone(),
         handoff: rule.handoff.filter(|_| has_sessions),
+        counts_as_activity: rule.counts_as_activity.filter(|_| has_sessions),
         require: rule.require.map(|require| match require {
             Require::Nobody => gateway::rules::Require::Nobody,
             Require::Session => somebody(Who::Session),
@@ -180,6 +182,7 @@ fn sessions(
             realm: Arc::clone(realm),
             timeouts: timeouts(application),
             touch_interval: application.touch_interval,
+            renew_interval: application.renew_interval,
         },
         carrier: match application.carrier {
             Carrier::Sealed => {
@@ -222,6 +225,10 @@ fn sessions(
         },
         update_header: handoff.update_header.clone(),
         conflict_header: handoff.conflict_header.clone(),
+        authentication: AuthenticationHeaders {
+            time: handoff.auth_time_header.clone(),
+            level: handoff.auth_level_header.clone(),
+        },
         paths,
         on_conflict: match application.on_conflict {
             OnConflict::KeepFirst => session::OnConflict::KeepFirst,

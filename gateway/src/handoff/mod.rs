@@ -183,6 +183,12 @@ impl Hidden<'_> {
     }
 }
 
+/// A text of ours in a header of its own, written as an entry's would be.
+#[must_use]
+pub fn escaped(text: &str) -> HeaderValue {
+    sensitive(entry_header::escaped(text.as_bytes()).into_bytes())
+}
+
 /// The value of a header that tells an application which of its changes were not made: names, escaped as in a form and
 /// separated by commas, or a JSON array; and how many of them, from the first, were told by that. The others did not fit
 /// into `max_bytes`, and are told another time. A name that would fit into no header at all counts as told, or nothing

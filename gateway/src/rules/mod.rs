@@ -57,6 +57,8 @@ pub struct Rule {
     pub methods: Vec<Method>,
     /// Whether the session is handed over, and can be changed.
     pub handoff: Option<bool>,
+    /// Whether a request is a use of the session.
+    pub counts_as_activity: Option<bool>,
     /// Who must be there.
     pub require: Option<Require>,
     /// How long the application may take to begin its answer.
@@ -102,6 +104,7 @@ pub enum Origin {
 pub(crate) struct Rules {
     own_pages: Option<OwnPages>,
     handoff: Ladder<bool>,
+    activity: Ladder<bool>,
     demand: Ladder<Option<Arc<Demand>>>,
     upstream: Ladder<Option<usize>>,
     response_timeout: Ladder<Option<Duration>>,
@@ -133,6 +136,8 @@ pub(crate) struct Decision<'r> {
     pub(crate) own_page: Option<OwnPage>,
     /// Whether the session is handed over.
     pub(crate) is_handed: bool,
+    /// Whether it is a use of the session.
+    pub(crate) is_activity: bool,
     pub(crate) demand: Option<&'r Demand>,
     /// The index of the rule that names another upstream.
     pub(crate) upstream: Option<usize>,
@@ -180,13 +185,16 @@ impl Rules {
         let mut demands =
             section(demanded, &mut void.requires, somebody, None, Origin::Require, Origin::Exempt);
         let lines: Vec<Line<'_>> = rules.iter().enumerate().map(Line::of).collect();
-        let (mut upstream, mut headers) = (Vec::new(), Vec::new());
+        let (mut activity, mut upstream, mut headers) = (Vec::new(), Vec::new(), Vec::new());
         let (mut response_timeout, mut body_timeout, mut max_body_bytes) =
             (Vec::new(), Vec::new(), Vec::new());
         for line in &lines {
             let rule = line.rule;
             if let Some(is_handed) = rule.handoff {
                 handed.extend(line.rungs(is_handed, is_handed));
+            }
+            if let Some(is_activity) = rule.counts_as_activity {
+                activity.extend(line.rungs(is_activity, is_activity));
             }
             if let Some(require) = &rule.require {
                 let demand = match require {
@@ -221,6 +229,7 @@ impl Rules {
         Ok(Self {
             own_pages,
             handoff: Ladder::new(handed, false),
+            activity: Ladder::new(activity, true),
             demand: Ladder::new(demands, None),
             upstream: Ladder::new(upstream, None),
             response_timeout: Ladder::new(response_timeout, None),
@@ -241,6 +250,7 @@ impl Rules {
         Ok(Decision {
             own_page: self.own_pages.as_ref().and_then(|pages| pages.page(path)),
             is_handed: *self.handoff.protect(method, path)?.answer,
+            is_activity: *self.activity.protect(method, path)?.answer,
             demand: self.demand.protect(method, path)?.answer.as_deref(),
             upstream: *self.upstream.agree(method, path)?.answer,
             response_timeout: *self.response_timeout.agree(method, path)?.answer,

@@ -76,6 +76,9 @@ impl Rules {
                 demand.as_deref().map_or_else(|| "nobody".to_owned(), shown)
             });
         demand.candidates.extend(voids(&self.void.requires, Origin::Require, Origin::Exempt));
+        let activity = self.activity.protect(method, path);
+        let activity = told
+            .question("counts_as_activity", &self.activity, activity, |is_activity| is_activity.to_string());
         let span = |span: &Option<Duration>| span.map_or_else(unsaid, |span| format!("{span:?}"));
         let size = |size: &Option<Option<u64>>| match size {
             None => unsaid(),
@@ -85,6 +88,7 @@ impl Rules {
         vec![
             handoff,
             demand,
+            activity,
             told.agreed("upstream", &self.upstream, |rule| {
                 rule.map_or_else(unsaid, |_| "that of the rule".to_owned())
             }),

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use cache::{Acknowledged, Credential, Ended, Find, Found, Promise, Renew, RenewCarried, Renewal};
+use cache::{Acknowledged, Credential, Ended, Find, Found, Promise, Purpose, Renew, RenewCarried, Renewal};
 use session::{Authentication, Carried, Patch, Principal, Revision, Selector, Session, Why};
 use storage::Unavailable;
 use tracing::Instrument as _;
@@ -137,7 +137,8 @@ impl Updater<'_> {
                     return Ok(Some(Effect::Set(credential)));
                 }
                 RenewCarried::Moved(ticket) => {
-                    let Find::Found(moved) = self.cache.find(&ticket, &self.sessions.judge).await? else {
+                    let moved = self.cache.find_for(Purpose::LOOK, &ticket, &self.sessions.judge).await?;
+                    let Find::Found(moved) = moved else {
                         return Ok((authority == Authority::Application).then(|| self.too_late()));
                     };
                     return self.renew(&moved, &Credential::Ticket(ticket), login, authority, patch).await;

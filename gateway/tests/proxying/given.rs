@@ -181,7 +181,12 @@ fn sessions() -> SessionSettings {
     let realm = Realm { id: "realm".into(), timeouts: vec![timeouts], touch_interval, allowance: AFTERLIFE };
     SessionSettings {
         carrier: gateway::settings::Carrier::Ticket,
-        judge: cache::Application { realm: Arc::new(realm), timeouts, touch_interval },
+        judge: cache::Application {
+            realm: Arc::new(realm),
+            timeouts,
+            touch_interval,
+            renew_interval: Duration::ZERO,
+        },
         cookie: CookieSettings { name: "session".into(), secure: false, ..CookieSettings::default() },
         addresses: AddressSettings::default(),
         ticket_headers: TicketHeaders::default(),
@@ -196,6 +201,7 @@ fn sessions() -> SessionSettings {
         },
         update_header: HeaderName::from_static("x-replace-session"),
         conflict_header: HeaderName::from_static("x-session-conflicts"),
+        authentication: Default::default(),
         paths: Prefixes::new(vec![Prefix::parse("/").unwrap()], Vec::new()),
         on_conflict: OnConflict::KeepFirst,
         user_entry: None,

@@ -163,6 +163,11 @@ impl House {
         Visitor::new(self.clone())
     }
 
+    /// Waits until it is written who has used a new ticket.
+    pub(crate) async fn first_uses_are_written(&self) {
+        until("the note of a first use", async || !self.0.cache.has_notes_waiting()).await;
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.0.address
     }

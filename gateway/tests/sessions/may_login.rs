@@ -8,6 +8,7 @@ use gateway::handoff::Format;
 use crate::application::{Gate, status, update};
 use crate::house::{Engine, House, over_each_engine, until};
 use crate::plan::{Plan, plan};
+use crate::visitor::Reply;
 
 fn registering() -> Plan {
     Plan { may_login: true, ..plan() }
@@ -31,6 +32,28 @@ over_each_engine! {
         assert!(reply.deletes_cookie());
         assert_eq!(visitor.with_ticket(&ticket).get("/").await.session(), None);
         assert_eq!(house.stored().await, 0);
+    }
+
+    async fn when_and_how_somebody_logged_in_is_told_and_no_update_changes_it(engine: Engine) {
+        let house = House::over(engine, vec![registering()]).await;
+        let visitor = house.visitor();
+        let told = |reply: &Reply| {
+            let header = |name| reply.seen().header(name).map(str::to_owned);
+            (header("x-auth-time"), header("x-auth-level"))
+        };
+        // Nor does what a visitor says of themselves.
+        let reply = visitor.get("/").header("x-auth-level", "mfa").header("X_Auth_Time", "1").await;
+        assert_eq!(told(&reply), (None, None));
+        visitor.get("/register").answered(update("user=ada&auth_time=1&x-auth-level=mfa")).await;
+        let at = (house.now().0 / 1000).to_string();
+        house.time_passes(Duration::from_secs(90));
+        for _ in 0..2 {
+            let reply = visitor.get("/").header("x-auth-level", "mfa").await;
+            assert_eq!(told(&reply), (Some(at.clone()), Some("application".to_owned())));
+            visitor.get("/").answered(update("auth_time=2&auth_level=mfa")).await;
+        }
+        visitor.get("/logout").answered(update("user=")).await;
+        assert_eq!(told(&visitor.get("/").await), (None, None));
     }
 
     async fn who_becomes_somebody_else_gets_nothing_of_the_one_before(engine: Engine) {

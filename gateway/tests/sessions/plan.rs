@@ -13,8 +13,8 @@ use gateway::path::{Prefix, Prefixes};
 use gateway::rewriting::Rewriting;
 use gateway::rules::Rule;
 use gateway::settings::{
-    AddressSettings, ApplicationSettings, Carrier, ServerAddress, SessionSettings, TicketHeaders,
-    UpstreamSettings,
+    AddressSettings, ApplicationSettings, AuthenticationHeaders, Carrier, ServerAddress, SessionSettings,
+    TicketHeaders, UpstreamSettings,
 };
 use http::HeaderName;
 use seal::{Key, KeyRing, KeyState, Keys};
@@ -44,6 +44,7 @@ pub(crate) struct Plan {
     pub(crate) keys: Arc<Keys>,
     pub(crate) idle: Duration,
     pub(crate) lifetime: Duration,
+    pub(crate) renew_interval: Duration,
     pub(crate) cookie: CookieSettings,
     pub(crate) format: Format,
     pub(crate) entry_headers: &'static [(&'static str, &'static str)],
@@ -76,6 +77,7 @@ pub(crate) fn plan() -> Plan {
         keys: keys(),
         idle: Duration::from_secs(30 * 60),
         lifetime: Duration::from_secs(8 * 3600),
+        renew_interval: Duration::ZERO,
         cookie: CookieSettings { name: "session".into(), secure: false, ..CookieSettings::default() },
         format: Format::Form,
         entry_headers: &[],
@@ -141,6 +143,7 @@ pub(crate) async fn settings_of(
             realm: Arc::clone(realm),
             timeouts: plan.timeouts(),
             touch_interval: Duration::from_secs(60),
+            renew_interval: plan.renew_interval,
         },
         cookie: plan.cookie.clone(),
         addresses: plan.addresses.clone(),
@@ -160,6 +163,10 @@ pub(crate) async fn settings_of(
         },
         update_header: HeaderName::from_static("x-replace-session"),
         conflict_header: HeaderName::from_static("x-session-conflict"),
+        authentication: AuthenticationHeaders {
+            time: Some(HeaderName::from_static("x-auth-time")),
+            level: Some(HeaderName::from_static("x-auth-level")),
+        },
         paths: Prefixes::new(prefixes(plan.include), prefixes(plan.exclude)),
         on_conflict: plan.on_conflict,
         user_entry: has_user.then(|| "user".into()),

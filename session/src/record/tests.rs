@@ -28,6 +28,10 @@ fn full_session() -> Session {
     });
     session.epochs =
         Epochs { person: Epoch(1 << 51), index: Epoch(7), everybody: Epoch(u64::MAX), ..Epochs::default() };
+    session.lineage = Some(Lineage {
+        renewed: Millis(1_700_000_000_002),
+        ancestors: vec![SecretHash::from_bytes([3; 32]), SecretHash::from_bytes([4; 32])],
+    });
     session.conflicts = vec![Conflict { name: "name".into(), noted: Revision(3) }];
     session.addresses = Addresses::awaiting([192, 0, 2, 1].into());
     session

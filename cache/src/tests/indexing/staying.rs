@@ -104,7 +104,7 @@ async fn a_rare_touch_makes_a_rarer_entry(mut f: Fixture) {
     let realm =
         Arc::new(Realm { id: "rare".into(), timeouts: vec![timeouts], touch_interval, allowance: AFTERLIFE });
     f.cache.reckon_with(&realm);
-    f.application = Application { realm, timeouts, touch_interval };
+    f.application = Application { realm, timeouts, touch_interval, ..f.application.clone() };
     let opened = f.open_for("ada").await;
     let before = f.index_writes();
     const TOUCHES: usize = 100;

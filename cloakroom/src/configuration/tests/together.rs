@@ -415,3 +415,50 @@ fn sessions_move_to_the_storage_that_is_used_from_another_one() {
     let unused = parse(&both("[[storage]]\nid = \"third\"", "[cache]\nstorage = \"third\"")).unwrap();
     assert_eq!(unused.warnings[0].message, "`migrate_from` has no effect: `new` is not used");
 }
+
+#[test]
+fn a_level_of_assurance_sets_both_time_outs_and_what_is_said_beside_it_goes_before() {
+    let times = |lines: &str| {
+        let application = right(&format!("{SHOP}{lines}")).applications.remove(0);
+        (application.idle_timeout, application.lifetime)
+    };
+    let (minutes, hours) = (Duration::from_mins, Duration::from_hours);
+    assert_eq!(times("assurance = \"aal1\""), (Duration::ZERO, hours(24 * 30)));
+    assert_eq!(times("assurance = \"aal2\""), (hours(1), hours(24)));
+    assert_eq!(times("assurance = \"aal3\""), (minutes(15), hours(12)));
+    assert_eq!(times("assurance = \"aal3\"\nlifetime = \"1h\""), (minutes(15), hours(1)));
+    assert_eq!(times("assurance = \"aal2\"\nidle_timeout = \"5m\""), (minutes(5), hours(24)));
+}
+
+#[test]
+fn what_a_level_says_shall_be_is_a_mistake_and_what_should_be_a_warning() {
+    let warned = |lines: &str| shown(&parse(&format!("{SHOP}{lines}")).unwrap().warnings);
+    let refused = |lines: &str| mistake(&format!("{SHOP}{lines}")).message;
+    let said = refused("assurance = \"aal3\"\nlifetime = \"13h\"");
+    assert_eq!(said, "at `aal3` people shall log in again after 12h at the latest");
+    assert!(warned("assurance = \"aal2\"\nlifetime = \"25h\"").contains("should log in again after 1d"));
+    assert!(warned("assurance = \"aal1\"\nlifetime = \"31d\"").contains("should log in again after 30d"));
+    for level in ["aal1", "aal2", "aal3"] {
+        let said = refused(&format!("assurance = \"{level}\"\nlifetime = \"0s\""));
+        assert!(said.contains("there shall be a time"), "{said}");
+    }
+    for (level, longer) in [("aal2", "61m"), ("aal2", "0s"), ("aal3", "16m")] {
+        let said = warned(&format!("assurance = \"{level}\"\nidle_timeout = \"{longer}\""));
+        assert!(said.contains("a session that nobody uses should be over"), "{said}");
+    }
+    let kept = "assurance = \"aal1\"\n[application.cookie]\nmax_age = \"1d\"";
+    assert!(warned(kept).contains("should not outlive the browser"));
+    assert_eq!(warned("assurance = \"aal2\""), "");
+}
+
+#[test]
+fn tickets_are_renewed_where_that_makes_sense_and_harms_nobody() {
+    let said = |lines: &str| mistake(&format!("{SHOP}{lines}")).message;
+    right(&format!("{SHOP}renew_interval = \"15m\""));
+    assert_eq!(right(SHOP).applications[0].renew_interval, Duration::ZERO);
+    assert!(said("renew_interval = \"1m\"").contains("not twice `renew_window`"));
+    let none = said("renew_interval = \"15m\"\n[cache]\nrenew_window = \"0s\"");
+    assert!(none.contains("would pass for theft"), "{none}");
+    let sealed = format!("{SHOP}carrier = \"sealed\"\nrenew_interval = \"15m\"");
+    assert!(shown(&parse(&sealed).unwrap().warnings).contains("has no effect with `carrier = \"sealed\"`"));
+}
