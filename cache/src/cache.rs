@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use crate::application::{AFTERLIFE, Realm};
 use crate::confirm::Confirmations;
 use crate::counters::Counters;
+use crate::gather::Gathered;
 use crate::heads::Heads;
 use crate::held::Held;
 use crate::index::Index;
@@ -49,6 +50,9 @@ pub struct Settings {
     pub renew_window: Duration,
     /// How often the copies are taken out of memory that nobody used for `inproc_timeout`; zero: only when room is needed.
     pub cleanup_interval: Duration,
+    /// How long the last use of a session may wait to be written with those of others, a quarter of `touch_interval` at most;
+    /// zero: each is written by itself.
+    pub gather_touches: Duration,
     /// Whether it is written which sessions are whose, so that they can be listed.
     pub maintain_index: bool,
 }
@@ -78,6 +82,8 @@ pub struct Cache {
     pub(crate) renewing: Renewing,
     /// Sessions whose new ticket was used.
     pub(crate) confirmations: Confirmations,
+    /// Last uses that wait for others.
+    pub(crate) gathered: Gathered,
     /// The longest that a session of any realm may live, in milliseconds.
     longest_session: AtomicU64,
     /// Told when a touch failed.
@@ -113,6 +119,7 @@ impl Cache {
             uses: quick_cache::sync::Cache::new(MAX_USES),
             renewing: Renewing::default(),
             confirmations: Confirmations::default(),
+            gathered: Gathered::default(),
             longest_session: AtomicU64::new(0),
             late: Arc::default(),
             sharing: AtomicBool::new(false),

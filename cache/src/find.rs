@@ -252,7 +252,7 @@ impl Cache {
         if proof == Proof::Current {
             self.note_ticket(&held.session, application);
         }
-        if held.seen.is_due(now, application.touch_interval) {
+        if held.seen.is_due(now, application.touch_interval - self.gathers_for(application)) {
             self.touch(&held.session, &held.seen, application, now);
         }
     }

@@ -32,7 +32,8 @@ impl Cache {
         let nodes = async { tokio::join!(self.attend_nodes(), self.answer_roll()) };
         let ends = async { tokio::join!(self.repeat_ends(), self.adopt_ends()) };
         let memory = async { tokio::join!(self.reap(), self.forget_unused()) };
-        let uses = async { tokio::join!(self.repeat_touches(), self.confirm_tickets()) };
+        let uses =
+            async { tokio::join!(self.repeat_touches(), self.confirm_tickets(), self.write_gathered()) };
         tokio::join!(memory, self.follow(), nodes, ends, uses);
     }
 

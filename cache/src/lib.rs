@@ -21,6 +21,7 @@ mod end;
 mod end_where;
 mod expiring;
 mod find;
+mod gather;
 mod heads;
 mod held;
 mod housekeeping;

@@ -14,7 +14,7 @@ use crate::held::{Held, Seen};
 use crate::housekeeping::Pause;
 
 /// When a touch that failed is due again.
-const TOUCH_AGAIN: Duration = Duration::from_secs(1);
+pub(crate) const TOUCH_AGAIN: Duration = Duration::from_secs(1);
 /// How many last uses are written at once.
 const WIDTH: usize = 64;
 
@@ -22,6 +22,7 @@ impl Cache {
     /// Writes the last uses that storage does not know yet, and tries once more to end what waits for its end. For an
     /// orderly stop; it ends at the first failure of either, for storage in trouble must not hold up the stop.
     pub async fn flush(&self) {
+        self.write_what_waited(Duration::ZERO).await;
         let unwritten: Vec<_> = self.tier.all().into_iter().filter(|held| held.seen.is_unwritten()).collect();
         let uses = iter(unwritten.into_iter().map(Ok))
             .try_for_each_concurrent(WIDTH, |held| async move { self.write_last_use(&held).await });
@@ -39,6 +40,9 @@ impl Cache {
         application: &Application,
         now: Millis,
     ) {
+        if !self.gathers_for(application).is_zero() {
+            return self.gather(session, seen, application, now);
+        }
         let Ok(key) = self.key(&session.handle) else { return };
         let times = Self::times(&application.realm, session, now);
         let (handle, interval) = (session.handle, application.touch_interval);

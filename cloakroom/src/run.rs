@@ -65,6 +65,9 @@ use crate::traces;
 /// How long the end of the program waits for storage.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long last uses wait for one another: storage takes those of a context in one write, and there are 256 contexts.
+const GATHER_TOUCHES: Duration = Duration::from_secs(15);
+
 /// Whether the files can be read that hold certificates and tokens.
 pub fn credentials(configuration: &Configuration) -> miette::Result<()> {
     entrance(configuration)?;
@@ -299,6 +302,7 @@ pub(crate) fn settings(configuration: &Configuration) -> Settings {
         outage_window: cache.danger_outage_window,
         renew_window: cache.renew_window,
         cleanup_interval: cache.cleanup_interval,
+        gather_touches: GATHER_TOUCHES,
         maintain_index: cache.maintain_reverse_index,
     }
 }

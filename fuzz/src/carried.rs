@@ -210,6 +210,7 @@ impl House {
             outage_window: Duration::ZERO,
             renew_window: Duration::from_secs(1),
             cleanup_interval: Duration::ZERO,
+            gather_touches: Duration::ZERO,
             maintain_index: true,
         };
         let cache = Cache::new(storage, clock, settings, &mut Registry::default());

@@ -243,6 +243,7 @@ pub(super) const SETTINGS: Settings = Settings {
     outage_window: Duration::ZERO,
     renew_window: RENEW_WINDOW,
     cleanup_interval: Duration::ZERO,
+    gather_touches: Duration::ZERO,
     maintain_index: true,
 };
 

@@ -122,6 +122,7 @@ impl Plan {
             outage_window: Duration::ZERO,
             renew_window: Duration::from_secs(60),
             cleanup_interval: Duration::ZERO,
+            gather_touches: Duration::ZERO,
             maintain_index: true,
         };
         let cache = Arc::new(Cache::new(storage, clock, settings, &mut registry));

@@ -100,6 +100,7 @@ impl House {
             outage_window: Duration::ZERO,
             renew_window: Duration::from_secs(60),
             cleanup_interval: Duration::ZERO,
+            gather_touches: Duration::ZERO,
             maintain_index: true,
         };
         let bounded = Arc::new(Deadline::new(Arc::clone(&storage) as Arc<dyn Storage>, deadline));
