@@ -50,7 +50,7 @@ pub struct Settings {
     pub renew_window: Duration,
     /// How often the copies are taken out of memory that nobody used for `inproc_timeout`; zero: only when room is needed.
     pub cleanup_interval: Duration,
-    /// How long the last use of a session may wait to be written with those of others, a quarter of `touch_interval` at most;
+    /// How long the last use of a session may wait to be written with those of others, half of `touch_interval` at most;
     /// zero: each is written by itself.
     pub gather_touches: Duration,
     /// Whether it is written which sessions are whose, so that they can be listed.

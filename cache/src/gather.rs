@@ -59,7 +59,16 @@ struct Use {
 impl Cache {
     /// How long a last use that is due waits for others.
     pub(crate) fn gathers_for(&self, application: &Application) -> Duration {
-        self.settings.gather_touches.min(application.touch_interval / 4)
+        self.settings.gather_touches.min(application.touch_interval / 2)
+    }
+
+    /// Whether the last use of a session can wait. Not if storage is so far behind that another node could judge it idle
+    /// meanwhile: whoever comes back late is written at once.
+    pub(crate) fn can_wait(&self, seen: &Seen, application: &Application, now: Millis) -> bool {
+        let wait = self.gathers_for(application);
+        let bounds = application.realm.timeouts.iter().map(|timeouts| timeouts.idle);
+        let soonest = bounds.filter(|idle| !idle.is_zero()).min().unwrap_or(Duration::MAX);
+        !wait.is_zero() && now.since(seen.written()) + wait < soonest
     }
 
     /// Has the last use of a session written with those of others.

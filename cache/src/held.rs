@@ -85,6 +85,11 @@ impl Seen {
         Millis(self.last.load(Ordering::Acquire))
     }
 
+    /// The last use that storage has confirmed.
+    pub(crate) fn written(&self) -> Millis {
+        Millis(self.written.load(Ordering::Acquire))
+    }
+
     /// It is used now.
     pub(crate) fn mark(&self, now: Millis) {
         // Most requests come within the same millisecond or later; the plain load spares the others the write.

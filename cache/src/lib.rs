@@ -8,7 +8,7 @@
 //!   being made at that moment, and only then acknowledged.
 //! - *No update is lost.* A patch is merged with what is there and written with compare-and-swap, again until it fits.
 //! - *An outage is not a logout.* Whatever storage cannot say comes back as [`storage::Unavailable`], never as absent.
-//! - *Idle is cheap.* The last use is kept in memory, and written at most once per session and `touch_interval`.
+//! - *Idle is cheap.* The last use is kept in memory, and written with those of others before storage is behind by `touch_interval`.
 
 mod addresses;
 mod admit;

@@ -12,6 +12,7 @@ mod chance;
 mod endings;
 mod finding;
 mod fixture;
+mod gathering;
 mod handing_over;
 mod indexing;
 mod logouts;

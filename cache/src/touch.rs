@@ -40,7 +40,7 @@ impl Cache {
         application: &Application,
         now: Millis,
     ) {
-        if !self.gathers_for(application).is_zero() {
+        if self.can_wait(seen, application, now) {
             return self.gather(session, seen, application, now);
         }
         let Ok(key) = self.key(&session.handle) else { return };

@@ -66,7 +66,7 @@ use crate::traces;
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long last uses wait for one another: storage takes those of a context in one write, and there are 256 contexts.
-const GATHER_TOUCHES: Duration = Duration::from_secs(15);
+const GATHER_TOUCHES: Duration = Duration::from_secs(30);
 
 /// Whether the files can be read that hold certificates and tokens.
 pub fn credentials(configuration: &Configuration) -> miette::Result<()> {

@@ -46,8 +46,9 @@ pub(super) fn cache_over(
         inproc_bytes: bytes,
         trust_window: Duration::from_secs(10),
         outage_window: Duration::ZERO,
-        renew_window: Duration::from_secs(10),
+        renew_window: Duration::from_mins(1),
         cleanup_interval: Duration::ZERO,
+        gather_touches: Duration::from_secs(30),
         maintain_index: true,
     };
     let cache = Cache::new(storage, clock, settings, &mut Registry::default());
@@ -60,7 +61,7 @@ pub(super) fn application(touch_interval: Duration) -> Application {
     let timeouts = Timeouts { idle: Duration::from_mins(30), lifetime: Duration::from_hours(8) };
     let realm =
         Arc::new(Realm { id: "shop".into(), timeouts: vec![timeouts], touch_interval, allowance: AFTERLIFE });
-    Application { realm, timeouts, touch_interval }
+    Application { realm, timeouts, touch_interval, renew_interval: Duration::ZERO }
 }
 
 /// Whose sessions are opened.

@@ -118,7 +118,7 @@ impl Work {
             outage_window: Duration::ZERO,
             renew_window: Duration::from_secs(10),
             cleanup_interval: Duration::ZERO,
-            gather_touches: Duration::from_secs(15),
+            gather_touches: Duration::from_secs(30),
             maintain_index: true,
         };
         let cache = Cache::new(storage, clock, settings, &mut Registry::default());

@@ -32,6 +32,7 @@ pub(super) struct Probe {
     pub(super) reads: AtomicUsize,
     pub(super) updates: AtomicUsize,
     pub(super) touches: AtomicUsize,
+    pub(super) batches: AtomicUsize,
     /// What was written into the index.
     pub(super) entries: AtomicUsize,
     /// Everything that was asked, of one record or of several.
@@ -52,6 +53,7 @@ impl Probe {
             reads: AtomicUsize::new(0),
             updates: AtomicUsize::new(0),
             touches: AtomicUsize::new(0),
+            batches: AtomicUsize::new(0),
             entries: AtomicUsize::new(0),
             asked: AtomicUsize::new(0),
         }
@@ -147,6 +149,7 @@ impl Storage for Probe {
     }
 
     async fn batch(&self, operations: Vec<Operation>) -> Result<Batch, Unavailable> {
+        self.batches.fetch_add(1, Ordering::SeqCst);
         self.asked.fetch_add(1, Ordering::SeqCst);
         self.inner.batch(operations).await
     }

@@ -338,6 +338,21 @@ async fn copies_that_nobody_uses_leave_memory_and_no_use_is_forgotten(mut f: Fix
     f.found(&late.ticket).await;
 }
 
+/// What the houses of these nodes do until then: what waits is written within half a minute.
+async fn keep_house_until(f: &Fixture, nodes: &[std::sync::Arc<Cache>], moment: Millis) {
+    let second = Duration::from_secs(1);
+    for _ in 0..32 {
+        if f.clock_now().plus(second) > moment {
+            break;
+        }
+        f.advance(second);
+        for node in nodes {
+            node.write_what_waited(Duration::from_secs(29)).await;
+        }
+    }
+    f.clock.set(moment.max(f.clock_now()));
+}
+
 /// Uses, polls, restarts, one node or two, and moments around each bound: by chance, from a seed.
 #[tokio::test]
 async fn nobody_is_idle_early_nor_later_than_was_said() {
@@ -346,9 +361,10 @@ async fn nobody_is_idle_early_nor_later_than_was_said() {
         let is_shared = chance.below(2) == 0;
         let f = Fixture::with(Engine::Tiered, |capabilities| capabilities.is_shared = is_shared).await;
         let count = if is_shared { 2 } else { 1 };
-        let mut nodes = vec![std::sync::Arc::clone(&f.cache)];
-        nodes.resize_with(count, || f.another_cache());
-        let opened = f.open().await;
+        let gather_touches = Duration::from_secs(30) * chance.below(2) as u32;
+        let node = || f.cache_with(Settings { gather_touches, ..SETTINGS });
+        let mut nodes: Vec<_> = (0..count).map(|_| node()).collect();
+        let opened = open_in(&nodes[0], &f.application).await;
         let (mut used, mut is_exact) = (f.clock_now(), !is_shared);
         for _ in 0..30 {
             let after = match chance.below(4) {
@@ -357,17 +373,17 @@ async fn nobody_is_idle_early_nor_later_than_was_said() {
                 2 => IDLE - MILLISECOND + Duration::from_millis(chance.below(2)),
                 _ => IDLE + TOUCH_INTERVAL - MILLISECOND + Duration::from_millis(chance.below(2)),
             };
-            f.clock.set(used.plus(after).max(f.clock_now()));
-            let node = chance.below(count as u64) as usize;
+            keep_house_until(&f, &nodes, used.plus(after)).await;
+            let at = chance.below(count as u64) as usize;
             if chance.below(6) == 0 {
-                nodes[node] = f.another_cache();
+                nodes[at] = node();
                 is_exact = false;
             }
             let purpose = if chance.below(3) == 0 { Purpose::POLL } else { Purpose::USE };
             let (now, ticket) = (f.clock_now(), &opened.ticket);
             let idle = now.since(used);
             let is_old = now.since(opened.session.begun) >= LIFETIME;
-            let find = nodes[node].find_for(purpose, ticket, &f.application).await.unwrap();
+            let find = nodes[at].find_for(purpose, ticket, &f.application).await.unwrap();
             let bound = IDLE + if is_exact { Duration::ZERO } else { TOUCH_INTERVAL };
             let said = format!("seed {seed}, {idle:?} after the last use: {find:?}");
             match find {
