@@ -83,9 +83,9 @@ pub(crate) fn measure(plan: &Plan, interrupt: &Interrupt) -> Result<Report> {
                 get::measure(&runtime, *sessions, *rounds, interrupt).map(|rows| measured.get = rows)
             }
             "allocations" => {
-                allocations::measure(&[1, 1_000, *sessions]).map(|rows| measured.allocations = rows)
+                allocations::measure(&[1, 1_000, 10_000]).map(|rows| measured.allocations = rows)
             }
-            "memory" => memory::measure(*sessions, 3).map(|rows| measured.memory = rows),
+            "memory" => memory::measure(*sessions).map(|rows| measured.memory = rows),
             "open" => opening::measure(&runtime, *sessions, *openings, interrupt).map(|(rows, skipped)| {
                 measured.open = rows;
                 measured.skipped.extend(skipped);
@@ -142,7 +142,7 @@ impl Whole {
     /// What part of the machine's CPU time went to programs that have nothing to do with it.
     fn share_of_others(&self) -> Result<f64> {
         let (machine, ours) =
-            (cpu_time_of_machine()? - self.machine, Self::ours()?.saturating_sub(self.ours));
+            (cpu_time_of_machine()?.saturating_sub(self.machine), Self::ours()?.saturating_sub(self.ours));
         #[expect(clippy::cast_precision_loss, reason = "cores are few")]
         let whole = self.began.elapsed().as_secs_f64() * machine::cores() as f64;
         Ok(machine.saturating_sub(ours).as_secs_f64() / whole)

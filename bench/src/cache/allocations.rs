@@ -1,8 +1,8 @@
 //! How often memory is asked for in one find, counted and not estimated.
 //!
-//! Valgrind sees every call of a function, those of the allocator included, in a process that finds some times and in one that
-//! finds twice as often: the difference is that of the finds. A box for each find is counted as well, which must come to one:
-//! else nothing was counted.
+//! Valgrind sees every call of a function, those of the allocator included, from the first find on, in a process that finds
+//! some times and in one that finds twice as often: the difference is that of the finds. A box for each find is counted as
+//! well, which must come to one: else nothing was counted.
 
 use std::ffi::OsStr;
 use std::sync::Arc;
@@ -20,6 +20,8 @@ use crate::error::{Error, Result};
 
 /// How often valgrind sees it, and then as often again.
 const TIMES: u32 = 2_000;
+/// What was called before is forgotten then: how often the tables of a cache grow while it is filled is up to chance.
+const BEGIN: &str = "--zero-before=*lookups::Lookup::ask*";
 /// Where memory is asked for: by Rust, and by what is written in C.
 const ALLOCATORS: [&str; 12] = [
     "mi_malloc",
@@ -77,7 +79,7 @@ fn counted(who: &str, sessions: u64, times: u32) -> Result<u64> {
     let file = tempfile::NamedTempFile::new().map_err(Error::file("a file for valgrind"))?;
     let valgrind = interop::find("valgrind", "valgrind")?;
     let out = format!("--callgrind-out-file={}", file.path().display());
-    let arguments = ["--tool=callgrind", "-q", &out];
+    let arguments = ["--tool=callgrind", "-q", BEGIN, &out];
     let alone = Alone { who: who.to_owned(), sessions, times: Some(times) };
     alone.run(Some((valgrind.as_os_str(), &arguments.map(OsStr::new))))?;
     let profile = std::fs::read(file.path()).map_err(Error::file(file.path()))?;

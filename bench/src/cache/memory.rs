@@ -17,7 +17,6 @@ use super::lookups::{Same, weight_of_one};
 use super::sessions::{ROOMY, SELDOM, SESSION_BYTES, Whose, application, cache_over, failed, open};
 use crate::engine;
 use crate::error::{Error, Result};
-use crate::spread::Spread;
 use crate::usage;
 
 /// Where sessions are held, and what the page says of it.
@@ -34,29 +33,21 @@ const HOLDERS: [(&str, &str); 5] = [
 pub(super) struct Row {
     pub(super) what: &'static str,
     /// Bytes that a session takes, as the kernel sees it.
-    pub(super) resident: Spread,
+    pub(super) resident: f64,
     /// Bytes that the first tier reckons for it.
     pub(super) reckoned: Option<f64>,
 }
 
-/// Measures with so many sessions, so often.
-pub(super) fn measure(sessions: u64, rounds: u32) -> Result<Vec<Row>> {
+/// Measures with so many sessions.
+pub(super) fn measure(sessions: u64) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (who, what) in HOLDERS {
-        let mut resident = Vec::new();
-        let mut reckoned = None;
-        for _ in 0..rounds {
-            let alone = Alone { who: who.to_owned(), sessions, times: None };
-            let told = alone.run::<&str>(None)?;
-            let mut words = told.split_ascii_whitespace().map(|word| word.parse::<f64>().ok());
-            let figures = words.next().flatten().zip(words.next().flatten());
-            let (bytes, weight) = figures.ok_or_else(|| Error::Step { step: who.to_owned(), what: told })?;
-            resident.push(bytes);
-            reckoned = (weight > 0.0).then_some(weight);
-        }
-        let Some(resident) = Spread::of(resident) else { continue };
-        eprintln!("{what}: {:.0} bytes a session", resident.median);
-        rows.push(Row { what, resident, reckoned });
+        let told = Alone { who: who.to_owned(), sessions, times: None }.run::<&str>(None)?;
+        let mut words = told.split_ascii_whitespace().map(|word| word.parse::<f64>().ok());
+        let figures = words.next().flatten().zip(words.next().flatten());
+        let (resident, weight) = figures.ok_or_else(|| Error::Step { step: who.to_owned(), what: told })?;
+        eprintln!("{what}: {resident:.0} bytes a session");
+        rows.push(Row { what, resident, reckoned: (weight > 0.0).then_some(weight) });
     }
     Ok(rows)
 }
