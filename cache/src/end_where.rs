@@ -160,9 +160,11 @@ impl Cache {
             })
         };
         // And not opened since.
+        let index = session.principal.as_ref().and_then(Scope::index_of);
         let is_since = made.iter().any(|made| match made {
             Made::Counter { scope: Scope::Person(_), now, .. } => session.epochs.person >= *now,
-            _ => false,
+            Made::Counter { scope, now, .. } => Some(*scope) == index && session.epochs.index >= *now,
+            Made::Mark { .. } => false,
         });
         !is_since && self.revocations.behind_but(session, counter, mark).is_none()
     }

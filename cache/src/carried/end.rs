@@ -6,7 +6,7 @@ use storage::{Burial, Unavailable, Was};
 use crate::Cache;
 use crate::application::Realm;
 use crate::end::Ended;
-use crate::heads::WINDOW;
+use crate::heads::{Head, WINDOW};
 
 impl Cache {
     /// Ends it: no cookie opens it any more, however old or new.
@@ -37,7 +37,16 @@ impl Cache {
     ) -> Result<Ended, Unavailable> {
         let was = self.heads.bury(handle, ending.clone(), self.closed_until(), None).await?;
         let has_moved = self.revocations.gone(handle).is_some_and(|gone| gone.why == Why::Moved);
-        let ended = self.revoke(handle, ending, until).await?;
+        let mut ended = self.revoke(handle, ending, until).await?;
+        // A login that closed it first has made another session of it, also where it has not written that everywhere yet.
+        if ended == Ended::Now
+            && was == Some(Was::Buried)
+            && ending.why != Why::Replaced
+            && let Head::Buried(first) = self.heads.ask(handle).await?
+            && first.why == Why::Replaced
+        {
+            ended = Ended::Before;
+        }
         // What moves to the server has a head until it is there: without one it has moved before, or never will. The
         // heads of another process are not known here.
         let may_be_on_server = has_moved || was != Some(Was::Absent) || self.is_deaf();

@@ -13,8 +13,9 @@ use storage::faulty::{Fault, Which};
 use storage::{Applied, Unavailable};
 
 use super::carrying::carried;
-use super::fixture::{LIFETIME, SETTINGS, START, opened};
+use super::fixture::{LIFETIME, SETTINGS, START, eventually, opened};
 use super::{Fixture, on_every_engine};
+use crate::scope::Scope;
 use crate::{
     Application, Cache, Count, EndedWhere, Find, LoggedOut, MAX_LISTED, Open, OpenCarried, Opening, Settings,
     Tally,
@@ -27,6 +28,7 @@ on_every_engine!(
     what_saml_leaves_out_is_what_it_spells_out
     unknown_and_repeated_logouts_succeed
     it_is_told_how_many_were_ended_and_which
+    who_comes_back_at_once_is_not_counted
     a_logout_ends_a_session_that_is_being_opened
     an_end_that_fails_says_whether_it_may_hold
     it_costs_the_same_for_many_as_for_few
@@ -247,6 +249,26 @@ async fn it_is_told_how_many_were_ended_and_which(f: Fixture) {
     f.faults.heal();
     assert_eq!((ended.handles.len(), ended.end.sessions), (0, Tally::Unknown));
     f.ending(&opened.ticket).await;
+}
+
+async fn who_comes_back_at_once_is_not_counted(f: Fixture) {
+    let index = Scope::index_of(&person(Some("1"))).unwrap();
+    for (selector, scope) in [(all(), Scope::person(&person(None))), (of_indexes(&["1"]), index)] {
+        let before = f.both(Some(person(Some("1")))).await;
+        // Given an end that holds, while the list of what it is for is still under way,
+        let (gate, epoch) = (f.hold_before(Which::Other), f.cache.revocations.epoch(&scope));
+        let (cache, ending) = (Arc::clone(&f.cache), f.logout());
+        let end = tokio::spawn(async move { cache.end_where(selector, ending).await.unwrap() });
+        gate.arrival().await;
+        eventually(async || f.cache.revocations.epoch(&scope) > epoch).await;
+        // when the person logs in again,
+        let after = f.both(Some(person(Some("1")))).await;
+        gate.open();
+        // then that is another session.
+        assert!(!end.await.unwrap().handles.contains(&after.ticket.handle));
+        assert!(f.live(&after).await && !f.live(&before).await);
+        f.log_out(all()).await;
+    }
 }
 
 async fn a_logout_ends_a_session_that_is_being_opened(mut f: Fixture) {
