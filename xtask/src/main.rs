@@ -86,6 +86,14 @@ fn nightly() -> Result<(), Failed> {
     let browsers = ["test", "--release", "--package", "cloakroom-cache", "--lib", "tests::browsing"];
     // Others than every test has: each schedule is a number.
     cargo(&browsers).with("CLOAKROOM_SCHEDULES", "2000..102000").run()?;
+    // Storage is away: a thousand schedules in simulated time, then for real, with a gateway that is killed meanwhile.
+    let outages = ["test", "--release", "--package", "cloakroom-cache", "--lib", "tests::outage_kit"];
+    cargo(&outages).and(&["--", "--ignored"]).run()?;
+    let leaving =
+        ["test", "--release", "--package", "cloakroom-interop", "--test", "blackbox", "outages::leaving"];
+    for seconds in ["30", "600"] {
+        cargo(&leaving).with("OUTAGE_SECONDS", seconds).run()?;
+    }
     let rotation = ["run", "--release", "--package", "cloakroom-interop", "--bin", "rotation", "--"];
     cargo(&[&rotation[..], &["600", "docs/nightly/rotation.md"]].concat()).run()
 }
