@@ -21,6 +21,7 @@ use crate::held::Held;
 use crate::index::Index;
 use crate::nodes::Nodes;
 use crate::outbox::Outbox;
+use crate::recovery::Recoverable;
 use crate::renew::Renewing;
 use crate::revocations::Revocations;
 use crate::tier::FirstTier;
@@ -86,6 +87,8 @@ pub struct Cache {
     pub(crate) gathered: Gathered,
     /// The longest that a session of any realm may live, in milliseconds.
     longest_session: AtomicU64,
+    /// Whose sessions may come back.
+    pub(crate) recoverable: Recoverable,
     /// Told when a touch failed.
     pub(crate) late: Arc<Notify>,
     pub(crate) counters: Counters,
@@ -121,6 +124,7 @@ impl Cache {
             confirmations: Confirmations::default(),
             gathered: Gathered::default(),
             longest_session: AtomicU64::new(0),
+            recoverable: Recoverable::default(),
             late: Arc::default(),
             sharing: AtomicBool::new(false),
             entity_id: None,

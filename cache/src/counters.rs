@@ -30,6 +30,7 @@ pub(crate) struct Counters {
     pub(crate) unavailable: Counter,
     pub(crate) opened: Counter,
     pub(crate) renewed: Counter,
+    pub(crate) recovered: Counter,
     pub(crate) ended: Reasons,
     pub(crate) ended_all: Counter,
     /// Found in a cookie: kept apart from its family as well.
@@ -68,6 +69,7 @@ impl Counters {
             unavailable: Counter::default(),
             opened: Counter::default(),
             renewed: Counter::default(),
+            recovered: Counter::default(),
             ended: Reasons::of(&Why::ALL.map(Why::as_str)),
             ended_all: Counter::default(),
             ends_waiting: Counter::default(),
@@ -123,6 +125,12 @@ impl Counters {
             "renewed",
             "Tickets renewed: logins, changes of who somebody is, and tickets older than `renew_interval`",
             self.renewed.clone(),
+        );
+        sessions.register(
+            "recovered",
+            "Sessions that came back from the recovery cookies of their visitors. Rises: storage has lost sessions, by a restart or \
+             a failover",
+            self.recovered.clone(),
         );
         sessions.register(
             "ended",

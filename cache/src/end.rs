@@ -59,7 +59,11 @@ impl Cache {
         let why = ending.why;
         let until = Some(realm.buried_until(session.begun, self.clock.now()));
         let burial = Burial { until, ending, expected: None };
-        match self.bury(&session.handle, burial.clone()).await {
+        let buried = match self.mark_end(session, &burial).await {
+            Ok(()) => self.bury_only(&session.handle, burial.clone()).await,
+            Err(unavailable) => Err(unavailable),
+        };
+        match buried {
             Ok(ended) => {
                 if ended == Ended::Now {
                     self.counters.count_end(why);
@@ -75,6 +79,12 @@ impl Cache {
     }
 
     pub(crate) async fn bury(&self, handle: &Handle, burial: Burial) -> Result<Ended, Unavailable> {
+        // What could bring the session back is worthless before the session is gone.
+        self.note_any_end(handle, &burial).await?;
+        self.bury_only(handle, burial).await
+    }
+
+    async fn bury_only(&self, handle: &Handle, burial: Burial) -> Result<Ended, Unavailable> {
         let key = self.key(handle)?;
         let buried = self.storage.bury(&key, burial).await?;
         // After storage has it: a copy that was read before is caught here, one that is read later finds the tombstone.

@@ -186,7 +186,9 @@ impl Cache {
                 }
             };
             let mut held = Held::read(&record, self.storage.id())?;
-            self.know_revocations_of(&held.session).await?;
+            if let Err(error) = self.know_revocations_of(&held.session).await {
+                self.overlook(&held.session, error)?;
+            }
             if let Some(earlier) = &earlier {
                 // This process knows of every use, if nobody else serves the session.
                 held.is_exact = earlier.is_exact && self.is_alone();
@@ -314,6 +316,12 @@ pub(crate) fn standing(
     }
     if revocations.behind(session).is_some() {
         return Standing::Over(Why::Revoked);
+    }
+    // Its tombstone may be lost, and the record be back, as after a failover.
+    if session.is_recoverable
+        && let Some(gone) = revocations.gone(&session.handle).filter(|gone| gone.why != Why::Moved)
+    {
+        return Standing::Over(gone.why);
     }
     if session.ends.is_some_and(|ends| now >= ends) {
         return Standing::Over(Why::Lifetime);

@@ -4,9 +4,9 @@ use session::record::{self, Malformed};
 use session::{Handle, Session};
 use storage::Key;
 
-use crate::revocations::{GONE, read_gone};
+use crate::revocations::{GONE, RENEWED, read_gone};
 use crate::scope::{self, Mark, Scope};
-use crate::{cache, heads, index, nodes, roll_call};
+use crate::{cache, heads, index, nodes, recovery, roll_call};
 
 /// The context of the counters that end all sessions of a principal, or of many: sessions remember their versions, so that all that is
 /// drawn here must be above all that ever was, wherever the records move.
@@ -19,8 +19,11 @@ pub enum Kind {
     Session,
     /// What was written of a session that its visitor carries, in the last minute.
     Head,
-    /// A session that its visitor carries, and that is over; or a moment, before which sessions of somebody began that are over.
+    /// A session that its visitor carries, or can bring back, and that is over; or a moment, before which sessions of somebody
+    /// began that are over.
     Revoked,
+    /// A ticket that was renewed: what was sealed beside it brings its session back no more.
+    Renewed,
     /// The counter by which all sessions of a principal end, or of many.
     Counter,
     /// That a session belongs to somebody.
@@ -47,8 +50,16 @@ pub enum Strange {
 
 impl Kind {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 7] =
-        [Self::Session, Self::Head, Self::Revoked, Self::Counter, Self::Entry, Self::Node, Self::Other];
+    pub const ALL: [Self; 8] = [
+        Self::Session,
+        Self::Head,
+        Self::Revoked,
+        Self::Renewed,
+        Self::Counter,
+        Self::Entry,
+        Self::Node,
+        Self::Other,
+    ];
 
     /// As people read it, and scripts.
     #[must_use]
@@ -57,6 +68,7 @@ impl Kind {
             Self::Session => "session",
             Self::Head => "head",
             Self::Revoked => "revoked",
+            Self::Renewed => "renewed",
             Self::Counter => "counter",
             Self::Entry => "index",
             Self::Node => "node",
@@ -67,14 +79,20 @@ impl Kind {
     /// What lies at `key`, by its context.
     #[must_use]
     pub fn of(key: &Key) -> Self {
-        if [nodes::NODES, roll_call::CALLS, roll_call::ANSWERS].contains(&key.context()) {
+        Self::of_context(key.context())
+    }
+
+    /// What lies in a context.
+    pub(crate) fn of_context(context: &str) -> Self {
+        if [nodes::NODES, roll_call::CALLS, roll_call::ANSWERS].contains(&context) {
             return Self::Node;
         }
-        let (first, _) = key.context().split_once('.').unwrap_or((key.context(), ""));
+        let (first, _) = context.split_once('.').unwrap_or((context, ""));
         match first {
             cache::SESSIONS => Self::Session,
             heads::CONTEXT => Self::Head,
             GONE | scope::MARKS => Self::Revoked,
+            RENEWED => Self::Renewed,
             scope::COUNTERS => Self::Counter,
             index::CONTEXT => Self::Entry,
             _ => Self::Other,
@@ -98,9 +116,12 @@ impl Kind {
                 Ok(Some(session))
             }
             Self::Revoked if read_gone(key).is_none() && Mark::of(key).is_none() => Err(Strange::Name(kind)),
+            Self::Renewed if !recovery::is_name(key.name()) => Err(Strange::Name(kind)),
             Self::Counter if Scope::of(key).is_none() => Err(Strange::Name(kind)),
             Self::Entry if !matches!(index::entry(key), Some(Some(_))) => Err(Strange::Name(kind)),
-            Self::Revoked | Self::Counter | Self::Entry | Self::Node | Self::Other => Ok(None),
+            Self::Revoked | Self::Renewed | Self::Counter | Self::Entry | Self::Node | Self::Other => {
+                Ok(None)
+            }
         }
     }
 }
@@ -117,6 +138,7 @@ mod tests {
             (&*format!("{}.0a", cache::SESSIONS), Kind::Session),
             (&*format!("{}.0a", heads::CONTEXT), Kind::Head),
             (&*format!("{GONE}.0a"), Kind::Revoked),
+            (RENEWED, Kind::Renewed),
             (scope::COUNTERS, Kind::Counter),
             (scope::MARKS, Kind::Revoked),
             (&*format!("{}.0a", index::CONTEXT), Kind::Entry),

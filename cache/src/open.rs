@@ -85,6 +85,7 @@ impl Cache {
             session.principal.clone_from(&owner);
             session.authentication.clone_from(&opening.authentication);
             session.addresses = opening.addresses;
+            session.is_recoverable = self.recoverable.is_realm(&realm.id);
             let value = Bytes::from(session::record::encode(&session));
             let encoded = value.len();
             let write = WriteId::random().map_err(|error| self.unavailable(error))?;

@@ -204,13 +204,17 @@ impl Cache {
                 }
                 Step::Leave(answer) => return Ok(Changed::Done(Arc::clone(&held.session), answer)),
                 // It is there already.
-                Step::Write(next, answer) | Step::Move(next, answer) => (*next, answer),
+                Step::Write(mut next, answer) | Step::Move(mut next, answer) => {
+                    next.is_recoverable |= self.recoverable.is_realm(&next.realm);
+                    (*next, answer)
+                }
                 Step::End(ending, answer) => {
                     let now = self.clock.now();
                     let until = Some(application.realm.buried_until(held.session.begun, now));
                     let burial = Burial { until, ending, expected: Some(held.version) };
-                    match self.tier.attempt(handle, self.storage.bury(&key, burial)).await? {
+                    match self.tier.attempt(handle, self.storage.bury(&key, burial.clone())).await? {
                         Bury::Buried(_) => {
+                            self.remember_end(&held.session, burial).await?;
                             let done = Changed::Done(Arc::clone(&held.session), answer);
                             return Ok(self.gone(handle, done));
                         }

@@ -156,6 +156,7 @@ impl Cache {
             Some(Admission::Admitted(epochs)) => Some(epochs),
             None => None,
         };
+        self.outdate_recovery(handle, &hash, &application.realm.id).await?;
         let changed = self
             .change(handle, application, |current| {
                 let is_anothers = match (&current.principal, &login) {

@@ -143,7 +143,10 @@ impl Cache {
         presented: &SecretHash,
         unseen: &Unseen,
     ) -> Result<(), Unavailable> {
-        let Read::Found(record) = self.storage.read(&self.key(handle)?, None).await? else { return Ok(()) };
+        let Read::Found(record) = self.storage.read(&self.key(handle)?, None).await? else {
+            // Storage may have lost it, and what the visitor holds must not bring it back.
+            return self.outdate_recovery(handle, presented, &unseen.realm).await;
+        };
         let session = match session::record::decode(&record.value) {
             Ok(session) => session,
             Err(error) => {

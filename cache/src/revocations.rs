@@ -24,6 +24,8 @@ use crate::scope::{ByScope, COUNTERS, MARKS, Mark, Scope, Scopes};
 const PAGE: usize = 1000;
 
 pub(crate) const GONE: &str = "gone";
+/// The context of tickets that were renewed: see [`crate::recovery`].
+pub(crate) const RENEWED: &str = "renewed";
 
 /// The records here that end others: what moves them from one storage to another must know.
 pub const ENDS: storage::Ends = storage::Ends { counters: COUNTERS, is_one: is_revocation };
@@ -177,7 +179,7 @@ impl Cache {
     }
 
     /// All at once, so that it costs one round.
-    async fn ask_about(&self, session: &Session) -> Result<(), Unavailable> {
+    pub(crate) async fn ask_about(&self, session: &Session) -> Result<(), Unavailable> {
         let scopes: Vec<Scope> = Scopes::of(session).all().collect();
         let counters = try_join_all(scopes.into_iter().map(|scope| self.counter(scope)));
         // There are few: only events and operators end by time.
@@ -186,7 +188,7 @@ impl Cache {
     }
 
     async fn ask_whether_gone(&self, session: &Session) -> Result<(), Unavailable> {
-        if !session.is_carried() {
+        if !session.is_carried() && !session.is_recoverable {
             return Ok(());
         }
         let handle = session.handle.to_string();
@@ -249,7 +251,9 @@ impl Cache {
             self.revocations.put_epoch(scope, version, times.expires);
         } else if let Some(mark) = Mark::of(key) {
             self.revocations.put_mark(mark, times.expires);
-        } else if let Some((handle, why)) = read_gone(key) {
+        } else if key.context() != RENEWED
+            && let Some((handle, why)) = read_gone(key)
+        {
             self.revocations.put_gone(handle, Gone { why, at: times.touched }, times.expires);
         }
     }
@@ -297,7 +301,7 @@ impl Cache {
 
 /// Whether `key` is about something that was revoked.
 pub(crate) fn is_revocation(key: &Key) -> bool {
-    matches!(key.context(), COUNTERS | MARKS)
+    matches!(key.context(), COUNTERS | MARKS | RENEWED)
         || key.context().strip_prefix(GONE).is_some_and(|rest| rest.starts_with('.'))
 }
 

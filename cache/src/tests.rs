@@ -24,6 +24,7 @@ mod patching;
 mod presence;
 mod probe;
 mod receipts;
+mod recovering;
 mod renewing;
 mod secrets;
 mod timing;

@@ -220,7 +220,10 @@ impl Registration<'_> {
             None => Kept::Ended,
             Some(registered) if registered.ends != self.ends => Kept::Ended,
             Some(registered) if held.version < registered.least => Kept::Older,
-            Some(_) if there.is_some_and(|there| there.version > held.version) => Kept::Older,
+            // Of a doubted one nobody knows whether storage still has it: what was read since is what there is.
+            Some(_) if there.is_some_and(|there| there.is_current() && there.version > held.version) => {
+                Kept::Older
+            }
             Some(registered) => {
                 registered.least = held.version;
                 if let Some(copies) = &self.tier.copies {

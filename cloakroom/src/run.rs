@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use ::storage::{Latencies, Measured, Storage};
+use ::storage::{Latencies, Measured};
 use arc_swap::ArcSwap;
 use cache::Settings;
 use gateway::Gateway;
@@ -134,14 +134,18 @@ async fn start(plan: Plan, stop: Stop, mut sockets: Sockets) -> miette::Result<(
     let kept = KeptKeys::open(&configuration, Arc::clone(&clock))?;
     let keys = kept.shared();
     registry.register_collector(Box::new(KeyMetrics::of(keys)));
-    let storage::Opened { storage, hand_over: engine, migrating } =
+    let storage::Opened { storage, aside, hand_over: engine, migrating } =
         storage::open(&configuration, keys, claim.flatten(), Arc::clone(&clock)).await?;
+    let measured = |storage| traces::of_storage(&configuration, Arc::new(Measured::new(storage, &latencies)));
+    let (storage, aside) = (measured(storage), aside.map(measured));
+    let storage = match &aside {
+        Some(aside) => Arc::new(cache::divided(storage, Arc::clone(aside), Arc::clone(&clock))) as _,
+        None => storage,
+    };
     // What lies behind another Cloakroom is known only now.
     if let Some((message, cure)) = configuration.cache.trusts_too_shortly(storage.capabilities().unnoticed) {
         tracing::warn!("{message}; {cure}");
     }
-    let storage: Arc<dyn Storage> =
-        traces::of_storage(&configuration, Arc::new(Measured::new(storage, &latencies)));
     let progress = Progress::registered(registry);
     let moving = migrating.map(|migrating| tokio::spawn(migration::run(migrating, progress)));
     let cache =
@@ -181,7 +185,7 @@ async fn start(plan: Plan, stop: Stop, mut sockets: Sockets) -> miette::Result<(
     let clients = clients::of(&configuration)?;
     let server = Server {
         registry: whole,
-        storages: vec![Arc::clone(&storage)],
+        storages: [Arc::clone(&storage)].into_iter().chain(aside).collect(),
         cache: Some(Arc::clone(&cache)),
         version,
         clients,

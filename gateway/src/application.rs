@@ -16,10 +16,11 @@ use crate::handoff::{Fact, Presentation};
 use crate::hygiene::Update;
 use crate::login::Login;
 use crate::ours::OurCookies;
+use crate::recovery::RecoveryCookie;
 use crate::rewriting::Rewriting;
 use crate::rules::{Decision, RuleError, Site, Sited};
 use crate::settings::{
-    AddressSettings, ApplicationSettings, AuthenticationHeaders, SessionSettings, TicketHeaders,
+    self, AddressSettings, ApplicationSettings, AuthenticationHeaders, SessionSettings, TicketHeaders,
     UpstreamSettings,
 };
 use crate::upstream::Upstream;
@@ -52,6 +53,8 @@ const LEVEL: &str = "application";
 pub(crate) struct Sessions {
     pub(crate) judge: Judge,
     pub(crate) carrier: Carrier,
+    /// What brings a session back that storage has lost.
+    pub(crate) recovery: Option<RecoveryCookie>,
     pub(crate) cookie: Cookie,
     pub(crate) addresses: AddressSettings,
     pub(crate) ticket_headers: TicketHeaders,
@@ -182,6 +185,14 @@ impl Sessions {
         issued
     }
 
+    /// Adds the lines that delete all that the visitor holds of a session.
+    pub(crate) fn delete(&self, headers: &mut HeaderMap) {
+        self.cookie.delete(headers);
+        if let Some(recovery) = &self.recovery {
+            recovery.delete(headers);
+        }
+    }
+
     /// Whether it could after `patch`, or could not before it either.
     pub(crate) fn would_fit(&self, entries: &Entries, patch: &Patch, user: Option<&str>) -> bool {
         let mut after = entries.clone();
@@ -192,7 +203,15 @@ impl Sessions {
     fn new(settings: SessionSettings) -> Result<Self, CookieError> {
         let cookie = Cookie::new(settings.cookie)?;
         let reserve = if settings.addresses.rule.is_consistent() { Addresses::MAX_BYTES } else { 0 };
+        let realm = &settings.judge.realm.id;
+        let recovery = match &settings.carrier {
+            settings::Carrier::RecoverableTicket { keys, names, .. } => {
+                Some(RecoveryCookie::beside(&cookie, realm, Arc::clone(keys), names.clone())?)
+            }
+            settings::Carrier::Ticket | settings::Carrier::Sealed { .. } => None,
+        };
         Ok(Self {
+            recovery,
             carrier: Carrier::new(settings.carrier, &settings.judge.realm.id, &cookie, reserve),
             addresses: settings.addresses,
             ticket_headers: settings.ticket_headers,

@@ -19,7 +19,7 @@ use seal::Keys;
 use session::{Carried, Session, Ticket};
 use storage::Unavailable;
 
-use self::base64url::BASE64URL;
+pub(crate) use self::base64url::BASE64URL;
 use crate::cookies::{Cookie, MAX_COOKIE};
 use crate::settings;
 
@@ -49,9 +49,9 @@ impl Carrier {
     /// Those of a realm, in `cookie`. `reserve`: how many bytes a session will need that it has not yet.
     pub(crate) fn new(settings: settings::Carrier, realm: &str, cookie: &Cookie, reserve: usize) -> Self {
         match settings {
-            settings::Carrier::Ticket => Self::Ticket,
+            settings::Carrier::Ticket | settings::Carrier::RecoverableTicket { .. } => Self::Ticket,
             settings::Carrier::Sealed { keys, may_spill } => {
-                let associated_data = bound_to(realm, cookie.name());
+                let associated_data = bound_to(FORMAT, realm, cookie.name());
                 Self::Sealed(Sealed { keys, associated_data, may_spill, reserve })
             }
         }
@@ -165,9 +165,10 @@ pub(crate) fn ticket(credential: &Credential) -> Ticket {
     }
 }
 
-fn bound_to(realm: &str, cookie: &str) -> Box<[u8]> {
+/// To what the value of a cookie is bound: its form, the realm and its name.
+pub(crate) fn bound_to(format: &[u8], realm: &str, cookie: &str) -> Box<[u8]> {
     let mut data = Vec::new();
-    for part in [FORMAT, realm.as_bytes(), cookie.as_bytes()] {
+    for part in [format, realm.as_bytes(), cookie.as_bytes()] {
         data.extend_from_slice(&(part.len() as u64).to_be_bytes());
         data.extend_from_slice(part);
     }
@@ -185,7 +186,8 @@ fn fits(cookie: &Cookie, session: &Session, reserve: usize) -> bool {
     is_short(session) || (!is_bare && is_short(&Session { conflicts: Vec::new(), ..session.clone() }))
 }
 
-fn is_short_enough(cookie: &Cookie, plain: usize) -> bool {
+/// Whether browsers keep so many bytes once they are sealed.
+pub(crate) fn is_short_enough(cookie: &Cookie, plain: usize) -> bool {
     let sealed = plain + seal::KeyRing::OVERHEAD;
     (sealed * 4).div_ceil(3) <= cookie.room()
 }

@@ -57,6 +57,7 @@ const UPDATES: &[&str] = &[
     "several_sessions",
     "alive_elsewhere",
     "unfit",
+    "recovery_too_large",
     "too_large",
     "too_many_entries",
     "malformed",

@@ -25,6 +25,7 @@ use crate::handoff::{self, Presentation};
 use crate::hygiene;
 use crate::link::Link;
 use crate::pages::Fault;
+use crate::recovery::Keeping;
 use crate::refusal::{Asked, Refusal};
 use crate::router;
 use crate::service::Service;
@@ -81,7 +82,7 @@ impl Change {
         match self {
             Self::Set(issued) => issued.apply(headers),
             Self::Refresh(issued) => return issued.apply(headers),
-            Self::Delete => sessions.cookie.delete(headers),
+            Self::Delete => sessions.delete(headers),
         }
         headers.append(CLEAR_SITE_DATA, FETCHED_AHEAD);
     }
@@ -206,6 +207,8 @@ impl Service {
                         {
                             issued.apply(response.headers_mut());
                         }
+                        let keeping = Keeping::of(&visit, sessions, decision.is_activity);
+                        self.keep_recoverable(keeping, application, sessions, response.headers_mut()).await;
                     }
                     response
                 }
@@ -235,6 +238,10 @@ impl Service {
         let outdated = visit.outdated();
         let is_used = course.decision.is_activity && asked.may_renew();
         let due = is_used.then(|| self.due_ticket(&visit, answer.status(), sessions)).flatten().cloned();
+        let mut keeping = Keeping::of(&visit, sessions, course.decision.is_activity);
+        if !updates.is_empty() || outdated.is_some() || due.is_some() {
+            Keeping::doubt(&mut keeping);
+        }
         let before = visit.session.as_ref().map(|(found, _)| found.session.handle);
         let is_same = |latest: &Credential| match latest {
             // The handle of a carried session changes with whom it belongs to; that of a ticket does not.
@@ -261,13 +268,17 @@ impl Service {
             Effect::Set(credential) => {
                 // Storage that cannot say is no reason to keep it from the visitor.
                 let latest = Box::pin(self.latest(&credential, sessions)).await.unwrap_or(Some(credential));
+                keeping = latest.as_ref().and_then(|latest| Keeping::hold(keeping.take(), latest));
                 latest.and_then(|latest| {
                     let issued = sessions.issue(&latest, asked.takes_ticket)?;
                     Some(if is_same(&latest) { Change::Refresh(issued) } else { Change::Set(issued) })
                 })
             }
-            Effect::Delete => Some(Change::Delete),
-            Effect::Emptied => asked.may_delete().then_some(Change::Delete),
+            Effect::Delete | Effect::Emptied => {
+                keeping = None;
+                let may_delete = matches!(effect, Effect::Delete) || asked.may_delete();
+                may_delete.then_some(Change::Delete)
+            }
             Effect::None => match outdated {
                 Some(outdated) => {
                     Box::pin(self.refreshed(&outdated, sessions, asked)).await.map(Change::Refresh)
@@ -291,6 +302,10 @@ impl Service {
         caching::make_safe(response.headers_mut(), audience);
         if let Some(change) = change {
             change.apply(sessions, response.headers_mut());
+        }
+        if keeping.is_some() {
+            let kept = self.keep_recoverable(keeping, course.target, sessions, response.headers_mut());
+            Box::pin(kept).await;
         }
         response
     }

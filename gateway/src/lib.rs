@@ -39,6 +39,7 @@ mod own_page;
 mod patience;
 mod phase;
 mod policy;
+mod recovery;
 mod refusal;
 mod renewing;
 mod router;

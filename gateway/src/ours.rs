@@ -11,7 +11,8 @@ use http::{HeaderMap, HeaderName};
 use crate::cookies;
 use crate::hygiene::Presented;
 use crate::login::{INSECURE_NONCE_COOKIE, NONCE_COOKIE};
-use crate::settings::{ApplicationSettings, SecureSettings, SessionSettings};
+use crate::recovery;
+use crate::settings::{ApplicationSettings, Carrier, SecureSettings, SessionSettings};
 
 /// The names that are ours for the whole gateway.
 #[derive(Debug)]
@@ -69,8 +70,15 @@ impl OurCookies {
         let mut reserved: Vec<Box<str>> = vec![NONCE_COOKIE.into(), INSECURE_NONCE_COOKIE.into()];
         for other in all {
             let Some(sessions) = &other.sessions else { continue };
-            for name in sessions.cookie.names().map(String::into_boxed_str) {
-                if meet(application, other, sessions) && !reserved.contains(&name) {
+            if !meet(application, other, sessions) {
+                continue;
+            }
+            let recovery = match sessions.carrier {
+                Carrier::RecoverableTicket { .. } => recovery::beside(&sessions.cookie).names().collect(),
+                Carrier::Ticket | Carrier::Sealed { .. } => Vec::new(),
+            };
+            for name in sessions.cookie.names().chain(recovery).map(String::into_boxed_str) {
+                if !reserved.contains(&name) {
                     reserved.push(name);
                 }
             }

@@ -17,6 +17,7 @@ use crate::body::{Inbound, Outbound};
 use crate::exchange::{Change, Passing};
 use crate::login::{Leaving, Login, MAX_FORM, OwnPage, Refusal, Submission};
 use crate::pages::Fault;
+use crate::recovery::Keeping;
 use crate::refusal::Asked;
 use crate::service::Service;
 use crate::update::{Authority, Effect, Updater};
@@ -110,7 +111,7 @@ impl Service {
                 };
                 let logged_in = self.log_in(application, visit, over_here, user).await;
                 let to_proxy = Asked::of(&parts.headers).through(application, sessions, &client).takes_ticket;
-                self.logged_in(&parts, sessions, logged_in, &return_to, to_proxy).await
+                self.logged_in(&parts, application, sessions, logged_in, &return_to, to_proxy).await
             }
         }
     }
@@ -210,6 +211,7 @@ impl Service {
     async fn logged_in(
         &self,
         parts: &Parts,
+        application: &Application,
         sessions: &Sessions,
         outcome: Result<Effect, Unavailable>,
         return_to: &str,
@@ -223,6 +225,8 @@ impl Service {
                     && let Some(issued) = sessions.issue(&latest, to_proxy)
                 {
                     Change::Set(issued).apply(sessions, response.headers_mut());
+                    let keeping = sessions.recovery.as_ref().and_then(|_| Keeping::hold(None, &latest));
+                    self.keep_recoverable(keeping, application, sessions, response.headers_mut()).await;
                 }
                 response
             }

@@ -20,7 +20,7 @@ use crate::ours::{OurCookies, Ours};
 use crate::pages::Pages;
 use crate::router::Router;
 use crate::rules::{HeaderChanges, RuleError};
-use crate::settings::{ApplicationSettings, GatewaySettings, Limits, SecureSettings};
+use crate::settings::{ApplicationSettings, Carrier, GatewaySettings, Limits, SecureSettings};
 use crate::traces::Traces;
 
 /// For how many visitors who have left the answer is awaited, at one time.
@@ -129,6 +129,9 @@ impl Service {
 fn reckon_with(applications: &[ApplicationSettings], cache: &Cache) {
     for sessions in applications.iter().filter_map(|application| application.sessions.as_ref()) {
         cache.reckon_with(&sessions.judge.realm);
+        if let Carrier::RecoverableTicket { danger_is_soft, .. } = sessions.carrier {
+            cache.allow_recovery(&sessions.judge.realm, danger_is_soft);
+        }
     }
 }
 

@@ -136,6 +136,15 @@ impl ApplicationSettings {
 pub enum Carrier {
     /// The cookie holds a ticket; the session is on the server.
     Ticket,
+    /// The same, and a second cookie holds, sealed, what brings the session back should storage lose it.
+    RecoverableTicket {
+        /// What seals and opens.
+        keys: Arc<Keys>,
+        /// The entries that come back.
+        names: Box<[Box<str>]>,
+        /// Whether sessions of any realm come back, and are served, also while nobody can say whether they were ended.
+        danger_is_soft: bool,
+    },
     /// The cookie holds the session, sealed.
     Sealed {
         /// What seals and opens.

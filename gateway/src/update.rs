@@ -3,9 +3,10 @@
 mod login;
 mod opening;
 
+use std::future::ready;
 use std::sync::Arc;
 
-use cache::{Cache, Credential, Ended, Fit, LoggedOut, Patched};
+use cache::{Cache, Credential, Ended, Find, Fit, LoggedOut, Patched, Purpose};
 use dialects::apache::form::Limits;
 use http::HeaderValue;
 use session::{Change, Ending, Handle, MAX_ENTRIES, Merge, Patch, Revision, Session, Value, Why};
@@ -149,7 +150,7 @@ impl<'a> Updater<'a> {
         }
         let (handle, on_conflict) = (&found.session.handle, self.sessions.on_conflict);
         let fit = |session: &Session| self.sessions.fit(session);
-        let patched = match credential {
+        let mut patched = match credential {
             Credential::Carried(carried) if found.session.is_carried() => {
                 self.cache.patch_carried(carried, &patch, on_conflict, judge, fit).await?
             }
@@ -158,6 +159,10 @@ impl<'a> Updater<'a> {
                 self.cache.patch_if(handle, &patch, on_conflict, judge, fits).await?
             }
         };
+        if matches!(patched, Patched::Absent) && self.comes_back(credential).await? {
+            let fits = |session: &Session| fit(session) == Fit::Fits;
+            patched = self.cache.patch_if(handle, &patch, on_conflict, judge, fits).await?;
+        }
         match patched {
             Patched::Merged(session, merge) => {
                 self.tell(handle, &merge);
@@ -187,6 +192,16 @@ impl<'a> Updater<'a> {
                 Ok(Effect::None)
             }
         }
+    }
+
+    /// Whether a session whose record has gone, while a copy of it was served, is there again.
+    async fn comes_back(&self, credential: &Credential) -> Result<bool, Unavailable> {
+        let (Credential::Ticket(ticket), Some(recovery)) = (credential, &self.visit.recovery) else {
+            return Ok(false);
+        };
+        let held = ready(Some(recovery.clone()));
+        let answer = self.cache.find_or_recover(Purpose::LOOK, ticket, &self.sessions.judge, held).await?;
+        Ok(matches!(answer, Find::Found(_)))
     }
 
     /// Forgets the conflicts that the application was told of.

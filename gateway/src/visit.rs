@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cache::{Absence, Application as Judge, Credential, Find, Found, Purpose, Tie};
 use http::HeaderMap;
-use session::{Ending, Handle, Origin, Principal, Ticket, Timeouts, Why};
+use session::{Ending, Handle, Origin, Principal, Recovery, Ticket, Timeouts, Why};
 use storage::Unavailable;
 
 use crate::application::{Application, Sessions};
@@ -59,6 +59,10 @@ pub(crate) struct Visit {
     pub(crate) address: Option<IpAddr>,
     /// From where it comes: whoever ends a session is asked that afterwards.
     pub(crate) from: Option<IpAddr>,
+    /// It comes with a ticket in a header: nobody knows of cookies there.
+    pub(crate) is_shown: bool,
+    /// What it holds so that the session comes back, should storage lose it.
+    pub(crate) recovery: Option<Recovery>,
     /// Of how many of the session's conflicts the application is told with this request.
     pub(crate) told: usize,
     /// The visitor has gone, and no cookie reaches them any more.
@@ -132,6 +136,7 @@ impl Visit {
         let mut visit = Self {
             address: rule.is_consistent().then_some(comer.address),
             from: Some(comer.address),
+            is_shown: !matches!(comer.shown, Shown::Nothing),
             ..Self::default()
         };
         let brought = match comer.shown {
@@ -158,7 +163,14 @@ impl Visit {
         for credential in credentials.iter().flatten() {
             let purpose =
                 if is_doubled(credential, &credentials) { purpose.beside_another() } else { purpose };
-            let find = match (carrier::find(cache, purpose, credential, judge).await, unseen) {
+            let find = match (credential, &sessions.recovery) {
+                (Credential::Ticket(ticket), Some(recovery)) => {
+                    let look = recovery.find_for(comer.headers, ticket);
+                    Box::pin(cache.find_or_recover(purpose, ticket, judge, look)).await
+                }
+                _ => carrier::find(cache, purpose, credential, judge).await,
+            };
+            let find = match (find, unseen) {
                 (Err(error), Unseen::IsKept) => {
                     tracing::debug!(%error, "somebody leaves with a session that nobody can look at");
                     may_be_alive = true;
@@ -222,6 +234,9 @@ impl Visit {
         // What is about to end need not be tied any more, nor could it be while storage is away.
         if origin == Origin::New && visit.session.is_some() && matches!(unseen, Unseen::Fails) {
             may_be_alive |= Box::pin(visit.tie(comer, application, sessions, service)).await?;
+        }
+        if let (Some((found, _)), Some(recovery)) = (&visit.session, &sessions.recovery) {
+            visit.recovery = recovery.find(comer.headers, &found.session.handle).await;
         }
         // A browser would delete whichever it holds at our path, and which that is cannot be told. Nor is it known what it
         // holds where a proxy has shown something else.

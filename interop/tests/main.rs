@@ -19,6 +19,7 @@ mod migration;
 mod nodes;
 mod outages;
 mod real_application;
+mod recovery;
 mod reload;
 mod sealed;
 mod sealing;

@@ -97,6 +97,13 @@ impl Entries {
         self.floor
     }
 
+    /// Those of these names, without what is remembered of others.
+    #[must_use]
+    pub fn only(&self, names: &[Box<str>]) -> Self {
+        let live = self.live.iter().filter(|entry| names.contains(&entry.name)).cloned().collect();
+        Self { live, removals: Vec::new(), floor: self.floor }
+    }
+
     /// How many there are.
     #[must_use]
     pub const fn len(&self) -> usize {

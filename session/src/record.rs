@@ -22,7 +22,7 @@ use std::fmt;
 use crate::wire::{Damaged, Reader, Writer};
 use crate::{
     Addresses, Authentication, Carried, Conflict, Entries, Entry, Epoch, Epochs, Handle, Lineage,
-    MAX_ANCESTORS, MAX_DEPTH, MAX_ENTRIES, Millis, Previous, Principal, Removal, Revision, Secret,
+    MAX_ANCESTORS, MAX_DEPTH, MAX_ENTRIES, Millis, Previous, Principal, Recovery, Removal, Revision, Secret,
     SecretHash, Session, Value,
 };
 
@@ -52,6 +52,8 @@ const CARRIED: u64 = 29;
 const ADDRESSES: u64 = 32;
 /// Only where tickets are renewed as time goes by. A build that does not know it would refuse who comes with a good ticket.
 const LINEAGE: u64 = 33;
+/// Empty in storage; in what a visitor holds, the times that belong to it.
+const RECOVERY: u64 = 36;
 
 const TEXT: u64 = 0;
 const BYTES: u64 = 1;
@@ -99,6 +101,23 @@ pub fn encode(session: &Session) -> Vec<u8> {
     let mut writer = Writer::new(&[MAGIC, FORMAT]);
     write_fields(&mut writer, session, |writer| {
         writer.field(SECRET, |field| field.raw(session.secret.as_bytes()));
+        if session.is_recoverable {
+            writer.field(RECOVERY, |_| {});
+        }
+    });
+    writer.into_bytes()
+}
+
+/// The bytes of what brings a session back. Whoever can write them can make a session: seal them.
+#[must_use]
+pub fn encode_recovery(recovery: &Recovery) -> Vec<u8> {
+    let mut writer = Writer::new(&[MAGIC, FORMAT]);
+    write_fields(&mut writer, &recovery.session, |writer| {
+        writer.field(SECRET, |field| field.raw(recovery.session.secret.as_bytes()));
+        writer.field(RECOVERY, |field| {
+            field.number(recovery.touched.0);
+            field.number(recovery.good_until.0);
+        });
     });
     writer.into_bytes()
 }
@@ -201,6 +220,15 @@ pub fn decode_carried(bytes: &[u8]) -> Result<Carried, Malformed> {
     Ok(Carried { session: parts.into_session(SecretHash::NOBODYS)?.into(), secret, touched, good_until })
 }
 
+/// What brings a session back, of which `bytes` are.
+pub fn decode_recovery(bytes: &[u8]) -> Result<Recovery, Malformed> {
+    let mut parts = Parts::of(bytes)?;
+    let secret = parts.secret.take().ok_or(Malformed::Damaged("it has no secret"))?;
+    let times = parts.recovery.flatten();
+    let (touched, good_until) = times.ok_or(Malformed::Damaged("it brings no session back"))?;
+    Ok(Recovery { session: parts.into_session(secret)?.into(), touched, good_until })
+}
+
 /// What was read so far.
 #[derive(Default)]
 struct Parts {
@@ -209,6 +237,7 @@ struct Parts {
     begun: Option<Millis>,
     secret: Option<SecretHash>,
     carried: Option<(Secret, Millis, Millis)>,
+    recovery: Option<Option<(Millis, Millis)>>,
     revision: Option<Revision>,
     principal: Option<Principal>,
     authentication: Option<Authentication>,
@@ -291,6 +320,8 @@ impl Parts {
                 let secret = Secret::from_bytes(field.array()?);
                 self.carried = Some((secret, Millis(field.number()?), Millis(field.number()?)));
             }
+            RECOVERY if field.is_empty() => self.recovery = Some(None),
+            RECOVERY => self.recovery = Some(Some((Millis(field.number()?), Millis(field.number()?)))),
             odd if odd % 2 == 1 => return Err(Malformed::Newer { what: "field", number: odd }),
             even => self.unknown.push(Field { tag: even, content: field.rest().into() }),
         }
@@ -313,6 +344,7 @@ impl Parts {
             conflicts: self.conflicts,
             addresses: self.addresses,
             epochs: self.epochs,
+            is_recoverable: self.recovery.is_some(),
             unknown: self.unknown,
         })
     }

@@ -39,6 +39,9 @@ pub struct Session {
     pub addresses: Addresses,
     /// The counters that it was opened under: if one was raised since, the session is over.
     pub epochs: Epochs,
+    /// Whether its visitor may hold what [brings it back](crate::Recovery) after storage has lost it: then its end must be
+    /// remembered where that loss is none.
+    pub is_recoverable: bool,
     /// Fields of a newer build, kept as they are.
     pub unknown: Vec<Field>,
 }
@@ -80,6 +83,7 @@ impl Session {
             conflicts: Vec::new(),
             addresses: Addresses::default(),
             epochs: Epochs::default(),
+            is_recoverable: false,
             unknown: Vec::new(),
         }
     }

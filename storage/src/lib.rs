@@ -11,6 +11,7 @@
 mod batch;
 mod contract;
 mod deadline;
+mod divided;
 mod key;
 mod line;
 mod measured;
@@ -32,6 +33,7 @@ pub mod kit;
 pub use batch::{Batch, Operation, Outcome};
 pub use contract::{Capabilities, Listed, Page, Scan, Scanned, Storage};
 pub use deadline::Deadline;
+pub use divided::{Divided, LiesAside};
 pub use key::{Key, KeyError, MAX_KEY_BYTES};
 pub use line::{LONGEST_UNNOTICED, until_silent};
 pub use measured::{Latencies, Measured};

@@ -107,7 +107,13 @@ fn summary(configuration: &Configuration) -> String {
             Some(Plain::DangerAccepted) => ", sealed; plain values are accepted",
             None => "",
         };
-        let used = if storage.id == configuration.cache.storage { "" } else { "; nothing uses it" };
+        let used = if storage.id == configuration.cache.storage {
+            ""
+        } else if storage.id == configuration.cache.storage_lite {
+            "; logout data"
+        } else {
+            "; nothing uses it"
+        };
         let _ = writeln!(lines, "  storage         {}: {engine}{sealed}{used}", storage.id);
     }
     if let Some(KeyRotation { folder, schedule }) = &configuration.key_rotation {

@@ -13,7 +13,7 @@ use super::document::Place;
 use super::form::{Choice, List, Span, Switch, Text};
 use super::handoff::Handoff;
 use super::login::Login;
-use super::names::Identifier;
+use super::names::{EntryName, Identifier};
 use super::node::{Gateway, warn_of_everybody};
 use super::rewrite::Rewrite;
 use super::rule::{Require, Rule, RulePlaces, check_rules};
@@ -57,6 +57,8 @@ pub struct Application {
     pub touch_interval: Duration,
     /// A ticket that is older gets a successor; zero: only a login changes it.
     pub renew_interval: Duration,
+    /// The entries with which a session comes back that storage has lost; none: it does not.
+    pub recovery: Vec<String>,
     /// The application sees the host that the visitor asked for.
     pub preserve_host: bool,
     /// The application may say who is logged in.
@@ -118,7 +120,7 @@ const ON_CONFLICT: Choice<OnConflict> = Choice {
 };
 
 /// The keys that are about sessions.
-const OF_SESSIONS: [&str; 10] = [
+const OF_SESSIONS: [&str; 11] = [
     "storage",
     "cookie",
     "handoff",
@@ -129,6 +131,7 @@ const OF_SESSIONS: [&str; 10] = [
     "lifetime",
     "touch_interval",
     "renew_interval",
+    "recovery",
 ];
 
 /// Where an application stands in the file, for what is said about several of them together.
@@ -137,6 +140,7 @@ pub(crate) struct Places {
     pub(crate) id: Place,
     pub(crate) path: Place,
     pub(crate) cookie_name: Place,
+    pub(crate) recovery: Place,
     /// Of its login, if it has one.
     pub(crate) user_entry: Option<Place>,
     pub(crate) rules: Vec<RulePlaces>,
@@ -197,7 +201,7 @@ impl Application {
             "Where its sessions are kept. For now, that of `[cache]`.",
         );
         if section.given("storage")
-            && check_storage(section, &storage, around.storage)
+            && check_storage(section, "storage", &storage, around.storage).is_some()
             && storage != around.cache.storage
         {
             let message = format!(
@@ -275,7 +279,14 @@ impl Application {
         let rewrite = section.table("rewrite", rewrite_text, Rewrite::read);
         let addresses = Addresses::read(section);
         let ticket_headers = TicketHeaders::read(section);
-        section.later(&["recovery"], "recovery cookies");
+        let recovery = section.value(
+            "recovery",
+            &List(Text(EntryName)),
+            Vec::new(),
+            "Shibboleth's persistedAttributes. With `carrier = \"ticket\"`: entries that a second cookie, whose name ends in \
+             `-recovery`, holds encrypted with `[[keys]]`. By it a session comes back with them when its storage has lost it, unless \
+             it was ended: `storage_lite` remembers that.",
+        );
         section.later(&["apache"], "the carrier `apache`");
 
         let (cookie, cookie_name) =
@@ -304,6 +315,7 @@ impl Application {
             id: section.place("id"),
             path: section.place("path"),
             cookie_name,
+            recovery: section.place("recovery"),
             user_entry,
             rules: rule_places,
         };
@@ -321,6 +333,7 @@ impl Application {
             lifetime,
             touch_interval,
             renew_interval,
+            recovery,
             preserve_host,
             may_login,
             on_conflict,
@@ -334,6 +347,7 @@ impl Application {
             rules,
         };
         application.check(section, &places, around.cache);
+        application.check_recovery(section, around);
         (application, places)
     }
 
@@ -375,6 +389,28 @@ impl Application {
                 section.warn("spill", message, "remove it");
             }
             Carrier::Ticket | Carrier::None => {}
+        }
+    }
+
+    /// What was ended must be remembered where a loss of the sessions is none.
+    fn check_recovery(&self, section: &Section<'_>, around: Around<'_>) {
+        if self.recovery.is_empty() {
+            return;
+        }
+        if self.carrier != Carrier::Ticket {
+            let message = "`recovery` has no effect without `carrier = \"ticket\"`";
+            section.warn("recovery", message, "remove it: a sealed session is in its cookie already");
+            return;
+        }
+        let lite = around.storage.iter().find(|storage| storage.id == around.cache.storage_lite);
+        if lite.is_some_and(|lite| lite.engine.is_memory()) {
+            let message = format!(
+                "a restart forgets who has logged out, for `{}` is memory: whoever kept the cookies of a session that was ended has \
+                 it back",
+                around.cache.storage_lite
+            );
+            let cure = "in `[cache]`, let `storage_lite` name a storage that is durable";
+            section.warn("recovery", message, cure);
         }
     }
 

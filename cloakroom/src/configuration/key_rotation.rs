@@ -88,11 +88,15 @@ impl SealedUse<'_> {
         self.applications.iter().try_fold(LOGIN_FORM, |longest, application| {
             let life = match application.carrier {
                 Carrier::None => Duration::ZERO,
-                Carrier::Sealed if !application.idle_timeout.is_zero() && !self.is_storage_sealed => {
+                Carrier::Ticket if !self.is_storage_sealed && application.recovery.is_empty() => {
+                    Duration::ZERO
+                }
+                Carrier::Ticket | Carrier::Sealed
+                    if !application.idle_timeout.is_zero() && !self.is_storage_sealed =>
+                {
                     // A cookie is sealed anew while it is used.
                     application.idle_timeout + application.touch_interval * 2
                 }
-                Carrier::Ticket if !self.is_storage_sealed => Duration::ZERO,
                 // The record is not written when its session is only used: it keeps its seal from the first day on.
                 Carrier::Ticket | Carrier::Sealed if application.lifetime.is_zero() => return None,
                 Carrier::Ticket | Carrier::Sealed => application.lifetime + RECORD_OUTLIVES,

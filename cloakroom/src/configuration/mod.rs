@@ -225,7 +225,9 @@ impl Configuration {
             applications.into_iter().map(|(application, _)| application).collect();
         let used = storage.iter().find(|storage| storage.id == cache.storage);
         let moves_from = used.and_then(|used| used.migrate_from.as_ref());
-        let is_used = |storage: &Storage| storage.id == cache.storage || Some(&storage.id) == moves_from;
+        let is_used = |storage: &Storage| {
+            [&cache.storage, &cache.storage_lite].contains(&&storage.id) || Some(&storage.id) == moves_from
+        };
         let is_sealed = |storage: &Storage| is_used(storage) && storage.seal.is_some();
         let sealed = key_rotation::SealedUse {
             applications: &applications,

@@ -72,6 +72,17 @@ impl Engine {
             Self::Redis(_) | Self::Remote(_) => ::storage::LONGEST_UNNOTICED,
         }
     }
+
+    /// Whether several nodes may use it.
+    pub(crate) fn may_be_shared(&self) -> bool {
+        // Who hears of changes by others can miss them.
+        !self.unnoticed().is_zero()
+    }
+
+    /// Whether it is gone with this process.
+    pub(crate) const fn is_memory(&self) -> bool {
+        matches!(self, Self::Memory { .. })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -221,6 +232,8 @@ fn refuse(section: &mut Section<'_>, names: &[&'static str], owners: &[EngineNam
 pub struct Cache {
     /// The id of the storage service that holds the sessions.
     pub storage: String,
+    /// The id of the one that holds logout data: what ended sessions, and the index. Mostly the same.
+    pub storage_lite: String,
     /// How long a session that nobody uses stays in this process.
     pub inproc_timeout: Duration,
     /// How often they are looked through for those.
@@ -239,6 +252,8 @@ pub struct Cache {
     pub deadline: Duration,
     /// How much longer than the session its record stays.
     pub cache_allowance: Duration,
+    /// Whether sessions come back also while nobody can say whether they were ended.
+    pub danger_soft_revocation: bool,
     /// Whether it is written which sessions are whose.
     pub maintain_reverse_index: bool,
     /// What SAML issuers call us.
@@ -255,14 +270,23 @@ pub(crate) const TOUCH_INTERVAL: Span = Span::between(SECOND, Duration::from_hou
 impl Cache {
     pub(crate) fn read(section: &mut Section<'_>, storage: &[Storage]) -> Self {
         let first = storage.first().map_or_else(|| Storage::standard().id, |first| first.id.clone());
+        let sessions = section.following(
+            "storage",
+            &Text(Identifier),
+            first,
+            "the first `[[storage]]`",
+            "The storage service that holds the sessions.",
+        );
         let cache = Self {
-            storage: section.following(
-                "storage",
+            storage_lite: section.following(
+                "storage_lite",
                 &Text(Identifier),
-                first,
-                "the first `[[storage]]`",
-                "The storage service that holds the sessions.",
+                sessions.clone(),
+                "`storage`",
+                "The storage service that holds logout data: the index, the counters by which all sessions of somebody end, and \
+                 which sealed or recoverable sessions are over. Where sessions lie in memory, one that is durable.",
             ),
+            storage: sessions,
             inproc_timeout: section.value(
                 "inproc_timeout",
                 &Span::between(SECOND, Duration::from_hours(24)),
@@ -321,6 +345,13 @@ impl Cache {
                  try again: nobody is logged out.",
             ),
             cache_allowance: allowance(section),
+            danger_soft_revocation: section.value(
+                "danger_soft_revocation",
+                &Switch,
+                false,
+                "Shibboleth's softRevocation. Whether a session comes back from its recovery cookie, and is served, also while the \
+                 storage of logout data cannot say whether it was ended.",
+            ),
             maintain_reverse_index: section.value(
                 "maintain_reverse_index",
                 &Switch,
@@ -358,11 +389,21 @@ impl Cache {
             let message = "`reverse_index_max_size` has no effect: each session has an entry of its own, which goes with it";
             section.warn("reverse_index_max_size", message, "remove it");
         }
-        section.later(&["storage_lite", "cache_assertions"], "sessions of Shibboleth");
-        section.later(&["danger_soft_revocation"], "storage that other nodes share");
-        check_storage(section, &cache.storage, storage);
-        let used = storage.iter().find(|storage| storage.id == cache.storage);
-        let unnoticed = used.map_or(Duration::ZERO, |storage| storage.engine.unnoticed());
+        section.later(&["cache_assertions"], "sessions of Shibboleth");
+        if cache.danger_soft_revocation {
+            let message = "sessions that were ended come back by their recovery cookies while the storage of logout data is away";
+            section.warn("danger_soft_revocation", message, "remove this line");
+        }
+        let used = check_storage(section, "storage", &cache.storage, storage);
+        let lite = match section.given("storage_lite") {
+            true => check_storage(section, "storage_lite", &cache.storage_lite, storage),
+            false => used,
+        };
+        if let (Some(used), Some(lite)) = (used, lite) {
+            check_lite(section, used, lite);
+        }
+        let unnoticed = used.into_iter().chain(lite).map(|storage| storage.engine.unnoticed()).max();
+        let unnoticed = unnoticed.unwrap_or_default();
         if let Some((message, cure)) = cache.trusts_too_shortly(unnoticed) {
             section.warn("trust_window", message, cure);
         }
@@ -429,15 +470,46 @@ fn allowance(section: &mut Section<'_>) -> Duration {
     timeout
 }
 
-/// Whether there is a storage service of this name.
-pub(crate) fn check_storage(section: &Section<'_>, id: &str, storage: &[Storage]) -> bool {
-    let ids: Vec<&str> = storage.iter().map(|storage| storage.id.as_str()).collect();
-    if ids.contains(&id) {
-        return true;
+/// The storage service that `key` names, if there is one of this name.
+pub(crate) fn check_storage<'s>(
+    section: &Section<'_>,
+    key: &str,
+    id: &str,
+    storage: &'s [Storage],
+) -> Option<&'s Storage> {
+    let found = storage.iter().find(|storage| storage.id == id);
+    if found.is_none() {
+        let ids: Vec<&str> = storage.iter().map(|storage| storage.id.as_str()).collect();
+        let message = format!("`{key} = {}` names no `[[storage]]`", Text(Identifier).write(&id.to_owned()));
+        section.wrong(key, message, format!("there is {}", enumerate(&ids, "and")));
     }
-    let message = format!("`storage = {}` names no `[[storage]]`", Text(Identifier).write(&id.to_owned()));
-    section.wrong("storage", message, format!("there is {}", enumerate(&ids, "and")));
-    false
+    found
+}
+
+/// Logout data is to outlive the sessions, and to be seen by all who have them.
+fn check_lite(section: &Section<'_>, used: &Storage, lite: &Storage) {
+    if used.id == lite.id {
+        return;
+    }
+    if let Some(old) = &lite.migrate_from {
+        let message =
+            format!("`{}` holds logout data, which does not move from `{old}` while it is in use", lite.id);
+        let cure =
+            "stop Cloakroom, move it with `cloakroom store dump` and `load`, and remove `migrate_from` there";
+        section.wrong("storage_lite", message, cure);
+    }
+    if used.engine.may_be_shared() && !lite.engine.may_be_shared() {
+        let message = format!(
+            "`{}` is storage of this node alone, and `{}` is not: that all sessions of somebody were ended here holds on this \
+             node only",
+            lite.id, used.id
+        );
+        section.warn("storage_lite", message, "this is right as long as there is one node");
+    }
+    if lite.engine.is_memory() {
+        let message = format!("`{}` is memory: a restart forgets which sessions were ended", lite.id);
+        section.warn("storage_lite", message, "name a storage that is durable, or remove this line");
+    }
 }
 
 /// One of `[[keys]]`.

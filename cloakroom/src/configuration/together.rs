@@ -64,6 +64,8 @@ pub(crate) fn check_migrations(document: &Document<'_>, storage: &[(Storage, Sto
         } else if cache.storage == *old {
             let message = format!("`{id}` moves from `{old}`, and `{old}` is the storage that is used");
             document.wrong(place, message, format!("in `[cache]`, say `storage = \"{id}\"`"));
+        } else if cache.storage_lite == *id && cache.storage != *id {
+            // Said where it is named.
         } else if cache.storage != *id {
             let message = format!("`migrate_from` has no effect: `{id}` is not used");
             let cure = format!("in `[cache]`, say `storage = \"{id}\"`, or remove this line");
@@ -123,6 +125,14 @@ pub(crate) fn check_applications(document: &Document<'_>, applications: &[(Appli
                 let cure = "give both the same `[application.cookie]`, or take one out of the realm";
                 document.wrong(&places.cookie_name, message, cure);
                 // One difference to the first of the realm says it all.
+                break;
+            } else if earlier.recovery != later.recovery {
+                let message = format!(
+                    "`{}` and `{}` are of the realm `{}`, and their sessions would come back with different entries",
+                    earlier.id, later.id, later.realm
+                );
+                let cure = "give both the same `recovery`, or take one out of the realm";
+                document.wrong(&places.recovery, message, cure);
                 break;
             }
         }

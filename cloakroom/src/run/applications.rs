@@ -188,6 +188,13 @@ fn sessions(
             Carrier::Sealed => {
                 gateway::settings::Carrier::Sealed { keys: Arc::clone(keys), may_spill: application.spill }
             }
+            Carrier::Ticket if !application.recovery.is_empty() => {
+                gateway::settings::Carrier::RecoverableTicket {
+                    keys: Arc::clone(keys),
+                    names: application.recovery.iter().map(|name| name.as_str().into()).collect(),
+                    danger_is_soft: configuration.cache.danger_soft_revocation,
+                }
+            }
             Carrier::Ticket | Carrier::None => gateway::settings::Carrier::Ticket,
         },
         cookie: application.cookie.settings(),

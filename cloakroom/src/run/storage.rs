@@ -23,17 +23,19 @@ use crate::configuration::{self, Configuration, Engine};
 #[error(transparent)]
 pub(crate) struct NotOpened(pub(crate) OpenError);
 
-/// The storage service that the session cache uses.
+/// The storage services that the session cache uses.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) storage: Arc<dyn Storage>,
-    /// If it is embedded it can be handed over.
+    /// The one for logout data, if that is another one.
+    pub(super) aside: Option<Arc<dyn Storage>>,
+    /// If one of them is embedded it can be handed over.
     pub(super) hand_over: Option<HandOver>,
     /// If everything moves to it from another one.
     pub(super) migrating: Option<Arc<Migrating>>,
 }
 
-/// Opens the storage service that the session cache uses.
+/// Opens the storage services that the session cache uses.
 pub(super) async fn open(
     configuration: &Configuration,
     keys: &Arc<Keys>,
@@ -41,7 +43,16 @@ pub(super) async fn open(
     clock: Arc<dyn Clock>,
 ) -> miette::Result<Opened> {
     let id = &configuration.cache.storage;
-    let (mut storage, hand_over) = of(configuration, id, keys, claim, Arc::clone(&clock)).await?;
+    // Of the two one is embedded at most where one is claimed: see `can_take_over`.
+    let is_claimed = matches!(configured(configuration, id)?.engine, Engine::Embedded);
+    let (claim, claim_aside) = if is_claimed { (claim, None) } else { (None, claim) };
+    let (mut storage, mut hand_over) = of(configuration, id, keys, claim, Arc::clone(&clock)).await?;
+    let mut aside = None;
+    if let Some(lite) = lite(configuration) {
+        let (opened, handed) = of(configuration, lite, keys, claim_aside, Arc::clone(&clock)).await?;
+        hand_over = hand_over.or(handed);
+        aside = Some(opened);
+    }
     let mut migrating = None;
     if let Some(old) = &configured(configuration, id)?.migrate_from {
         let (old, _) = of(configuration, old, keys, None, Arc::clone(&clock)).await?;
@@ -53,8 +64,15 @@ pub(super) async fn open(
     // What is offered to others, others change.
     if configuration.clients.iter().any(|client| client.may.contains(&Right::Storage)) {
         storage = Arc::new(Shared::new(storage));
+        aside = aside.map(|aside| Arc::new(Shared::new(aside)) as _);
     }
-    Ok(Opened { storage, hand_over, migrating })
+    Ok(Opened { storage, aside, hand_over, migrating })
+}
+
+/// The id of the storage service for logout data, if that is another one than that of the sessions.
+pub(crate) fn lite(configuration: &Configuration) -> Option<&str> {
+    let cache = &configuration.cache;
+    (cache.storage_lite != cache.storage).then_some(&cache.storage_lite)
 }
 
 /// Whether this process could take over from one that runs.
@@ -63,6 +81,18 @@ pub(super) async fn open(
 /// Its sessions move from another storage. The process before would go on changing what has moved already, for a moment,
 /// and of an embedded storage this one would not hear of it: an end could be lost.
 pub(super) fn can_take_over(configuration: &Configuration) -> miette::Result<()> {
+    let is_embedded =
+        |id: &str| configured(configuration, id).map(|storage| matches!(storage.engine, Engine::Embedded));
+    if let Some(lite) = lite(configuration)
+        && is_embedded(lite)?
+        && is_embedded(&configuration.cache.storage)?
+    {
+        return Err(miette!(
+            help = "restart Cloakroom without `--take-over`; or keep logout data in the storage of the sessions, which is as durable",
+            "`{}` and `{lite}` are both embedded, and a process takes over one embedded storage only",
+            configuration.cache.storage
+        ));
+    }
     match &configured(configuration, &configuration.cache.storage)?.migrate_from {
         None => Ok(()),
         Some(old) => Err(miette!(

@@ -8,9 +8,9 @@ use std::sync::LazyLock;
 use base64::engine::general_purpose::NO_PAD;
 
 #[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_feature = "neon")))]
-pub(super) static BASE64URL: LazyLock<base64::engine::Simd> =
+pub(crate) static BASE64URL: LazyLock<base64::engine::Simd> =
     LazyLock::new(|| base64::engine::Simd::url_safe(NO_PAD));
 
 #[cfg(not(any(target_arch = "x86_64", all(target_arch = "aarch64", target_feature = "neon"))))]
-pub(super) static BASE64URL: LazyLock<base64::engine::GeneralPurpose> =
+pub(crate) static BASE64URL: LazyLock<base64::engine::GeneralPurpose> =
     LazyLock::new(|| base64::engine::GeneralPurpose::new(&base64::alphabet::URL_SAFE, NO_PAD));

@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 use seal::Keys;
 
 use super::base64url::BASE64URL;
-use super::{Carrier, Sealed, bound_to};
+use super::{Carrier, FORMAT, Sealed, bound_to};
 use crate::cookies::{Cookie, CookieError, CookieSettings};
 
 /// How sessions travel sealed in a cookie.
@@ -27,7 +27,7 @@ impl SealedCookie {
     /// The cookie cannot be so.
     pub fn new(keys: Arc<Keys>, realm: &str, settings: CookieSettings) -> Result<Self, CookieError> {
         let cookie = Cookie::new(settings)?;
-        let associated_data = bound_to(realm, cookie.name());
+        let associated_data = bound_to(FORMAT, realm, cookie.name());
         let sealed = Sealed {
             keys: Arc::clone(&keys),
             associated_data: associated_data.clone(),

@@ -68,7 +68,7 @@ async fn it_opens_for_no_other_realm_cookie_or_key() {
         assert!(carrier.read(value.as_bytes()).await.is_none(), "{carrier:?}");
     }
     // The parts are kept apart: none can borrow a letter of the next.
-    assert_ne!(bound_to("ab", "c"), bound_to("a", "bc"));
+    assert_ne!(bound_to(FORMAT, "ab", "c"), bound_to(FORMAT, "a", "bc"));
 }
 
 #[tokio::test]

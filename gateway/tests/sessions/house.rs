@@ -11,9 +11,9 @@ use gateway::pages::Pages;
 use gateway::settings::{GatewaySettings, Http2Limits, Limits, SecureSettings, UpstreamSettings};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
-use session::{Clock, ManualClock, Millis};
+use session::{Clock, Ending, ManualClock, Millis, Why};
 use storage::faulty::Faulty;
-use storage::{Deadline, Memory, Scanned, Storage};
+use storage::{Burial, Deadline, Memory, Scanned, Storage};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
@@ -226,6 +226,23 @@ impl House {
             Scanned::Buried(tombstone) => Some(tombstone.ending),
         };
         self.records().await.into_iter().filter_map(ending).collect()
+    }
+
+    /// Storage loses all live sessions, without an end.
+    pub(crate) async fn forget_sessions(&self) {
+        let storage = &self.0.storage;
+        let mut cursor = None;
+        loop {
+            let page = storage.scan(cursor.as_deref(), 1000).await.unwrap();
+            for (key, _) in page.found.into_iter().filter(|(key, _)| key.context().starts_with("session.")) {
+                let ending = Ending::new(self.now(), Why::Moved, "the test");
+                storage.bury(&key, Burial { until: None, ending, expected: None }).await.unwrap();
+            }
+            cursor = page.cursor;
+            if cursor.is_none() {
+                return;
+            }
+        }
     }
 
     /// How often that was counted, for this reason.

@@ -33,6 +33,7 @@ mod no_update_is_lost;
 mod opening;
 mod outages;
 mod realms;
+mod recovery;
 mod renewing;
 mod rules;
 mod sealed;

@@ -40,6 +40,8 @@ pub(crate) struct Plan {
     pub(crate) is_plain: bool,
     /// `carrier = "sealed"`, and the value of `spill`.
     pub(crate) sealed: Option<bool>,
+    /// What comes back of a session that is lost, if anything does.
+    pub(crate) recovery: &'static [&'static str],
     /// What seals sessions that are carried.
     pub(crate) keys: Arc<Keys>,
     pub(crate) idle: Duration,
@@ -74,6 +76,7 @@ pub(crate) fn plan() -> Plan {
         realm: "shop",
         is_plain: false,
         sealed: None,
+        recovery: &[],
         keys: keys(),
         idle: Duration::from_secs(30 * 60),
         lifetime: Duration::from_secs(8 * 3600),
@@ -136,6 +139,11 @@ pub(crate) async fn settings_of(
     let has_user = plans.iter().any(|other| other.realm == plan.realm && logs_in(other));
     let sessions = SessionSettings {
         carrier: match plan.sealed {
+            None if !plan.recovery.is_empty() => Carrier::RecoverableTicket {
+                keys: Arc::clone(&plan.keys),
+                names: plan.recovery.iter().map(|name| (*name).into()).collect(),
+                danger_is_soft: false,
+            },
             None => Carrier::Ticket,
             Some(may_spill) => Carrier::Sealed { keys: Arc::clone(&plan.keys), may_spill },
         },

@@ -6,18 +6,21 @@ use std::sync::Arc;
 use cache::{Cache, IndexCheck};
 use miette::{IntoDiagnostic as _, WrapErr as _, miette};
 use prometheus_client::registry::Registry;
+use storage::Storage;
 
 use super::progress::Progress;
 use super::service::Service;
 use super::{Told, Which};
+use crate::configuration::Configuration;
 use crate::run;
 
 pub(super) async fn check_index(which: &Which, told: &Told) -> miette::Result<()> {
     let configuration = which.configuration.load()?.configuration;
     let service = Service::open(which).await?;
+    let storage = with_its_index(&configuration, &service).await?;
     // As the program has it, but that nobody listens: it only asks and writes.
     let settings = run::settings(&configuration);
-    let cache = Cache::new(service.storage(), Arc::clone(&service.clock), settings, &mut Registry::default())
+    let cache = Cache::new(storage, Arc::clone(&service.clock), settings, &mut Registry::default())
         .without_index_of(run::not_indexed(&configuration));
     for realm in run::applications::realms(&configuration) {
         cache.reckon_with(&realm);
@@ -42,6 +45,25 @@ pub(super) async fn check_index(which: &Which, told: &Told) -> miette::Result<()
         checked.unreadable,
         service.id
     ))
+}
+
+/// The storage with the index of its sessions, which may lie in another one.
+async fn with_its_index(
+    configuration: &Configuration,
+    service: &Service,
+) -> miette::Result<Arc<dyn Storage>> {
+    let (sessions, lite) = (&configuration.cache.storage, run::storage::lite(configuration));
+    if lite == Some(&*service.id) {
+        return Err(miette!(
+            help = format!("say `--storage {sessions}`: its index is looked up there"),
+            "`{}` has the index of the sessions in `{sessions}`, and none of its own",
+            service.id
+        ));
+    }
+    let Some(lite) = lite.filter(|_| *service.id == **sessions) else { return Ok(service.storage()) };
+    let clock = Arc::clone(&service.clock);
+    let (aside, _) = run::storage::of(configuration, lite, &service.keys, None, Arc::clone(&clock)).await?;
+    Ok(Arc::new(cache::divided(service.storage(), aside, clock)))
 }
 
 fn as_text(id: &str, checked: &IndexCheck) -> String {

@@ -54,6 +54,25 @@ fn a_cookie_that_browsers_refuse_is_refused_here_with_the_reason() {
 }
 
 #[test]
+fn logout_data_lies_in_a_storage_that_there_is_and_does_not_move() {
+    let missing = mistake(&format!("[[storage]]\nid = \"a\"\n[cache]\nstorage_lite = \"b\"\n{SHOP}"));
+    assert!(shown(&[missing]).contains("`storage_lite = \"b\"` names no `[[storage]]` -> there is `a`"));
+    let two =
+        "[[storage]]\nid = \"a\"\n[[storage]]\nid = \"b\"\nmigrate_from = \"c\"\n[[storage]]\nid = \"c\"\n";
+    let moves = mistake(&format!("{two}[cache]\nstorage_lite = \"b\"\n{SHOP}"));
+    assert!(shown(&[moves]).contains("does not move from `c` while it is in use"));
+}
+
+#[test]
+fn who_shares_sessions_has_them_back_with_the_same_entries() {
+    let second = SHOP.replace("\"shop\"", "\"till\"");
+    let text = format!("{SHOP}recovery = [\"eppn\"]\n{second}path = \"/till\"\nrealm = \"shop\"\n");
+    let problem = shown(&[mistake(&text)]);
+    assert!(problem.contains("their sessions would come back with different entries"), "{problem}");
+    right(&format!("{text}recovery = [\"eppn\"]\n"));
+}
+
+#[test]
 fn several_things_that_are_wrong_with_a_cookie_are_told_at_once() {
     let text =
         format!("{SHOP}[application.cookie]\nsecure = false\nsame_site = \"None\"\npartitioned = true\n");

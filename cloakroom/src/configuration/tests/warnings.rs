@@ -49,6 +49,41 @@ fn what_exposes_the_ticket_or_trusts_everybody_is_a_warning() {
     }
 }
 
+/// Storage services `a` and `b`, and what `[cache]` says of them.
+fn with_storage(a: &str, b: &str, cache: &str) -> String {
+    format!("[[storage]]\nid = \"a\"\n{a}\n[[storage]]\nid = \"b\"\n{b}\n[cache]\n{cache}\n{SHOP}")
+}
+
+#[test]
+fn logout_data_that_is_less_safe_than_the_sessions_is_a_warning() {
+    let told = |a, b| -> Vec<String> {
+        let loaded = parse(&with_storage(a, b, "storage_lite = \"b\"")).unwrap();
+        loaded.warnings.iter().map(|warning| warning.to_string()).collect()
+    };
+    let (memory, embedded) = ("engine = \"memory\"", "engine = \"embedded\"");
+    let redis = "engine = \"redis\"\nurl = \"redis://127.0.0.1\"";
+    assert!(told(memory, embedded).is_empty() && told(embedded, redis).is_empty());
+    assert!(told(redis, embedded)[0].contains("`b` is storage of this node alone, and `a` is not"));
+    assert!(told(embedded, memory)[0].contains("a restart forgets which sessions were ended"));
+}
+
+#[test]
+fn sessions_that_come_back_need_somebody_who_remembers_their_end() {
+    let (memory, embedded) = ("engine = \"memory\"", "engine = \"embedded\"");
+    let told = |cache: &str, keys: &str| -> Vec<String> {
+        let loaded = parse(&(with_storage(memory, embedded, cache) + keys)).unwrap();
+        loaded.warnings.iter().map(|warning| warning.to_string()).collect()
+    };
+    let recovery = "recovery = [\"eppn\"]";
+    assert!(told("storage_lite = \"b\"", recovery).is_empty());
+    assert!(told("", recovery)[0].contains("a restart forgets who has logged out, for `a` is memory"));
+    assert!(told("", "recovery = []").is_empty());
+    let soft = told("storage_lite = \"b\"\ndanger_soft_revocation = true", recovery);
+    assert!(soft[0].contains("sessions that were ended come back"), "{soft:?}");
+    let sealed = warnings("recovery = [\"eppn\"]\ncarrier = \"sealed\"");
+    assert!(sealed.iter().any(|told| told.contains("`recovery` has no effect")), "{sealed:?}");
+}
+
 #[test]
 fn what_has_no_effect_yet_is_a_warning_where_it_is_said() {
     let found = warnings("[cache]\ntrust_window = \"10s\"\nindex_entries = []");
