@@ -280,7 +280,11 @@ impl Cache {
         let now = self.clock.now();
         let known = match self.storage.read(&self.key(&handle)?, None).await? {
             Read::Found(record) => Some(Held::read(&record, self.storage.id())),
-            Read::Buried(_) => return Ok((None, Some(Subject::Session(handle)))),
+            Read::Buried(_) => {
+                // Whoever ended it may not have come to that yet.
+                self.tier.end(&handle);
+                return Ok((None, Some(Subject::Session(handle))));
+            }
             Read::Absent | Read::Unchanged(_) => None,
         };
         let Some(known) = known else {

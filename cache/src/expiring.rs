@@ -5,10 +5,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, Hash, RandomState};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
-use parking_lot::{Mutex, RwLock};
 use session::Millis;
+
+use crate::sync::{AtomicUsize, Mutex, RwLock};
 
 const SHARDS: usize = 64;
 

@@ -1,11 +1,13 @@
 //! A session as this process holds it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use session::{Millis, Session};
 use storage::{Record, Times, Unavailable, Version};
+
+use crate::sync::{AtomicBool, AtomicU64};
 
 /// A parsed session, the version of its record, and what this process knows of its last use.
 #[derive(Debug)]
@@ -30,7 +32,9 @@ pub(crate) struct Seen {
     asked: AtomicU64,
     /// Up to where storage confirmed it.
     written: AtomicU64,
-    /// Until when the record should stay by the latest touch that failed; 0 if none is to be repeated.
+    /// The latest use whose touch failed; 0 if none did.
+    missed: AtomicU64,
+    /// Until when the record should stay by the latest touch that failed.
     failed: AtomicU64,
     /// For which time of the record the entry in the index was written; 0 where none was, as that of nobody's session.
     entered: AtomicU64,
@@ -75,6 +79,7 @@ impl Seen {
             last: AtomicU64::new(touched.0),
             asked: AtomicU64::new(touched.0),
             written: AtomicU64::new(touched.0),
+            missed: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             entered: AtomicU64::new(0),
         }
@@ -131,7 +136,8 @@ impl Seen {
 
     /// Whether a touch failed and was not made good since.
     pub(crate) fn is_late(&self) -> bool {
-        self.failed.load(Ordering::Acquire) != 0 && self.is_unwritten()
+        // A touch of an earlier use, confirmed late, makes nothing good.
+        self.missed.load(Ordering::Acquire) > self.written.load(Ordering::Acquire)
     }
 
     /// What storage should know. The later of each is kept, so that a time of its own does no harm to `expires`.
@@ -144,13 +150,13 @@ impl Seen {
     pub(crate) fn wrote(&self, touched: Millis) {
         self.asked.fetch_max(touched.0, Ordering::AcqRel);
         self.written.fetch_max(touched.0, Ordering::AcqRel);
-        self.failed.store(0, Ordering::Release);
     }
 
     /// A touch with `times` failed; the next is due at `again`.
     pub(crate) fn failed(&self, times: Times, again: Millis, interval: Duration) {
         let interval = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
         self.failed.fetch_max(times.expires.0, Ordering::AcqRel);
+        self.missed.fetch_max(times.touched.0, Ordering::AcqRel);
         self.asked.store(again.0.saturating_sub(interval), Ordering::Release);
     }
 }

@@ -12,6 +12,7 @@ use crate::Cache;
 use crate::cache::handle_of;
 use crate::heads::Heads;
 use crate::revocations::is_revocation;
+use crate::sync::jitter;
 
 /// How soon expired records are looked for again at the earliest, and where several nodes do it.
 const SHORTEST_REST: Duration = Duration::from_secs(1);
@@ -161,7 +162,7 @@ fn rest_until(due: Option<Duration>, rest: Duration, found: bool, is_shared: boo
 
 /// From a half of it to one and a half, so that many nodes do not do the same at once.
 fn jittered(pause: Duration) -> Duration {
-    let jitter = getrandom::u32().unwrap_or(0) % 1000;
+    let jitter = jitter() % 1000;
     pause.mul_f64(0.5 + f64::from(jitter) / 1000.0)
 }
 

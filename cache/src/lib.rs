@@ -40,6 +40,7 @@ mod repeating;
 mod revocations;
 mod roll_call;
 mod scope;
+mod sync;
 mod tier;
 mod touch;
 mod trust;

@@ -23,6 +23,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::Cache;
 use crate::roll_call::Roll;
+use crate::sync::jitter;
 
 pub(crate) const NODES: &str = "node";
 
@@ -346,7 +347,7 @@ fn node_of(key: &Key) -> Option<NodeId> {
 
 /// So that many nodes do not come at once.
 fn jittered(pause: Duration) -> Duration {
-    let jitter = getrandom::u32().unwrap_or(0) % 1000;
+    let jitter = jitter() % 1000;
     pause.mul_f64(0.8 + f64::from(jitter) / 5000.0)
 }
 

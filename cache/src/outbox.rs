@@ -16,11 +16,10 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use prometheus_client::metrics::gauge::Gauge;
 use session::{Handle, Millis, Session, Ticket};
 use storage::{BoxError, Unavailable};
@@ -31,6 +30,7 @@ use self::due::{Target, Waiting, encode_done, encode_waiting};
 use self::journal::{Found, Journal, Lines};
 use crate::end_where::End;
 use crate::scope::{Scope, Scopes};
+use crate::sync::{AtomicUsize, Mutex};
 
 /// How many ends wait at most: more than a storage that is away for ten minutes leaves behind on a busy node.
 const MAX_WAITING: usize = 1 << 16;

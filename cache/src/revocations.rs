@@ -5,7 +5,7 @@
 //! which all sessions were ended at once a counter, or marks. Every node knows them all: it reads them once, and hears of each
 //! further one by the change stream. So a find asks no storage, and an outage logs nobody out, and nobody in.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
@@ -19,6 +19,7 @@ use crate::end::Ended;
 use crate::expiring::Expiring;
 use crate::roll_call::Subject;
 use crate::scope::{ByScope, COUNTERS, MARKS, Mark, Scope, Scopes};
+use crate::sync::AtomicU64;
 
 /// How many are read at once.
 const PAGE: usize = 1000;

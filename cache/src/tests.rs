@@ -27,6 +27,8 @@ mod receipts;
 mod recovering;
 mod renewing;
 mod secrets;
+mod simulation;
+mod threads;
 mod timing;
 mod touching;
 mod trusting;

@@ -12,13 +12,13 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use session::{Handle, Millis};
 use storage::{Applied, Unavailable, Version};
 
 use crate::held::Held;
+use crate::sync::{Mutex, step};
 
 const STRIPES: usize = 64;
 const AVERAGE_BYTES: usize = 1024;
@@ -63,7 +63,7 @@ impl FirstTier {
 
     /// The copy of a session.
     pub(crate) fn held(&self, handle: &Handle) -> Option<Arc<Held>> {
-        self.copies.as_ref()?.get(handle)
+        self.copies()?.get(handle)
     }
 
     /// Says that a copy will be put in. Must come before whatever the copy is made from.
@@ -89,7 +89,7 @@ impl FirstTier {
         if let Some(registered) = stripe.get_mut(handle) {
             registered.least = registered.least.max(version);
         }
-        if let Some(copies) = &self.copies {
+        if let Some(copies) = self.copies() {
             copies.remove_if(handle, |held| held.version < version);
         }
     }
@@ -100,7 +100,7 @@ impl FirstTier {
         if let Some(registered) = stripe.get_mut(handle) {
             registered.ends += 1;
         }
-        if let Some(held) = self.copies.as_ref().and_then(|copies| copies.peek(handle)) {
+        if let Some(held) = self.copies().and_then(|copies| copies.peek(handle)) {
             held.doubt();
         }
     }
@@ -130,20 +130,20 @@ impl FirstTier {
 
     /// All copies, for writing down what they know of the last use.
     pub(crate) fn all(&self) -> Vec<Arc<Held>> {
-        self.copies.iter().flat_map(Cache::iter).map(|(_, held)| held).collect()
+        self.copies().into_iter().flat_map(Cache::iter).map(|(_, held)| held).collect()
     }
 
     /// Takes out the copies that nobody used since `since`. What they know of the last use storage knows as well, but for less
     /// than a touch interval, which every judge allows for; unless a touch failed: that stays until it is made good.
     pub(crate) fn forget_unused(&self, since: Millis) {
-        if let Some(copies) = &self.copies {
+        if let Some(copies) = self.copies() {
             copies.retain(|_, held| held.seen.last() >= since || held.seen.is_late());
         }
     }
 
     /// How many bytes the copies take, about, and how many there are.
     pub(crate) fn size(&self) -> (u64, usize) {
-        self.copies.as_ref().map_or((0, 0), |copies| (copies.weight(), copies.len()))
+        self.copies().map_or((0, 0), |copies| (copies.weight(), copies.len()))
     }
 
     /// How many sessions somebody is about to put in.
@@ -153,9 +153,14 @@ impl FirstTier {
     }
 
     fn remove(&self, handle: &Handle) {
-        if let Some(copies) = &self.copies {
+        if let Some(copies) = self.copies() {
             copies.remove(handle);
         }
+    }
+
+    fn copies(&self) -> Option<&Cache<Handle, Arc<Held>, Bytes>> {
+        step();
+        self.copies.as_ref()
     }
 
     fn stripe(&self, handle: &Handle) -> &Mutex<HashMap<Handle, Registered>> {
@@ -207,7 +212,7 @@ impl Registration<'_> {
     /// Puts in a copy, unless it is known to be wrong already. Of several accounts of the last use one remains.
     pub(crate) fn keep(&self, mut held: Held) -> (Arc<Held>, Kept) {
         let mut stripe = self.tier.stripe(&self.handle).lock();
-        let there = self.tier.copies.as_ref().and_then(|copies| copies.peek(&self.handle));
+        let there = self.tier.copies().and_then(|copies| copies.peek(&self.handle));
         if let Some(there) = &there
             && !Arc::ptr_eq(&there.seen, &held.seen)
         {
@@ -226,7 +231,7 @@ impl Registration<'_> {
             }
             Some(registered) => {
                 registered.least = held.version;
-                if let Some(copies) = &self.tier.copies {
+                if let Some(copies) = self.tier.copies() {
                     copies.insert(self.handle, Arc::clone(&held));
                 }
                 Kept::Yes

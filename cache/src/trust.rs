@@ -13,10 +13,12 @@
 //!
 //! The end of the stream doubts nothing, its return doubts everything, before it counts as heard again.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::sync::{AtomicBool, AtomicU64};
 
 /// How long storage is not asked again on behalf of those for whom there is a good copy, once it had no answer: whoever
 /// is asked in vain makes visitors wait for nothing.
