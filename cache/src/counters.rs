@@ -135,7 +135,8 @@ impl Counters {
         sessions.register(
             "ended",
             "Sessions ended, by reason. `replaced`: another person logged in with the same ticket; `revoked` rises: \
-             somebody ends sessions on purpose; `theft`: an old ticket was used after the one that followed it, so one of them was stolen",
+             somebody ends sessions on purpose; `theft`: an old ticket was used after the one that followed it, so one of them was stolen; \
+             `limit`: its person had more than they may",
             self.ended.clone(),
         );
         sessions.register(

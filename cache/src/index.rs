@@ -124,6 +124,11 @@ impl Cache {
         self
     }
 
+    /// Whether sessions of this principal are entered.
+    pub(crate) fn is_indexed(&self, principal: &Principal) -> bool {
+        self.index.has(principal)
+    }
+
     /// Enters a session whose record is about to be written.
     pub(crate) async fn enter(
         &self,

@@ -15,6 +15,7 @@ mod fixture;
 mod gathering;
 mod handing_over;
 mod indexing;
+mod limit;
 mod logouts;
 mod nodes;
 mod outage_kit;

@@ -20,8 +20,8 @@ use crate::recovery::RecoveryCookie;
 use crate::rewriting::Rewriting;
 use crate::rules::{Decision, RuleError, Site, Sited};
 use crate::settings::{
-    self, AddressSettings, ApplicationSettings, AuthenticationHeaders, SessionSettings, TicketHeaders,
-    UpstreamSettings,
+    self, AddressSettings, ApplicationSettings, AuthenticationHeaders, SessionLimits, SessionSettings,
+    TicketHeaders, UpstreamSettings,
 };
 use crate::upstream::Upstream;
 
@@ -57,6 +57,7 @@ pub(crate) struct Sessions {
     pub(crate) recovery: Option<RecoveryCookie>,
     pub(crate) cookie: Cookie,
     pub(crate) addresses: AddressSettings,
+    pub(crate) limits: SessionLimits,
     pub(crate) ticket_headers: TicketHeaders,
     pub(crate) presentation: Presentation,
     pub(crate) update: Update,
@@ -214,6 +215,7 @@ impl Sessions {
             recovery,
             carrier: Carrier::new(settings.carrier, &settings.judge.realm.id, &cookie, reserve),
             addresses: settings.addresses,
+            limits: settings.limits,
             ticket_headers: settings.ticket_headers,
             judge: settings.judge,
             cookie,

@@ -52,6 +52,7 @@ const UPDATES: &[&str] = &[
     "conflict",
     "too_late",
     "logged_out",
+    "limit",
     "left_before_login",
     "left_in_a_crowd",
     "several_sessions",
@@ -92,6 +93,7 @@ const LOGINS: &[&str] = &[
     "incomplete",
     "wrong",
     "too_many",
+    "limit",
     "busy",
     "broken",
 ];
@@ -251,7 +253,8 @@ impl Counters {
         gateway.register(
             "logins",
             "Attempts to log in and out, by outcome. `wrong` and `too_many` rise: somebody guesses passwords; `busy`: \
-             more logins at once than the processors verify; `broken`: the password file cannot be read",
+             more logins at once than the processors verify; `limit`: somebody has \
+             as many sessions as they may; `broken`: the password file cannot be read",
             self.logins.clone(),
         );
     }

@@ -8,6 +8,7 @@
 //! was really meant ([`Login::check_logout`]); what follows from that is the caller's.
 
 mod answers;
+mod ended;
 mod form;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
@@ -26,7 +27,7 @@ use http::header::ALLOW;
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
 use seal::Keys;
-use session::Millis;
+use session::{Millis, Why};
 
 use crate::pages::{Fault, Pages};
 use crate::path::{NormalPath, Prefixes};
@@ -171,18 +172,19 @@ impl Login {
     }
 
     /// The answer to a request for what [is demanded](Self::demanded), from nobody: a browser that goes to a page
-    /// is sent to the login page and comes back afterwards; all others get 401, and JSON that says why.
+    /// is sent to the login page and comes back afterwards; all others get 401, and JSON that says why. Both are told how
+    /// their session `ended`, if they had one.
     #[must_use]
-    pub fn challenge(&self, request: &Parts, path_and_query: &str) -> Response<Bytes> {
+    pub fn challenge(&self, request: &Parts, path_and_query: &str, ended: Option<Why>) -> Response<Bytes> {
         if !crate::pages::is_navigation(&request.method, &request.headers) {
-            return self.login_required();
+            return self.login_required(ended);
         }
         let from = match request.method {
             // What was sent is gone by then; the page that sent it is the best place to send it again.
             Method::POST => origin::page(&request.headers),
             _ => ReturnTo::parse(path_and_query),
         };
-        self.to_login(&self.usable(from))
+        self.to_login(&self.usable(from), ended)
     }
 
     /// The page with the form. `logged_in` is who is logged in already, if anybody.
@@ -192,7 +194,9 @@ impl Login {
             return self.not_in_this_way(request);
         }
         let return_to = self.usable(ReturnTo::from_query(request.uri.query()));
-        self.form(request, StatusCode::OK, &answers::LoginForm { logged_in, ..self.empty(&return_to) }, now)
+        let ended = ended::told(request.uri.query()).filter(|_| logged_in.is_none());
+        let form = answers::LoginForm { logged_in, ended, ..self.empty(&return_to) };
+        self.form(request, StatusCode::OK, &form, now)
     }
 
     /// Takes a login form: is it really the form that this browser was shown, and is it the user's password?
@@ -221,6 +225,14 @@ impl Login {
                 Submission::Refused(self.refused(request, refusal, &page, now))
             }
         }
+    }
+
+    /// The answer to `user`, who was [accepted](Submission::Accepted) and has as many sessions as they may.
+    #[must_use]
+    pub fn full(&self, request: &Parts, user: &str, return_to: &str, now: Millis) -> Response<Bytes> {
+        let return_to = self.usable(ReturnTo::parse(return_to));
+        let form = answers::LoginForm { user, ..self.empty(&return_to) };
+        self.refused(request, Refusal::Full, &form, now)
     }
 
     /// The page that asks whether to log out, or, where `logged_in` is nobody, says that it is done.

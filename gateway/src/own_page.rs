@@ -109,7 +109,14 @@ impl Service {
                     Ok(leaving) => leaving.beyond(&visit),
                     Err(error) => return self.unavailable(&parts.headers, &error, Some(NOT_LOGGED_IN)),
                 };
-                let logged_in = self.log_in(application, visit, over_here, user).await;
+                let logged_in = match self.log_in(application, visit, over_here, user.clone()).await {
+                    Ok(Some(effect)) => Ok(effect),
+                    Ok(None) => {
+                        self.counters.login("limit");
+                        return login.full(&parts, &user, &return_to, now).map(Outbound::from);
+                    }
+                    Err(error) => Err(error),
+                };
                 let to_proxy = Asked::of(&parts.headers).through(application, sessions, &client).takes_ticket;
                 self.logged_in(&parts, application, sessions, logged_in, &return_to, to_proxy).await
             }
@@ -194,16 +201,14 @@ impl Service {
         visit: Visit,
         over_here: Vec<Found>,
         user: Box<str>,
-    ) -> Result<Effect, Unavailable> {
+    ) -> Result<Option<Effect>, Unavailable> {
         let (service, application) = (Arc::clone(self), Arc::clone(application));
         self.undisturbed(async move {
-            let Some(sessions) = &application.sessions else { return Ok(Effect::None) };
+            let Some(sessions) = &application.sessions else { return Ok(Some(Effect::None)) };
             let updater = Updater::new(&service, &application, sessions, &visit);
-            // The new ticket takes the place of theirs: nobody could log out of them any more.
-            updater.replace(&over_here).await?;
             let seen =
                 visit.session.as_ref().map_or(Revision::default(), |(found, _)| found.session.revision);
-            updater.log_in(&user, Authority::Password, Patch::new(seen)).await
+            updater.log_in(&user, Authority::Password, Patch::new(seen), &over_here).await
         })
         .await
     }

@@ -104,6 +104,8 @@ pub struct LoginPage<'a> {
     pub user: &'a str,
     /// Who is logged in now, if anybody.
     pub logged_in: Option<&'a str>,
+    /// How the session ended that one had, if that is known.
+    pub ended: Option<&'a str>,
     /// Where one may go on without logging in anew; shown with `logged_in`.
     pub return_to: &'a str,
     /// What went wrong at the last attempt.

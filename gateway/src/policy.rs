@@ -31,7 +31,7 @@ impl Service {
             (Unmet::SomebodyElse, _) => return Some(self.not_for_them(parts, application)),
             (Unmet::NobodyLoggedIn | Unmet::NoSession, Some(login)) => {
                 let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-                login.challenge(parts, target).map(Outbound::from)
+                login.challenge(parts, target, visit.ended()).map(Outbound::from)
             }
             (Unmet::NobodyLoggedIn, None) => {
                 self.nobody_there(parts, StatusCode::UNAUTHORIZED, "Log in first.")

@@ -1,5 +1,6 @@
 //! What the gateway is told by the configuration.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -182,6 +183,8 @@ pub struct SessionSettings {
     pub cookie: CookieSettings,
     /// From where they may be used.
     pub addresses: AddressSettings,
+    /// How many there may be.
+    pub limits: SessionLimits,
     /// The headers in which what a visitor holds travels beside the cookie.
     pub ticket_headers: TicketHeaders,
     /// Whether the application does not see that cookie.
@@ -224,6 +227,31 @@ pub enum OnAddressChange {
     Refuse,
     /// The session ends.
     End,
+}
+
+/// How many sessions there may be. The default has no limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SessionLimits {
+    /// Of one person, in the realm of the application that they log in to.
+    pub per_person: Option<PersonLimit>,
+}
+
+/// How many sessions one person may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PersonLimit {
+    /// So many.
+    pub most: NonZeroUsize,
+    /// What happens to a login that would open one more.
+    pub when_full: OnFull,
+}
+
+/// What happens to a login of somebody who has as many sessions as they may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFull {
+    /// It is refused.
+    Refuse,
+    /// Their oldest session ends.
+    EndOldest,
 }
 
 /// Headers in which what a visitor holds travels, to and from proxies in front that are trusted. Names are stripped from

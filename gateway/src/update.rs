@@ -1,5 +1,6 @@
 //! What an application's answer does to the session.
 
+mod limit;
 mod login;
 mod opening;
 
@@ -93,7 +94,8 @@ impl<'a> Updater<'a> {
                 self.change(patch).await
             }
             Some(Change::Set(Value::Text(name))) if !name.is_empty() => {
-                self.log_in(&name, Authority::Application, patch).await
+                let effect = self.log_in(&name, Authority::Application, patch, &[]).await?;
+                Ok(effect.unwrap_or(Effect::None))
             }
             Some(Change::Set(_)) => {
                 self.counters.update("malformed");

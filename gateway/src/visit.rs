@@ -49,6 +49,8 @@ pub(crate) struct Visit {
     /// It came with a ticket of a session that was ended, and with none that may be alive, here or elsewhere: its cookie
     /// has no use any more.
     pub(crate) is_over: bool,
+    /// How it ended.
+    pub(crate) ending: Option<Why>,
     /// And it was ended because an old ticket of it was used: somebody may have stolen one.
     pub(crate) is_stolen: bool,
     /// It came with the ticket of a session that is over for this application, and alive for another of its realm.
@@ -266,6 +268,7 @@ impl Visit {
                     from: self.from,
                     ..Ending::new(service.cache.now(), Why::Address, &application.id)
                 };
+                self.ending = Some(ending.why);
                 service.cache.end(&found.session, ending, &sessions.judge).await?;
                 self.is_over = true;
             }
@@ -304,7 +307,13 @@ impl Visit {
     fn end(&mut self, ending: &Ending, counters: &Counters) {
         counters.refuse_cookie("ended");
         self.is_over = true;
+        self.ending = Some(ending.why);
         self.is_stolen |= ending.why == Why::Theft;
+    }
+
+    /// How the session ended that the visitor had, if they have no other.
+    pub(crate) fn ended(&self) -> Option<Why> {
+        self.ending.filter(|_| self.is_over)
     }
 
     /// Whether it is known what the visitor has, be it nothing.

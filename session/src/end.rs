@@ -31,11 +31,13 @@ pub enum Why {
     Moved,
     /// Somebody used a ticket that the visitor has not had for long: it may have been stolen.
     Theft,
+    /// Its person has others, and may not have so many.
+    Limit,
 }
 
 impl Why {
     /// Every reason, in the order of its declaration.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Logout,
         Self::Idle,
         Self::Lifetime,
@@ -45,6 +47,7 @@ impl Why {
         Self::Address,
         Self::Moved,
         Self::Theft,
+        Self::Limit,
     ];
 
     /// The stable name in storage, logs, metrics and API.
@@ -60,6 +63,7 @@ impl Why {
             Self::Address => "address",
             Self::Moved => "moved",
             Self::Theft => "theft",
+            Self::Limit => "limit",
         }
     }
 }

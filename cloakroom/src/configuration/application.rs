@@ -12,6 +12,7 @@ use super::cookie::Cookie;
 use super::document::Place;
 use super::form::{Choice, List, Span, Switch, Text};
 use super::handoff::Handoff;
+use super::limits::Limits;
 use super::login::Login;
 use super::names::{EntryName, Identifier};
 use super::node::{Gateway, warn_of_everybody};
@@ -71,6 +72,8 @@ pub struct Application {
     pub trusted_proxies: Vec<IpNet>,
     /// From where its sessions may be used.
     pub addresses: Addresses,
+    /// How many sessions there may be.
+    pub limits: Limits,
     /// Headers in which tickets travel beside the cookie.
     pub ticket_headers: TicketHeaders,
     /// The cookie of the ticket. Without sessions it has no effect, nor has what follows.
@@ -301,6 +304,9 @@ impl Application {
                 handoff.check_reach(section, &path);
                 handoff
             });
+        let limits_text = "How many sessions there may be. Left out, there are no limits.";
+        let limits =
+            section.table("limits", limits_text, |section| Limits::read(section, carrier, around.cache));
         let login_text = "A login form in front of the application. Left out, there is none.";
         let (login, user_entry) = section
             .optional_table("login", login_text, |section| {
@@ -340,6 +346,7 @@ impl Application {
             rewrite,
             trusted_proxies,
             addresses,
+            limits,
             ticket_headers,
             cookie,
             handoff,

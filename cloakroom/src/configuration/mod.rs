@@ -17,6 +17,7 @@ mod example;
 mod form;
 mod handoff;
 mod key_rotation;
+mod limits;
 mod listen;
 mod login;
 mod names;
@@ -59,6 +60,7 @@ pub use cookie::{Cookie, SameSite};
 pub use form::{shown_duration, shown_size};
 pub use handoff::{Handoff, HandoffFormat};
 pub use key_rotation::KeyRotation;
+pub use limits::{Limits, OnFull};
 pub use listen::{
     CertificateFiles, CertificateTls, ClientCertificate, Listen, ListenHttp2, ListenTls, TlsVersion,
 };

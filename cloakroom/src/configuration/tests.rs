@@ -1,6 +1,7 @@
 //! The configuration as people meet it: files that are right, files that are wrong, and files that are anything.
 
 mod book;
+mod limits;
 mod mistakes;
 mod rules;
 mod together;

@@ -1,6 +1,6 @@
 //! Applications of the configuration, as the gateway wants to know them.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use gateway::pages::{Pages, TemplateFiles};
 use gateway::path::{Prefix, Prefixes};
 use gateway::rules::{Demand, HeaderChanges, LoginPaths, Rule, SiteSettings, Who};
 use gateway::settings::{
-    AddressSettings, ApplicationSettings, AuthenticationHeaders, SessionSettings, TicketHeaders,
-    UpstreamSettings,
+    AddressSettings, ApplicationSettings, AuthenticationHeaders, OnFull, PersonLimit, SessionLimits,
+    SessionSettings, TicketHeaders, UpstreamSettings,
 };
 use miette::{IntoDiagnostic, WrapErr};
 use seal::Keys;
@@ -209,6 +209,7 @@ fn sessions(
                 OnAddressChange::End => gateway::settings::OnAddressChange::End,
             },
         },
+        limits: limits(&application.limits),
         ticket_headers: TicketHeaders {
             inbound: application.ticket_headers.inbound.clone(),
             inbound_from_anyone: application.ticket_headers.danger_inbound_from_anyone,
@@ -246,6 +247,15 @@ fn sessions(
         may_login: application.may_login,
         login,
     })
+}
+
+fn limits(limits: &configured::Limits) -> SessionLimits {
+    let most = limits.sessions_per_person.and_then(|most| NonZeroUsize::new(usize::try_from(most).ok()?));
+    let when_full = match limits.when_full {
+        configured::OnFull::Refuse => OnFull::Refuse,
+        configured::OnFull::EndOldest => OnFull::EndOldest,
+    };
+    SessionLimits { per_person: most.map(|most| PersonLimit { most, when_full }) }
 }
 
 fn login_settings(

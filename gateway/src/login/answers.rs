@@ -7,9 +7,10 @@ use http::header::{LOCATION, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
-use session::Millis;
+use session::{Millis, Why};
 
 use super::Login;
+use super::ended;
 use super::form::FormError;
 use super::passwords::MAX_USER;
 use super::return_to::ReturnTo;
@@ -38,6 +39,8 @@ pub enum Refusal {
         /// Until the next one is allowed.
         wait: Duration,
     },
+    /// The person has as many sessions as they may.
+    Full,
     /// Too many log in at once; the password was not tried.
     Busy,
     /// The system has no randomness for a token.
@@ -55,6 +58,7 @@ impl Refusal {
             Self::Incomplete => "incomplete",
             Self::Wrong => "wrong",
             Self::TooMany { .. } => "too_many",
+            Self::Full => "limit",
             Self::Busy => "busy",
             Self::Broken => "broken",
         }
@@ -67,6 +71,7 @@ impl Refusal {
             Self::Token => StatusCode::FORBIDDEN,
             Self::Wrong => StatusCode::UNAUTHORIZED,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Full => StatusCode::CONFLICT,
             Self::Busy | Self::Broken => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -82,6 +87,9 @@ impl Refusal {
                 1 => "Too many attempts. Please try again in a second.".into(),
                 seconds => format!("Too many attempts. Please try again in {seconds} seconds."),
             },
+            Self::Full => {
+                "You are logged in elsewhere as often as you may be. Log out there first, or wait until that is over.".into()
+            }
             Self::Busy => "Too many people are logging in at this moment. Please try again.".into(),
             Self::Method | Self::Form | Self::Broken => "This did not work. Please try again.".into(),
         }
@@ -101,12 +109,13 @@ pub(super) struct LoginForm<'a> {
     pub(super) return_to: &'a ReturnTo,
     pub(super) user: &'a str,
     pub(super) logged_in: Option<&'a str>,
+    pub(super) ended: Option<&'a str>,
     pub(super) alert: Option<&'a str>,
 }
 
 impl Login {
     pub(super) fn empty<'a>(&self, return_to: &'a ReturnTo) -> LoginForm<'a> {
-        LoginForm { return_to, user: "", logged_in: None, alert: None }
+        LoginForm { return_to, user: "", logged_in: None, ended: None, alert: None }
     }
 
     /// The login page with a new token.
@@ -126,6 +135,7 @@ impl Login {
             token: &issued.token,
             user: if form.user.len() <= MAX_USER { form.user } else { "" },
             logged_in: form.logged_in,
+            ended: form.ended,
             return_to: form.return_to.as_str(),
             alert: form.alert,
         };
@@ -197,22 +207,27 @@ impl Login {
     }
 
     /// A browser that goes to a page can log in and come back.
-    pub(super) fn to_login(&self, return_to: &ReturnTo) -> Response<Bytes> {
-        see_other(ReturnTo::header(&return_to.carried_by(&self.own_pages.login)))
+    pub(super) fn to_login(&self, return_to: &ReturnTo, ended: Option<Why>) -> Response<Bytes> {
+        let mut page = return_to.carried_by(&self.own_pages.login);
+        page.extend(ended.map(ended::carried));
+        see_other(ReturnTo::header(&page))
     }
 
     /// All others need a status, and a body that they can parse.
-    pub(super) fn login_required(&self) -> Response<Bytes> {
+    pub(super) fn login_required(&self, ended: Option<Why>) -> Response<Bytes> {
         #[derive(Serialize)]
         struct Body<'a> {
             error: &'a str,
             message: &'a str,
             login: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            ended: Option<&'static str>,
         }
         let body = Body {
             error: "login_required",
             message: "Nobody is logged in, or the session is over. Log in at `login`, then try again.",
             login: &self.own_pages.login,
+            ended: ended.map(Why::as_str),
         };
         let mut response = json(StatusCode::UNAUTHORIZED, &body);
         response.headers_mut().insert(WWW_AUTHENTICATE, SCHEME);

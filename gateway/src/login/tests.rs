@@ -110,7 +110,7 @@ async fn somebody_logs_in_and_comes_back_to_where_they_wanted() {
     let login = login();
     let wanted =
         request("GET", "/account?tab=2", &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")]);
-    let challenge = login.challenge(&wanted, "/account?tab=2");
+    let challenge = login.challenge(&wanted, "/account?tab=2", None);
     assert_eq!(challenge.status(), StatusCode::SEE_OTHER);
     let shown = open(&login, header(&challenge, "location"));
     let submission = send(&login, &shown, &shown.body("ada", "correct+horse")).await;
@@ -274,14 +274,14 @@ fn a_browser_is_led_to_the_login_and_a_script_is_told() {
         ("POST", "/save", vec![HTML, ("referer", "http://evil.example/form")], "/"),
         ("POST", "/save", vec![HTML], "/"),
     ] {
-        let response = login.challenge(&request(method, target, &headers), target);
+        let response = login.challenge(&request(method, target, &headers), target, None);
         assert_eq!(response.status(), StatusCode::SEE_OTHER);
         assert_eq!(header(&response, "location"), format!("/.cloakroom/login?return={back}"));
         assert_eq!(header(&response, "cache-control"), "no-store");
     }
     let script = [("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty")];
     for headers in [&script[..], &[("accept", "application/json")], &[]] {
-        let response = login.challenge(&request("GET", "/a", headers), "/a");
+        let response = login.challenge(&request("GET", "/a", headers), "/a", None);
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
         assert_eq!(header(&response, "content-type"), "application/json");
         assert_eq!(header(&response, "cache-control"), "no-store");
@@ -294,7 +294,7 @@ fn a_browser_is_led_to_the_login_and_a_script_is_told() {
 fn the_way_back_is_never_elsewhere() {
     let login = login();
     for target in ["//evil.example", "/\\evil.example", &format!("/{}", "a".repeat(3000))] {
-        let response = login.challenge(&request("GET", "/", &[HTML]), target);
+        let response = login.challenge(&request("GET", "/", &[HTML]), target, None);
         assert_eq!(header(&response, "location"), "/.cloakroom/login?return=/");
     }
 }

@@ -211,6 +211,7 @@ const LOGIN_EXAMPLE: LoginPage<'static> = LoginPage {
     token: TOKEN_EXAMPLE,
     user: "ada",
     logged_in: Some("ada"),
+    ended: Some("Your session is over: it was not used for a while."),
     return_to: "/",
     alert: Some("This is an example."),
 };

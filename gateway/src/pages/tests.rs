@@ -22,6 +22,7 @@ fn login<'a>() -> LoginPage<'a> {
         token: "abc",
         user: "",
         logged_in: None,
+        ended: None,
         return_to: "/",
         alert: None,
     }

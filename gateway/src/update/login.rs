@@ -16,15 +16,40 @@ impl Updater<'_> {
     /// Makes the session that of `name`, with a new ticket: a known one is worthless after a login (session fixation).
     /// What somebody else had in it is not handed on; what a visitor collected before is theirs.
     ///
-    /// Of several sessions none is known to be theirs. They are ended, or the visitor would stay nobody.
+    /// Of several sessions none is known to be theirs. They are ended, or the visitor would stay nobody; and so are those that
+    /// are `over_here`, and alive elsewhere: the new ticket takes the place of theirs, and nobody could log out of them any more.
+    ///
+    /// `None`: the person has as many sessions as they may, and not this one.
     pub(crate) async fn log_in(
         &self,
         name: &str,
         authority: Authority,
+        patch: Patch,
+        over_here: &[Found],
+    ) -> Result<Option<Effect>, Unavailable> {
+        let principal = Principal::named(&self.sessions.judge.realm.id, name);
+        if !self.has_room(&principal, over_here).await? {
+            self.is_full();
+            return Ok(None);
+        }
+        self.replace(over_here).await?;
+        let effect = self.become_theirs(principal.clone(), authority, patch).await?;
+        if let Effect::Set(credential) = &effect
+            && !self.hold_to_limit(&principal, credential).await
+        {
+            self.is_full();
+            return Ok(None);
+        }
+        Ok(Some(effect))
+    }
+
+    async fn become_theirs(
+        &self,
+        principal: Principal,
+        authority: Authority,
         mut patch: Patch,
     ) -> Result<Effect, Unavailable> {
         let judge = &self.sessions.judge;
-        let principal = Principal::named(&judge.realm.id, name);
         let authentication = Authentication { at: self.cache.now(), level: authority.level().into() };
         if self.visit.has_left
             && !self.visit.principal().is_some_and(|owner| owner.is_same_person(&principal))

@@ -16,7 +16,7 @@ use gateway::rewriting::Rewriting;
 use gateway::rules::Rule;
 use gateway::settings::{
     AddressSettings, ApplicationSettings, GatewaySettings, Http2Limits, Limits, SecureSettings,
-    ServerAddress, SessionSettings, TicketHeaders, UpstreamSettings,
+    ServerAddress, SessionLimits, SessionSettings, TicketHeaders, UpstreamSettings,
 };
 use http::HeaderName;
 use interop::raw::Connection;
@@ -190,6 +190,7 @@ fn sessions() -> SessionSettings {
         },
         cookie: CookieSettings { name: "session".into(), secure: false, ..CookieSettings::default() },
         addresses: AddressSettings::default(),
+        limits: SessionLimits::default(),
         ticket_headers: TicketHeaders::default(),
         hide_from_upstream: true,
         presentation: Presentation {

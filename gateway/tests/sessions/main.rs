@@ -24,6 +24,7 @@ mod caching;
 mod cookies;
 mod handing_over;
 mod hiding;
+mod limits;
 mod logging_in;
 mod logging_out;
 mod logout_wins;

@@ -13,8 +13,8 @@ use gateway::path::{Prefix, Prefixes};
 use gateway::rewriting::Rewriting;
 use gateway::rules::Rule;
 use gateway::settings::{
-    AddressSettings, ApplicationSettings, AuthenticationHeaders, Carrier, ServerAddress, SessionSettings,
-    TicketHeaders, UpstreamSettings,
+    AddressSettings, ApplicationSettings, AuthenticationHeaders, Carrier, ServerAddress, SessionLimits,
+    SessionSettings, TicketHeaders, UpstreamSettings,
 };
 use http::HeaderName;
 use seal::{Key, KeyRing, KeyState, Keys};
@@ -62,6 +62,7 @@ pub(crate) struct Plan {
     pub(crate) rules: Vec<Rule>,
     /// From where its sessions may be used.
     pub(crate) addresses: AddressSettings,
+    pub(crate) limits: SessionLimits,
     pub(crate) ticket_headers: TicketHeaders,
     /// The proxies that it trusts.
     pub(crate) trusted: &'static [&'static str],
@@ -94,6 +95,7 @@ pub(crate) fn plan() -> Plan {
         is_down: false,
         rules: Vec::new(),
         addresses: AddressSettings::default(),
+        limits: SessionLimits::default(),
         ticket_headers: TicketHeaders::default(),
         trusted: &[],
     }
@@ -155,6 +157,7 @@ pub(crate) async fn settings_of(
         },
         cookie: plan.cookie.clone(),
         addresses: plan.addresses.clone(),
+        limits: plan.limits,
         ticket_headers: plan.ticket_headers.clone(),
         hide_from_upstream: true,
         presentation: Presentation {

@@ -1,0 +1,81 @@
+//! How many sessions there may be.
+
+use super::application::Carrier;
+use super::form::{Choice, Count};
+use super::section::Section;
+use super::storage::Cache;
+
+/// `[application.limits]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// The most sessions of one person.
+    pub sessions_per_person: Option<u32>,
+    /// What happens to a login that would open one more.
+    pub when_full: OnFull,
+}
+
+/// What happens to a login of somebody who has as many sessions as they may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFull {
+    /// It is refused.
+    Refuse,
+    /// Their oldest session ends.
+    EndOldest,
+}
+
+const ON_FULL: Choice<OnFull> =
+    Choice { words: &[("refuse", OnFull::Refuse), ("end_oldest", OnFull::EndOldest)], later: &[] };
+const SESSIONS: Count = Count(1..=1000);
+
+impl Limits {
+    pub(crate) fn read(section: &mut Section<'_>, carrier: Carrier, cache: &Cache) -> Self {
+        let limits = Self {
+            sessions_per_person: section.optional(
+                "sessions_per_person",
+                &SESSIONS,
+                3,
+                "The most sessions that one person may have at once in the realm of the application, counted at each login.",
+            ),
+            when_full: section.value(
+                "when_full",
+                &ON_FULL,
+                OnFull::EndOldest,
+                "What happens to a login of somebody who has as many. `end_oldest`: the session ends that began first; `refuse`: \
+                 the login is refused with 409, and who has lost a cookie waits for `idle_timeout`.",
+            ),
+        };
+        limits.check(section, carrier, cache);
+        limits
+    }
+
+    fn check(&self, section: &Section<'_>, carrier: Carrier, cache: &Cache) {
+        if self.sessions_per_person.is_none() {
+            if section.given("when_full") {
+                let message = "`when_full` has no effect without `sessions_per_person`";
+                section.warn(
+                    "when_full",
+                    message,
+                    "say how many sessions one person may have, or remove this line",
+                );
+            }
+            return;
+        }
+        let key = "sessions_per_person";
+        match carrier {
+            Carrier::Sealed => {
+                let message = "`sessions_per_person` has no effect with `carrier = \"sealed\"`: what visitors carry is in no list, \
+                               so nobody can count it";
+                section.warn(key, message, "say `carrier = \"ticket\"`, or remove this line");
+            }
+            Carrier::None => {
+                let message = "`sessions_per_person` has no effect with `carrier = \"none\"`";
+                section.warn(key, message, "remove it, or say `carrier = \"ticket\"`");
+            }
+            Carrier::Ticket if !cache.maintain_reverse_index => {
+                let message = "nobody could count the sessions of one person: `[cache]` says `maintain_reverse_index = false`";
+                section.wrong(key, message, "remove that line, or this one");
+            }
+            Carrier::Ticket => {}
+        }
+    }
+}
