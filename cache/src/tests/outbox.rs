@@ -148,8 +148,10 @@ async fn a_ticket_counts_as_what_it_was_when_somebody_left_with_it() {
     let node = Node::new().await;
     let [before, while_away, long_before] = [node.f.open().await, node.f.open().await, node.f.open().await];
     let others = fixture::application("bank", node.f.application.timeouts);
-    // Given one ticket that has just been renewed, and one that was renewed long before,
+    // Given one ticket that has just been renewed, and one whose successor was used long before,
     let (_, next) = renewed(node.f.renew(&long_before.ticket, None).await);
+    node.f.found(&next).await;
+    node.f.cache.confirm_noted_tickets().await;
     node.f.advance(RENEW_WINDOW);
     renewed(node.f.renew(&before.ticket, None).await);
     for opened in [&before, &while_away, &long_before] {
