@@ -23,8 +23,10 @@ pub struct Realm {
     pub id: Box<str>,
     /// The time-outs of all its applications: a session ends when it is over for all of them.
     pub timeouts: Vec<Timeouts>,
-    /// The longest of its applications' `touch_interval`s: what storage says of the last use may be so old.
+    /// The longest of its applications' `touch_interval`s.
     pub touch_interval: Duration,
+    /// How old what storage says of the last use may be: `touch_interval`, or twice that where last uses are gathered.
+    pub lateness: Duration,
     /// How much longer than the session its record stays, and its tombstone: so long it can be told how it ended.
     /// [`AFTERLIFE`] where this is less.
     pub allowance: Duration,
@@ -38,7 +40,7 @@ impl Realm {
 
     /// When the record of a session may go.
     pub(crate) fn record_expires(&self, begun: Millis, touched: Millis) -> Millis {
-        self.over_at(begun, touched, self.touch_interval).plus(self.afterlife())
+        self.over_at(begun, touched, self.lateness).plus(self.afterlife())
     }
 
     fn afterlife(&self) -> Duration {
@@ -49,7 +51,7 @@ impl Realm {
     /// ended could come back.
     #[must_use]
     pub fn longest_session(&self) -> Duration {
-        let longest = self.over_at(Millis(0), Millis(0), self.touch_interval);
+        let longest = self.over_at(Millis(0), Millis(0), self.lateness);
         if longest == Millis::NEVER { LONGEST_COOKIE } else { Duration::from_millis(longest.0) }
     }
 
@@ -63,7 +65,7 @@ impl Realm {
 
     /// Until when the tombstone of a session must stand: as long as its ticket could come back.
     pub(crate) fn buried_until(&self, begun: Millis, now: Millis) -> Millis {
-        let over = self.over_at(begun, now, self.touch_interval);
+        let over = self.over_at(begun, now, self.lateness);
         if over == Millis::NEVER { now.plus(LONGEST_COOKIE) } else { over.plus(self.afterlife()) }
     }
 }

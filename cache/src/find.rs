@@ -194,6 +194,9 @@ impl Cache {
                 held.is_exact = earlier.is_exact && self.is_alone();
                 held.seen = Arc::clone(&earlier.seen);
                 held.seen.mark(record.times.touched);
+            } else {
+                // Whoever wrote that may have done so only now.
+                held.seen.was_written_at(record.times.touched.plus(self.gathers_at_most(application)));
             }
             match judge(&held, ticket, &self.revocations, application, now, purpose) {
                 Verdict::Found(found, proof) => {
@@ -254,7 +257,7 @@ impl Cache {
         if proof == Proof::Current {
             self.note_ticket(&held.session, application);
         }
-        if held.seen.is_due(now, application.touch_interval - self.gathers_for(application)) {
+        if held.seen.is_due(now, application.touch_interval) {
             self.touch(&held.session, &held.seen, application, now);
         }
     }
@@ -279,7 +282,7 @@ fn judge(
         Kinship::Outlived if purpose.accuses => (None, None),
         Kinship::Outlived | Kinship::None => return Verdict::Absent(Absence::WrongSecret),
     };
-    let grace = if held.is_exact { Duration::ZERO } else { application.realm.touch_interval };
+    let grace = if held.is_exact { Duration::ZERO } else { application.realm.lateness };
     match (standing(session, held.seen.last(), grace, revocations, application, now), proof) {
         (Standing::Live, Some(proof)) => {
             let session = Arc::clone(session);

@@ -1,9 +1,11 @@
 //! Last uses that wait for others, to be written together.
 //!
 //! A site with 100 000 sessions in use has more than a thousand last uses to write each second, however rarely each of them is
-//! written. Storage takes those of one context in one write, so a use that is due waits until others of its context are. It
-//! becomes due so much earlier: what storage says of a session is never older than `touch_interval`, as if it had been
-//! written at once.
+//! written. Storage takes those of one context in one write, so a use that is due waits until others of its context are.
+//!
+//! Each session is written at most once in `touch_interval`, counted from when that was done. What was written then may be as
+//! old as that one had waited, and the next waits as long: so what storage says of a session may be twice `touch_interval` old,
+//! and whoever judges by it adds as much ([`Realm::lateness`]).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -41,7 +43,8 @@ pub(crate) struct Gathered {
 /// Those of one context.
 #[derive(Debug)]
 struct Waiting {
-    since: Millis,
+    /// When the first of them has waited for long enough.
+    until: Millis,
     uses: HashMap<Handle, Use>,
 }
 
@@ -57,9 +60,15 @@ struct Use {
 }
 
 impl Cache {
-    /// How long a last use that is due waits for others.
-    pub(crate) fn gathers_for(&self, application: &Application) -> Duration {
-        self.settings.gather_touches.min(application.touch_interval / 2)
+    /// How long a last use that is due waits for others at most, until it is looked for.
+    fn gathers_for(&self, application: &Application) -> Duration {
+        self.settings.gather_touches.min(application.touch_interval / 2).saturating_sub(TICK)
+    }
+
+    /// How long it can take until a use is written that is due.
+    pub(crate) fn gathers_at_most(&self, application: &Application) -> Duration {
+        let wait = self.gathers_for(application);
+        if wait.is_zero() { wait } else { wait + TICK }
     }
 
     /// Whether the last use of a session can wait. Not if storage is so far behind that another node could judge it idle
@@ -68,7 +77,7 @@ impl Cache {
         let wait = self.gathers_for(application);
         let bounds = application.realm.timeouts.iter().map(|timeouts| timeouts.idle);
         let soonest = bounds.filter(|idle| !idle.is_zero()).min().unwrap_or(Duration::MAX);
-        !wait.is_zero() && now.since(seen.written()) + wait < soonest
+        !wait.is_zero() && now.since(seen.written()) + wait + TICK < soonest
     }
 
     /// Has the last use of a session written with those of others.
@@ -84,7 +93,9 @@ impl Cache {
         if contexts.is_empty() {
             self.gathered.arrived.notify_one();
         }
-        let waiting = contexts.entry(context).or_insert_with(|| Waiting { since: now, uses: HashMap::new() });
+        let until = now.plus(self.gathers_for(application));
+        let waiting = contexts.entry(context).or_insert_with(|| Waiting { until, uses: HashMap::new() });
+        waiting.until = waiting.until.min(until);
         let used = waiting.uses.entry(session.handle).or_insert_with(|| Use {
             session: Arc::clone(session),
             seen: Arc::clone(seen),
@@ -101,15 +112,14 @@ impl Cache {
             self.gathered.arrived.notified().await;
             while !self.gathered.contexts.lock().is_empty() {
                 sleep(TICK).await;
-                self.write_what_waited(self.settings.gather_touches.saturating_sub(TICK)).await;
+                self.write_what_waited(self.clock.now()).await;
             }
         }
     }
 
-    /// Writes the contexts of which something has waited for so long.
-    pub(crate) async fn write_what_waited(&self, for_so_long: Duration) {
-        let now = self.clock.now();
-        let has_waited = |_: &u8, waiting: &mut Waiting| now.since(waiting.since) >= for_so_long;
+    /// Writes the contexts of which something has waited for long enough by `now`.
+    pub(crate) async fn write_what_waited(&self, now: Millis) {
+        let has_waited = |_: &u8, waiting: &mut Waiting| waiting.until <= now;
         let ready: Vec<Waiting> =
             self.gathered.contexts.lock().extract_if(has_waited).map(|(_, waiting)| waiting).collect();
         iter(ready)
@@ -172,8 +182,10 @@ impl Cache {
     }
 
     fn wrote(&self, uses: &[(Key, Times, Use)]) {
+        let now = self.clock.now();
         for (_, times, used) in uses {
             used.seen.wrote(times.touched);
+            used.seen.was_written_at(now);
         }
         self.counters.touched.inc_by(uses.len() as u64);
     }

@@ -152,6 +152,11 @@ impl Seen {
         self.written.fetch_max(touched.0, Ordering::AcqRel);
     }
 
+    /// When that was done, if it waited: the next is due an interval after that.
+    pub(crate) fn was_written_at(&self, now: Millis) {
+        self.asked.fetch_max(now.0, Ordering::AcqRel);
+    }
+
     /// A touch with `times` failed; the next is due at `again`.
     pub(crate) fn failed(&self, times: Times, again: Millis, interval: Duration) {
         let interval = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);

@@ -22,7 +22,7 @@ impl Cache {
     /// Writes the last uses that storage does not know yet, and tries once more to end what waits for its end. For an
     /// orderly stop; it ends at the first failure of either, for storage in trouble must not hold up the stop.
     pub async fn flush(&self) {
-        self.write_what_waited(Duration::ZERO).await;
+        self.write_what_waited(Millis::NEVER).await;
         let unwritten: Vec<_> = self.tier.all().into_iter().filter(|held| held.seen.is_unwritten()).collect();
         let uses = iter(unwritten.into_iter().map(Ok))
             .try_for_each_concurrent(WIDTH, |held| async move { self.write_last_use(&held).await });

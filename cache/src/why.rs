@@ -68,7 +68,7 @@ impl Cache {
         let realm = self.realm(&session.realm);
         // However lately it was used.
         let is_too_old = session.ends.is_some_and(|ends| now >= ends)
-            || realm.is_some_and(|realm| now >= realm.over_at(session.begun, now, realm.touch_interval));
+            || realm.is_some_and(|realm| now >= realm.over_at(session.begun, now, realm.lateness));
         Some(if is_too_old { Why::Lifetime } else { Why::Idle })
     }
 

@@ -218,6 +218,7 @@ impl House {
             id: "shop".into(),
             timeouts: vec![TIMEOUTS],
             touch_interval: TOUCH_INTERVAL,
+            lateness: TOUCH_INTERVAL,
             allowance: AFTERLIFE,
         });
         cache.reckon_with(&realm);

@@ -59,8 +59,13 @@ pub(super) fn cache_over(
 /// An application with a realm of its own, as it is configured where nothing is but how often uses are written.
 pub(super) fn application(touch_interval: Duration) -> Application {
     let timeouts = Timeouts { idle: Duration::from_mins(30), lifetime: Duration::from_hours(8) };
-    let realm =
-        Arc::new(Realm { id: "shop".into(), timeouts: vec![timeouts], touch_interval, allowance: AFTERLIFE });
+    let realm = Arc::new(Realm {
+        id: "shop".into(),
+        timeouts: vec![timeouts],
+        touch_interval,
+        lateness: touch_interval,
+        allowance: AFTERLIFE,
+    });
     Application { realm, timeouts, touch_interval, renew_interval: Duration::ZERO }
 }
 

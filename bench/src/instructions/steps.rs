@@ -209,8 +209,13 @@ fn entries() -> Patch {
 fn application() -> Application {
     let timeouts = Timeouts { idle: Duration::from_secs(1800), lifetime: Duration::from_secs(28_800) };
     let touch_interval = Duration::from_secs(60);
-    let realm =
-        Arc::new(Realm { id: REALM.into(), timeouts: vec![timeouts], touch_interval, allowance: AFTERLIFE });
+    let realm = Arc::new(Realm {
+        id: REALM.into(),
+        timeouts: vec![timeouts],
+        touch_interval,
+        lateness: touch_interval,
+        allowance: AFTERLIFE,
+    });
     Application { realm, timeouts, touch_interval, renew_interval: Duration::ZERO }
 }
 

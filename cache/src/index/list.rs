@@ -158,7 +158,7 @@ impl Cache {
             || self.realm(&session.realm).is_some_and(|realm| {
                 // Where another node may know of a later use, nobody is called idle early.
                 let is_exact = in_memory.is_some_and(|known| known.is_exact && self.is_alone());
-                let grace = if is_exact { Duration::ZERO } else { realm.touch_interval };
+                let grace = if is_exact { Duration::ZERO } else { realm.lateness };
                 now >= realm.over_at(session.begun, last_seen, grace)
             });
         (!is_over).then_some(last_seen)

@@ -289,6 +289,7 @@ pub(super) fn applications<const N: usize>(realm: &str, timeouts: [Timeouts; N])
         id: realm.into(),
         timeouts: timeouts.to_vec(),
         touch_interval: TOUCH_INTERVAL,
+        lateness: TOUCH_INTERVAL,
         allowance: AFTERLIFE,
     });
     timeouts.map(|timeouts| Application {

@@ -296,8 +296,13 @@ async fn a_failed_end_by_time_is_no_end_and_is_repeated() {
 async fn it_can_be_told_how_a_session_ended_for_as_long_as_the_allowance(mut f: Fixture) {
     let timeouts = Timeouts { idle: IDLE, lifetime: LIFETIME };
     for (allowance, stays) in [(Duration::ZERO, AFTERLIFE), (AFTERLIFE * 3, AFTERLIFE * 3)] {
-        let realm =
-            Realm { id: "shop".into(), timeouts: vec![timeouts], touch_interval: TOUCH_INTERVAL, allowance };
+        let realm = Realm {
+            id: "shop".into(),
+            timeouts: vec![timeouts],
+            touch_interval: TOUCH_INTERVAL,
+            lateness: TOUCH_INTERVAL,
+            allowance,
+        };
         f.application = Application { realm: Arc::new(realm), ..f.application.clone() };
         let [early, late] = [f.open().await, f.open().await];
         let [ended_early, ended_late] = [f.open().await, f.open().await];
@@ -338,6 +343,14 @@ async fn copies_that_nobody_uses_leave_memory_and_no_use_is_forgotten(mut f: Fix
     f.found(&late.ticket).await;
 }
 
+/// The same application, of whose sessions storage says that they were last used so much earlier than they may have been.
+fn later(application: &Application, lateness: Duration) -> Application {
+    let Realm { id, timeouts, touch_interval, allowance, .. } = &*application.realm;
+    let (id, timeouts) = (id.clone(), timeouts.clone());
+    let realm = Realm { id, timeouts, touch_interval: *touch_interval, lateness, allowance: *allowance };
+    Application { realm: Arc::new(realm), ..application.clone() }
+}
+
 /// What the houses of these nodes do until then: what waits is written within half a minute.
 async fn keep_house_until(f: &Fixture, nodes: &[std::sync::Arc<Cache>], moment: Millis) {
     let second = Duration::from_secs(1);
@@ -347,7 +360,7 @@ async fn keep_house_until(f: &Fixture, nodes: &[std::sync::Arc<Cache>], moment: 
         }
         f.advance(second);
         for node in nodes {
-            node.write_what_waited(Duration::from_secs(29)).await;
+            node.write_what_waited(f.clock_now()).await;
         }
     }
     f.clock.set(moment.max(f.clock_now()));
@@ -359,9 +372,11 @@ async fn nobody_is_idle_early_nor_later_than_was_said() {
     for seed in 0..300 {
         let mut chance = Chance(seed);
         let is_shared = chance.below(2) == 0;
-        let f = Fixture::with(Engine::Tiered, |capabilities| capabilities.is_shared = is_shared).await;
+        let mut f = Fixture::with(Engine::Tiered, |capabilities| capabilities.is_shared = is_shared).await;
         let count = if is_shared { 2 } else { 1 };
         let gather_touches = Duration::from_secs(30) * chance.below(2) as u32;
+        let lateness = TOUCH_INTERVAL * if gather_touches.is_zero() { 1 } else { 2 };
+        f.application = later(&f.application, lateness);
         let node = || f.cache_with(Settings { gather_touches, ..SETTINGS });
         let mut nodes: Vec<_> = (0..count).map(|_| node()).collect();
         let opened = open_in(&nodes[0], &f.application).await;
@@ -371,7 +386,7 @@ async fn nobody_is_idle_early_nor_later_than_was_said() {
                 0 => Duration::from_millis(chance.below(TOUCH_INTERVAL.as_millis() as u64 * 2)),
                 1 => Duration::from_millis(chance.below(IDLE.as_millis() as u64)),
                 2 => IDLE - MILLISECOND + Duration::from_millis(chance.below(2)),
-                _ => IDLE + TOUCH_INTERVAL - MILLISECOND + Duration::from_millis(chance.below(2)),
+                _ => IDLE + lateness - MILLISECOND + Duration::from_millis(chance.below(2)),
             };
             keep_house_until(&f, &nodes, used.plus(after)).await;
             let at = chance.below(count as u64) as usize;
@@ -384,7 +399,7 @@ async fn nobody_is_idle_early_nor_later_than_was_said() {
             let idle = now.since(used);
             let is_old = now.since(opened.session.begun) >= LIFETIME;
             let find = nodes[at].find_for(purpose, ticket, &f.application).await.unwrap();
-            let bound = IDLE + if is_exact { Duration::ZERO } else { TOUCH_INTERVAL };
+            let bound = IDLE + if is_exact { Duration::ZERO } else { lateness };
             let said = format!("seed {seed}, {idle:?} after the last use: {find:?}");
             match find {
                 Find::Found(_) => {

@@ -310,11 +310,14 @@ pub(crate) fn realms(configuration: &Configuration) -> Vec<Arc<Realm>> {
             Some(realm) => {
                 realm.timeouts.push(timeouts(application));
                 realm.touch_interval = realm.touch_interval.max(application.touch_interval);
+                realm.lateness = realm.touch_interval * 2;
             }
             None => realms.push(Realm {
                 id: application.realm.as_str().into(),
                 timeouts: vec![timeouts(application)],
                 touch_interval: application.touch_interval,
+                // Last uses are gathered: see `settings`.
+                lateness: application.touch_interval * 2,
                 allowance: configuration.cache.cache_allowance,
             }),
         }

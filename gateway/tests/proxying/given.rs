@@ -179,7 +179,13 @@ impl Plan {
 fn sessions() -> SessionSettings {
     let timeouts = Timeouts { idle: Duration::from_secs(600), lifetime: Duration::from_secs(3600) };
     let touch_interval = Duration::from_secs(60);
-    let realm = Realm { id: "realm".into(), timeouts: vec![timeouts], touch_interval, allowance: AFTERLIFE };
+    let realm = Realm {
+        id: "realm".into(),
+        timeouts: vec![timeouts],
+        touch_interval,
+        lateness: touch_interval,
+        allowance: AFTERLIFE,
+    };
     SessionSettings {
         carrier: gateway::settings::Carrier::Ticket,
         judge: cache::Application {

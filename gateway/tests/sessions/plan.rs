@@ -117,6 +117,7 @@ pub(crate) fn realms(plans: &[Plan]) -> Vec<Arc<Realm>> {
                 id: plan.realm.into(),
                 timeouts: of_realm.map(Plan::timeouts).collect(),
                 touch_interval: Duration::from_secs(60),
+                lateness: Duration::from_secs(60),
                 allowance: AFTERLIFE,
             })
         })

@@ -101,8 +101,13 @@ async fn an_entry_that_was_not_prolonged_is_at_the_next_touch(f: Fixture) {
 async fn a_rare_touch_makes_a_rarer_entry(mut f: Fixture) {
     let touch_interval = Duration::from_hours(1);
     let timeouts = Timeouts { idle: Duration::from_hours(48), lifetime: Duration::from_hours(24 * 365) };
-    let realm =
-        Arc::new(Realm { id: "rare".into(), timeouts: vec![timeouts], touch_interval, allowance: AFTERLIFE });
+    let realm = Arc::new(Realm {
+        id: "rare".into(),
+        timeouts: vec![timeouts],
+        touch_interval,
+        lateness: touch_interval,
+        allowance: AFTERLIFE,
+    });
     f.cache.reckon_with(&realm);
     f.application = Application { realm, timeouts, touch_interval, ..f.application.clone() };
     let opened = f.open_for("ada").await;
