@@ -124,6 +124,7 @@ impl World {
             id: "shop".into(),
             timeouts: vec![timeouts],
             touch_interval,
+            lateness: touch_interval,
             allowance: Duration::from_secs(3_600),
         });
         let fits = if chance.comes(50) { roomy as fn(&Session) -> Fit } else { spills };
