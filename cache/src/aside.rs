@@ -2,7 +2,7 @@
 //!
 //! *Logout data* must outlive the sessions: the counters by which all sessions of somebody end, the notes of sessions that are
 //! over and could come back by what their visitors hold, and the index. The sessions themselves, and their tombstones, are
-//! elsewhere; so are the heads of those that visitors carry, which are sessions as well. Where processes meet only in the
+//! elsewhere, with their assertions; so are the heads of those that visitors carry, which are sessions as well. Where processes meet only in the
 //! service of the logout data, heads and what processes say to each other must be there too.
 
 use std::sync::Arc;
@@ -38,7 +38,7 @@ impl Meeting {
     const fn lies_aside(self, kind: Kind) -> bool {
         match kind {
             Kind::Revoked | Kind::Renewed | Kind::Counter | Kind::Entry => true,
-            Kind::Session | Kind::Other => false,
+            Kind::Session | Kind::Assertion | Kind::Other => false,
             Kind::Head => self.aside && !self.beside,
             Kind::Node => self.aside,
         }
@@ -54,7 +54,7 @@ mod tests {
         for (beside, aside) in [(false, false), (false, true), (true, false), (true, true)] {
             let lies_aside = |context: &str| Meeting { beside, aside }.lies_aside(Kind::of_context(context));
             assert!(["epoch", "before", "gone.0a", "renewed", "index.xyz"].into_iter().all(lies_aside));
-            assert!(!["session.0a", "health"].into_iter().any(lies_aside));
+            assert!(!["session.0a", "assertion.xyz", "health"].into_iter().any(lies_aside));
         }
     }
 

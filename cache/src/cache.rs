@@ -72,6 +72,8 @@ pub struct Cache {
     pub(crate) heads: Heads,
     /// Which sessions are whose.
     pub(crate) index: Arc<Index>,
+    /// Whether assertions are kept.
+    pub(crate) keeps_assertions: bool,
     /// The realms that there are, or were.
     realms: RwLock<HashMap<Box<str>, Arc<Realm>>>,
     pub(crate) nodes: Nodes,
@@ -118,6 +120,7 @@ impl Cache {
             ),
             heads: Heads::new(&storage, &clock, settings.inproc_bytes),
             index: Arc::new(Index::new(Arc::clone(&storage), settings.maintain_index)),
+            keeps_assertions: false,
             realms: RwLock::default(),
             uses: quick_cache::sync::Cache::new(MAX_USES),
             renewing: Renewing::default(),

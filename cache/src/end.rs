@@ -69,6 +69,7 @@ impl Cache {
                     self.counters.count_end(why);
                 }
                 self.leave_index(session);
+                self.forget_assertions(session);
                 Ok(ended)
             }
             Err(failed) => {

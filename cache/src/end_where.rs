@@ -318,6 +318,7 @@ impl Cache {
             Ok(done) => {
                 if let Some(session) = session {
                     self.leave_index(session);
+                    self.forget_assertions(session);
                 }
                 let is_ended = done == Ended::Now;
                 if is_ended {

@@ -36,7 +36,7 @@ pub(crate) struct Seen {
     missed: AtomicU64,
     /// Until when the record should stay by the latest touch that failed.
     failed: AtomicU64,
-    /// For which time of the record the entry in the index was written; 0 where none was, as that of nobody's session.
+    /// For which time of the record the entry in the index was written, and the assertions; 0 where nothing was.
     entered: AtomicU64,
 }
 
@@ -48,8 +48,8 @@ impl Held {
             ..Unavailable::failed(storage, malformed)
         })?;
         let seen = Seen::at(record.times.touched);
-        if session.principal.is_some() {
-            // Whoever gave the record this time saw to its entry as well.
+        if session.principal.is_some() || !session.assertions.is_empty() {
+            // Whoever gave the record this time saw to its entry as well, and to its assertions.
             seen.enter(record.times.expires);
         }
         Ok(Self::new(session, record.version, record.value.len(), Arc::new(seen)))

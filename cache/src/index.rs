@@ -34,6 +34,7 @@ pub use self::check::IndexCheck;
 pub use self::list::{Count, Listed, Listing, MAX_LISTED};
 use crate::Cache;
 use crate::application::Realm;
+use crate::assertions;
 use crate::held::Seen;
 
 /// For how long an entry may be there without its session. Clocks of nodes agree better than this.
@@ -160,7 +161,8 @@ impl Cache {
         }
     }
 
-    /// What must be done for the entry of a session whose record stays until `expires` from now on, if anything.
+    /// What must be done for the entry of a session whose record stays until `expires` from now on, and for its assertions, if
+    /// anything.
     pub(crate) fn prolongation(
         &self,
         session: &Session,
@@ -168,14 +170,19 @@ impl Cache {
         expires: Millis,
         realm: &Realm,
     ) -> Option<Prolongation> {
-        let principal = session.principal.as_ref().filter(|principal| self.index.has(principal))?;
+        let principal = session.principal.as_ref().filter(|principal| self.index.has(principal));
+        if principal.is_none() && session.assertions.is_empty() {
+            return None;
+        }
         let until = covering(&session.handle, expires, realm.index_slack());
         if until <= covering(&session.handle, seen.entered(), realm.index_slack()) {
             return None;
         }
-        let key = self.index_key(principal, &session.handle).ok()?;
+        let key = principal.map(|principal| self.index_key(principal, &session.handle)).transpose().ok()?;
+        let assertions = assertions::keys(session).ok()?;
         let times = Times { touched: self.clock.now(), expires: until };
-        Some(Prolongation { index: Arc::clone(&self.index), key, times, seen: Arc::clone(seen), expires })
+        let (index, seen) = (Arc::clone(&self.index), Arc::clone(seen));
+        Some(Prolongation { index, key, assertions, times, seen, expires })
     }
 
     /// Takes a session that is over out of the index, beside the request. If that fails, the entry goes with its time, or with
@@ -215,11 +222,14 @@ impl Cache {
     }
 }
 
-/// An entry that must stay for longer.
+/// What belongs to a session, and must stay for longer.
 #[derive(Debug)]
 pub(crate) struct Prolongation {
     index: Arc<Index>,
-    key: Key,
+    /// Of its entry, if it is in the index.
+    key: Option<Key>,
+    /// Of its assertions.
+    assertions: Vec<Key>,
     times: Times,
     seen: Arc<Seen>,
     /// When the record of the session goes.
@@ -230,11 +240,22 @@ impl Prolongation {
     /// Writes it. If that fails, the next touch finds it due again, and until the entry goes there is an hour at least. A
     /// process that forgets the session meanwhile writes it at the next mark.
     pub(crate) async fn write(self) {
-        match self.index.prolong(&self.key, self.times).await {
+        match self.prolong().await {
             Ok(()) => self.seen.enter(self.expires),
             Err(error) => {
                 tracing::debug!(%error, "the entry of a session in the index was not prolonged; the next touch tries again")
             }
+        }
+    }
+
+    async fn prolong(&self) -> Result<(), Unavailable> {
+        for key in &self.assertions {
+            // One that is lost is not there any more; nobody has it to write it again.
+            self.index.storage.touch(key, self.times).await?;
+        }
+        match &self.key {
+            Some(key) => self.index.prolong(key, self.times).await,
+            None => Ok(()),
         }
     }
 }
@@ -253,7 +274,7 @@ pub(crate) fn entry(key: &Key) -> Option<Option<Handle>> {
 /// Until when the entry of a session stays whose record goes at `expires`: the next of the marks that are `slack` apart. They
 /// are others for each session, so that not all entries are due at once. The marks of a longer slack, which is a multiple, are
 /// among those of a shorter one.
-fn covering(handle: &Handle, expires: Millis, slack: Duration) -> Millis {
+pub(crate) fn covering(handle: &Handle, expires: Millis, slack: Duration) -> Millis {
     if expires >= Millis::NEVER {
         return Millis::NEVER;
     }

@@ -6,7 +6,7 @@ use storage::Key;
 
 use crate::revocations::{GONE, RENEWED, read_gone};
 use crate::scope::{self, Mark, Scope};
-use crate::{cache, heads, index, nodes, recovery, roll_call};
+use crate::{assertions, cache, heads, index, nodes, recovery, roll_call};
 
 /// The context of the counters that end all sessions of a principal, or of many: sessions remember their versions, so that all that is
 /// drawn here must be above all that ever was, wherever the records move.
@@ -28,6 +28,8 @@ pub enum Kind {
     Counter,
     /// That a session belongs to somebody.
     Entry,
+    /// What a login was proved by, kept beside its session.
+    Assertion,
     /// A gateway that uses the storage, or what gateways ask each other about an end. It is of no use in another storage.
     Node,
     /// None of the cache's.
@@ -50,13 +52,14 @@ pub enum Strange {
 
 impl Kind {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Session,
         Self::Head,
         Self::Revoked,
         Self::Renewed,
         Self::Counter,
         Self::Entry,
+        Self::Assertion,
         Self::Node,
         Self::Other,
     ];
@@ -71,6 +74,7 @@ impl Kind {
             Self::Renewed => "renewed",
             Self::Counter => "counter",
             Self::Entry => "index",
+            Self::Assertion => "assertion",
             Self::Node => "node",
             Self::Other => "other",
         }
@@ -95,6 +99,7 @@ impl Kind {
             RENEWED => Self::Renewed,
             scope::COUNTERS => Self::Counter,
             index::CONTEXT => Self::Entry,
+            assertions::CONTEXT => Self::Assertion,
             _ => Self::Other,
         }
     }
@@ -119,9 +124,14 @@ impl Kind {
             Self::Renewed if !recovery::is_name(key.name()) => Err(Strange::Name(kind)),
             Self::Counter if Scope::of(key).is_none() => Err(Strange::Name(kind)),
             Self::Entry if !matches!(index::entry(key), Some(Some(_))) => Err(Strange::Name(kind)),
-            Self::Revoked | Self::Renewed | Self::Counter | Self::Entry | Self::Node | Self::Other => {
-                Ok(None)
-            }
+            Self::Assertion if assertions::session_of(key).is_none() => Err(Strange::Name(kind)),
+            Self::Revoked
+            | Self::Renewed
+            | Self::Counter
+            | Self::Entry
+            | Self::Assertion
+            | Self::Node
+            | Self::Other => Ok(None),
         }
     }
 }
@@ -142,6 +152,7 @@ mod tests {
             (scope::COUNTERS, Kind::Counter),
             (scope::MARKS, Kind::Revoked),
             (&*format!("{}.0a", index::CONTEXT), Kind::Entry),
+            (&*format!("{}.0a", assertions::CONTEXT), Kind::Assertion),
             (nodes::NODES, Kind::Node),
             (roll_call::CALLS, Kind::Node),
             (roll_call::ANSWERS, Kind::Node),

@@ -9,6 +9,7 @@ use storage::{Create, NewRecord, Unavailable, WriteId};
 use crate::Cache;
 use crate::admit::{Admission, LoggedOut};
 use crate::application::Application;
+use crate::assertions::Assertions;
 use crate::held::{Held, Seen};
 
 /// What a new session begins with.
@@ -23,6 +24,8 @@ pub struct Opening {
     /// Where it is used from, as [`Addresses::of`]; or where its person is for whom somebody else opens it, as
     /// [`Addresses::awaiting`]: an application with `check_address` wants it used from there first.
     pub addresses: Addresses,
+    /// What it was proved by, to be kept beside a session on the server; see [`Cache::assertions`].
+    pub assertions: Assertions,
 }
 
 /// A session of nobody, with nothing in it.
@@ -33,6 +36,7 @@ impl Default for Opening {
             authentication: None,
             entries: Patch::new(Revision::default()),
             addresses: Addresses::default(),
+            assertions: Assertions::default(),
         }
     }
 }
@@ -85,18 +89,21 @@ impl Cache {
             session.principal.clone_from(&owner);
             session.authentication.clone_from(&opening.authentication);
             session.addresses = opening.addresses;
+            session.assertions = opening.assertions.ids();
             session.is_recoverable = self.recoverable.is_realm(&realm.id);
             let value = Bytes::from(session::record::encode(&session));
             let encoded = value.len();
             let write = WriteId::random().map_err(|error| self.unavailable(error))?;
             let times = Self::times(realm, &session, now);
+            let noted = self.keep_assertions(&opening.assertions, &session, realm, times).await?;
             let registration = self.tier.register(ticket.handle);
             let key = self.key(&ticket.handle)?;
             match self.storage.create(&key, NewRecord::new(value, times, write)).await? {
                 Create::Created(version) => {
                     self.confirm_entry(&session, realm, now).await;
                     let seen = Seen::at(now);
-                    if principal.is_some() {
+                    noted.stay();
+                    if principal.is_some() || !session.assertions.is_empty() {
                         seen.enter(times.expires);
                     }
                     let mut held = Held::new(session, version, encoded, Arc::new(seen));

@@ -178,6 +178,10 @@ impl Cache {
                 let previous = || Previous { secret: hash, until, successor: Box::default() };
                 next.previous = current.principal.as_ref().map(|_| previous());
                 next.lineage = None;
+                if current.principal.is_none() {
+                    // Whoever gave them did not mean the person who comes only now.
+                    next.assertions = Box::default();
+                }
                 next.principal = Some(principal.clone());
                 next.authentication = Some(authentication.clone());
                 next.begun = now;

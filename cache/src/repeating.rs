@@ -181,6 +181,7 @@ impl Cache {
             self.counters.count_end(why);
         }
         self.leave_index(session);
+        self.forget_assertions(session);
         Ok(())
     }
 

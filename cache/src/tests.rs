@@ -6,6 +6,7 @@
 #![allow(clippy::indexing_slicing, reason = "these are tests")]
 
 mod addresses;
+mod asserting;
 mod browsing;
 mod carrying;
 mod chance;

@@ -47,7 +47,7 @@ impl Cache {
         }
     }
 
-    async fn life_of(&self, held: &Held) -> Result<Life, Unavailable> {
+    pub(crate) async fn life_of(&self, held: &Held) -> Result<Life, Unavailable> {
         self.know_revocations_of(&held.session).await?;
         if let Some(behind) = self.revocations.behind(&held.session) {
             let revoked = || self.left_behind(&held.session).map_or(Life::Unknown, Life::Ended);

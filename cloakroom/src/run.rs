@@ -155,6 +155,7 @@ async fn start(plan: Plan, stop: Stop, mut sockets: Sockets) -> miette::Result<(
     let cache = cache
         .known_as(entity_id)
         .without_index_of(not_indexed(&configuration))
+        .keeping_assertions(configuration.cache.cache_assertions)
         .named(&nodes::name(), version)
         .into_diagnostic()?;
     let cache = Arc::new(cache);

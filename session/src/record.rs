@@ -50,6 +50,8 @@ const FURTHER_EPOCHS: u64 = 31;
 const CARRIED: u64 = 29;
 /// Even: a node that does not know of it serves the session from anywhere, as it always did.
 const ADDRESSES: u64 = 32;
+/// The id of an assertion that is kept beside the session. Even: a node that does not know of it has none to show.
+const ASSERTION: u64 = 34;
 /// Only where tickets are renewed as time goes by. A build that does not know it would refuse who comes with a good ticket.
 const LINEAGE: u64 = 33;
 /// Empty in storage; in what a visitor holds, the times that belong to it.
@@ -200,6 +202,9 @@ fn write_fields(writer: &mut Writer, session: &Session, proof: impl FnOnce(&mut 
     if !session.addresses.is_empty() {
         writer.field(ADDRESSES, |field| session.addresses.write(field));
     }
+    for id in &session.assertions {
+        writer.field(ASSERTION, |field| field.raw(id.as_bytes()));
+    }
     for unknown in &session.unknown {
         writer.field(unknown.tag, |field| field.raw(&unknown.content));
     }
@@ -249,6 +254,7 @@ struct Parts {
     floor: Revision,
     conflicts: Vec<Conflict>,
     addresses: Addresses,
+    assertions: Vec<Box<str>>,
     epochs: Epochs,
     unknown: Vec<Field>,
 }
@@ -309,6 +315,7 @@ impl Parts {
                 self.conflicts.push(Conflict { name: field.text()?, noted });
             }
             ADDRESSES => self.addresses = Addresses::read(&mut field)?,
+            ASSERTION => self.assertions.push(field.rest_as_text()?),
             EPOCH => self.epochs.person = Epoch(field.number()?),
             FURTHER_EPOCHS => {
                 let Epochs { index, realm, everybody, issued, .. } = &mut self.epochs;
@@ -343,6 +350,7 @@ impl Parts {
             entries: Entries::restore(self.entries, self.removals, self.floor),
             conflicts: self.conflicts,
             addresses: self.addresses,
+            assertions: self.assertions.into(),
             epochs: self.epochs,
             is_recoverable: self.recovery.is_some(),
             unknown: self.unknown,

@@ -23,8 +23,15 @@ impl Recovery {
     #[must_use]
     pub fn of(session: &Session, names: &[Box<str>]) -> Option<Session> {
         let entries = session.entries.only(names);
-        let kept =
-            || Session { entries, previous: None, lineage: None, conflicts: Vec::new(), ..session.clone() };
+        let kept = || Session {
+            entries,
+            previous: None,
+            lineage: None,
+            conflicts: Vec::new(),
+            // They are lost with the storage.
+            assertions: Box::default(),
+            ..session.clone()
+        };
         names.iter().any(|name| session.entries.get(name).is_some()).then(kept)
     }
 

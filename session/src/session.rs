@@ -37,6 +37,8 @@ pub struct Session {
     pub conflicts: Vec<Conflict>,
     /// From where it is used.
     pub addresses: Addresses,
+    /// The ids of the assertions that are kept beside it, in the order in which they were given.
+    pub assertions: Box<[Box<str>]>,
     /// The counters that it was opened under: if one was raised since, the session is over.
     pub epochs: Epochs,
     /// Whether its visitor may hold what [brings it back](crate::Recovery) after storage has lost it: then its end must be
@@ -82,6 +84,7 @@ impl Session {
             entries: Entries::default(),
             conflicts: Vec::new(),
             addresses: Addresses::default(),
+            assertions: Box::default(),
             epochs: Epochs::default(),
             is_recoverable: false,
             unknown: Vec::new(),

@@ -149,7 +149,7 @@ impl Cache {
     }
 
     /// When a session was last used, if it is not over by time.
-    fn live_since(&self, held: &Held) -> Option<Millis> {
+    pub(crate) fn live_since(&self, held: &Held) -> Option<Millis> {
         let (session, now) = (&held.session, self.clock.now());
         let in_memory = self.tier.held(&session.handle);
         let last_seen =

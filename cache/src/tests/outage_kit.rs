@@ -105,6 +105,7 @@ impl Kit {
             authentication: None,
             entries,
             addresses: session::Addresses::default(),
+            ..Opening::default()
         };
         let crate::Open::Opened(opened) = cache.open(opening, &f.application).await.unwrap() else {
             panic!("nobody has logged out")

@@ -262,6 +262,8 @@ pub struct Cache {
     pub exclude_reverse_index: Vec<String>,
     /// Entries by which sessions are found quickly.
     pub index_entries: Vec<String>,
+    /// Whether assertions are kept beside sessions.
+    pub cache_assertions: bool,
 }
 
 /// Seconds to a day: how often last-seen is written.
@@ -379,6 +381,13 @@ impl Cache {
                 Vec::new(),
                 "Entries by which sessions are found quickly. Takes effect once sessions are listed.",
             ),
+            cache_assertions: section.value(
+                "cache_assertions",
+                &Switch,
+                false,
+                "Whether the assertions that a login was proved by are kept beside its session, for as long as it lives, where they \
+                 are given when it is opened. Each is a record of its own, of at most what the storage keeps in one value.",
+            ),
         };
         if section.optional(
             "reverse_index_max_size",
@@ -389,7 +398,6 @@ impl Cache {
             let message = "`reverse_index_max_size` has no effect: each session has an entry of its own, which goes with it";
             section.warn("reverse_index_max_size", message, "remove it");
         }
-        section.later(&["cache_assertions"], "sessions of Shibboleth");
         if cache.danger_soft_revocation {
             let message = "sessions that were ended come back by their recovery cookies while the storage of logout data is away";
             section.warn("danger_soft_revocation", message, "remove this line");

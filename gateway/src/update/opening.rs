@@ -26,7 +26,7 @@ impl Updater<'_> {
         let (principal, authentication) = login.unzip();
         let is_nobodys = principal.is_none();
         let addresses = self.visit.address.map(Addresses::of).unwrap_or_default();
-        let mut opening = Opening { principal, authentication, entries, addresses };
+        let mut opening = Opening { principal, authentication, entries, addresses, ..Opening::default() };
         let mut attempt = self.attempt(&opening, judge).await?;
         if matches!(attempt, Attempt::Unfit) {
             self.unfit();

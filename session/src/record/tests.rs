@@ -34,6 +34,7 @@ fn full_session() -> Session {
     });
     session.conflicts = vec![Conflict { name: "name".into(), noted: Revision(3) }];
     session.addresses = Addresses::awaiting([192, 0, 2, 1].into());
+    session.assertions = ["_a1".into(), "".into(), "id.with.dots".into()].into();
     session
 }
 

@@ -1,0 +1,41 @@
+//! Looking at a session by its handle: for operators and other programs, who have no ticket and do not use it.
+
+use std::sync::Arc;
+
+use session::{Handle, Millis, Session, Why};
+use storage::{Read, Unavailable};
+
+use crate::Cache;
+use crate::held::Held;
+use crate::why::Life;
+
+/// A live session, as somebody sees it who looks at it.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// The session.
+    pub session: Arc<Session>,
+    /// When it was last used, as far as this process knows.
+    pub last_seen: Millis,
+}
+
+impl Cache {
+    /// The session with this handle, if it is live on the server. Asks storage, and is no use of the session.
+    pub async fn show(&self, handle: &Handle) -> Result<Option<Shown>, Unavailable> {
+        let Read::Found(record) = self.storage.read(&self.key(handle)?, None).await? else {
+            self.outbox.check(handle, self.storage.id())?;
+            return Ok(None);
+        };
+        let held = Held::read(&record, self.storage.id())?;
+        let life = self.life_of(&held).await?;
+        // Of an end that storage does not have yet nobody can say what became of it.
+        self.outbox.check(handle, self.storage.id())?;
+        self.outbox.check_session(&held.session, self.storage.id())?;
+        // Its tombstone may be lost, and the record be back, as after a failover.
+        let is_gone = held.session.is_recoverable
+            && self.revocations.gone(handle).is_some_and(|gone| gone.why != Why::Moved);
+        if life != Life::Live || is_gone {
+            return Ok(None);
+        }
+        Ok(self.live_since(&held).map(|last_seen| Shown { session: held.session, last_seen }))
+    }
+}
