@@ -14,6 +14,7 @@ mod form;
 mod given;
 mod hand_over;
 mod index;
+mod kits;
 mod metrics;
 mod migration;
 mod nodes;

@@ -15,6 +15,16 @@ const LEARNED: Duration = Duration::from_secs(10);
 
 /// `gateway.toml` with its sessions in that Redis, of which answers are not waited for as long as usual.
 pub(crate) fn gateway(upstream: &Capture, url: &str) -> Cloakroom {
+    gateway_with(upstream, url, |text| text, &[("users.htpasswd", &*given::htpasswd())])
+}
+
+/// The same with something changed, and with these files.
+pub(crate) fn gateway_with(
+    upstream: &Capture,
+    url: &str,
+    change: impl FnOnce(String) -> String,
+    files: &[(&str, &str)],
+) -> Cloakroom {
     let text = include_str!("examples/gateway.toml");
     let replaced = [
         ("engine = \"embedded\" ", format!("engine = \"redis\"\nurl = \"{url}\"\n# ")),
@@ -24,8 +34,8 @@ pub(crate) fn gateway(upstream: &Capture, url: &str) -> Cloakroom {
         assert!(text.contains(from), "the example no longer says {from}");
         text.replace(from, &to)
     });
-    let text = given::example(&text, &upstream.url()) + LOGIN;
-    Cloakroom::start_with(&text, &[("users.htpasswd", &*given::htpasswd())]).unwrap()
+    let text = change(given::example(&text, &upstream.url())) + LOGIN;
+    Cloakroom::start_with(&text, files).unwrap()
 }
 
 pub(crate) fn log_out(cloakroom: &Cloakroom, cookie: &str) -> Response {

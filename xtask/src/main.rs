@@ -86,6 +86,11 @@ fn nightly() -> Result<(), Failed> {
     let browsers = ["test", "--release", "--package", "cloakroom-cache", "--lib", "tests::browsing"];
     // Others than every test has: each schedule is a number.
     cargo(&browsers).with("CLOAKROOM_SCHEDULES", "2000..102000").run()?;
+    // A million simulated worlds: four kinds, so many of each. And a thousand logouts of the program as it runs.
+    let worlds = ["test", "--release", "--package", "cloakroom-cache", "--lib", "tests::simulation"];
+    cargo(&worlds).with("CLOAKROOM_RUNS", "250000").run()?;
+    let kits = ["test", "--release", "--package", "cloakroom-interop", "--test", "blackbox", "kits::"];
+    cargo(&kits).with("KIT_ROUNDS", "1000").run()?;
     // Storage is away: a thousand schedules in simulated time, then for real, with a gateway that is killed meanwhile.
     let outages = ["test", "--release", "--package", "cloakroom-cache", "--lib", "tests::outage_kit"];
     cargo(&outages).and(&["--", "--ignored"]).run()?;
