@@ -15,6 +15,7 @@ use crate::forwarded::Trust;
 use crate::handoff::{Fact, Presentation};
 use crate::hygiene::Update;
 use crate::login::Login;
+use crate::newcomers::Newcomers;
 use crate::ours::OurCookies;
 use crate::recovery::RecoveryCookie;
 use crate::rewriting::Rewriting;
@@ -58,6 +59,7 @@ pub(crate) struct Sessions {
     pub(crate) cookie: Cookie,
     pub(crate) addresses: AddressSettings,
     pub(crate) limits: SessionLimits,
+    pub(crate) newcomers: Arc<Newcomers>,
     pub(crate) ticket_headers: TicketHeaders,
     pub(crate) presentation: Presentation,
     pub(crate) update: Update,
@@ -100,7 +102,7 @@ impl Application {
             .collect::<Result<_, _>>()?;
         let sessions = settings
             .sessions
-            .map(Sessions::new)
+            .map(|sessions| Sessions::new(sessions, before.and_then(|before| before.sessions.as_ref())))
             .transpose()
             .map_err(|error| ApplicationError::Cookie { application: id.clone(), error })?;
         Ok(Self {
@@ -201,7 +203,7 @@ impl Sessions {
         self.fits(&after, user) || !self.fits(entries, user)
     }
 
-    fn new(settings: SessionSettings) -> Result<Self, CookieError> {
+    fn new(settings: SessionSettings, before: Option<&Self>) -> Result<Self, CookieError> {
         let cookie = Cookie::new(settings.cookie)?;
         let reserve = if settings.addresses.rule.is_consistent() { Addresses::MAX_BYTES } else { 0 };
         let realm = &settings.judge.realm.id;
@@ -215,6 +217,7 @@ impl Sessions {
             recovery,
             carrier: Carrier::new(settings.carrier, &settings.judge.realm.id, &cookie, reserve),
             addresses: settings.addresses,
+            newcomers: Newcomers::after(settings.limits, before.map(|before| &before.newcomers)),
             limits: settings.limits,
             ticket_headers: settings.ticket_headers,
             judge: settings.judge,

@@ -24,6 +24,7 @@ const REFUSED: &[&str] = &[
     "nobody_there",
     "not_allowed",
     "other_address",
+    "crowded",
     "stolen_ticket",
     "storage_unavailable",
     "session_too_large_to_present",
@@ -53,6 +54,7 @@ const UPDATES: &[&str] = &[
     "too_late",
     "logged_out",
     "limit",
+    "crowded",
     "left_before_login",
     "left_in_a_crowd",
     "several_sessions",
@@ -94,6 +96,7 @@ const LOGINS: &[&str] = &[
     "wrong",
     "too_many",
     "limit",
+    "crowded",
     "busy",
     "broken",
 ];

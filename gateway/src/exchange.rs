@@ -263,6 +263,9 @@ impl Service {
                 return self.unavailable(&asked.headers(), &error, Some(detail));
             }
         };
+        if let Effect::Crowded(crowded) = effect {
+            return self.crowded(&asked.headers(), crowded);
+        }
         let mut response = self.returned(answer, upgrade, asked, course);
         let change = match effect {
             Effect::Set(credential) => {
@@ -279,7 +282,7 @@ impl Service {
                 let may_delete = matches!(effect, Effect::Delete) || asked.may_delete();
                 may_delete.then_some(Change::Delete)
             }
-            Effect::None => match outdated {
+            Effect::None | Effect::Crowded(_) => match outdated {
                 Some(outdated) => {
                     Box::pin(self.refreshed(&outdated, sessions, asked)).await.map(Change::Refresh)
                 }

@@ -21,6 +21,7 @@ pub mod rewriting;
 pub mod rules;
 pub mod settings;
 
+mod allowance;
 mod application;
 mod attend;
 mod awaited;
@@ -34,6 +35,7 @@ mod frames;
 mod gateway;
 mod link;
 mod list;
+mod newcomers;
 mod ours;
 mod own_page;
 mod patience;

@@ -8,6 +8,7 @@
 //! was really meant ([`Login::check_logout`]); what follows from that is the caller's.
 
 mod answers;
+mod consent;
 mod ended;
 mod form;
 #[cfg(feature = "fuzzing")]
@@ -32,10 +33,12 @@ use session::{Millis, Why};
 use crate::pages::{Fault, Pages};
 use crate::path::{NormalPath, Prefixes};
 
+pub use crate::allowance::Allowance;
 pub use answers::Refusal;
 pub(crate) use answers::SCHEME;
+pub use consent::Elsewhere;
 pub use form::MAX_FORM;
-pub use limits::{Allowance, LimitSettings};
+pub use limits::LimitSettings;
 pub use passwords::{Fault as UsersFault, FileError, HashError, LineError, Verifiers};
 pub use settings::{LoginError, LoginSettings};
 
@@ -105,6 +108,10 @@ pub enum Submission {
         user: Box<str>,
         /// Where to: visible ASCII, a path of this origin, fit for `Location`.
         return_to: String,
+        /// When they entered their password.
+        proved: Millis,
+        /// Whether their oldest session may end, if they have too many.
+        may_end_oldest: bool,
     },
     /// Nobody has logged in; this is the answer. It carries a [`Refusal`] as an extension, for log and metrics.
     Refused(Response<Bytes>),
@@ -293,6 +300,10 @@ impl Login {
         form: &Form,
         now: Millis,
     ) -> Result<Submission, (Refusal, ReturnTo)> {
+        if !form.field(consent::FIELD).is_empty() {
+            self.tokens.look_for_key(form.field(consent::FIELD)).await;
+            return self.consent(request, form, now);
+        }
         self.tokens.look_for_key(form.field("token")).await;
         let checked = self.tokens.check(Purpose::Login, &request.headers, form.field("token"), now);
         let return_to = match checked {
@@ -313,7 +324,8 @@ impl Login {
         match self.passwords.verify(user, password).await {
             Verdict::Right => {
                 tracing::info!(application = &*self.application, %client, user, "somebody logged in");
-                Ok(Submission::Accepted { user: user.into(), return_to: return_to.to_string() })
+                let return_to = return_to.to_string();
+                Ok(Submission::Accepted { user: user.into(), return_to, proved: now, may_end_oldest: false })
             }
             Verdict::Wrong => Err((Refusal::Wrong, return_to)),
             Verdict::Busy => Err((Refusal::Busy, return_to)),

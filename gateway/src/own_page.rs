@@ -15,12 +15,12 @@ use storage::Unavailable;
 use crate::application::{Application, Sessions};
 use crate::body::{Inbound, Outbound};
 use crate::exchange::{Change, Passing};
-use crate::login::{Leaving, Login, MAX_FORM, OwnPage, Refusal, Submission};
+use crate::login::{Elsewhere, Leaving, Login, MAX_FORM, OwnPage, Refusal, Submission};
 use crate::pages::Fault;
 use crate::recovery::Keeping;
 use crate::refusal::Asked;
 use crate::service::Service;
-use crate::update::{Authority, Effect, Updater};
+use crate::update::{Authority, Effect, Proof, Updater};
 use crate::visit::{Comer, Visit};
 
 /// What somebody is told whose login storage did not take.
@@ -103,17 +103,18 @@ impl Service {
                 self.counters.login(reason);
                 response.map(Outbound::from)
             }
-            Submission::Accepted { user, return_to } => {
+            Submission::Accepted { user, return_to, proved, may_end_oldest } => {
+                let proof = Proof { authority: Authority::Password, at: proved, may_end_oldest };
                 let leaving = Visit::leaving(comer, application, sessions, self).await;
                 let over_here = match leaving {
                     Ok(leaving) => leaving.beyond(&visit),
                     Err(error) => return self.unavailable(&parts.headers, &error, Some(NOT_LOGGED_IN)),
                 };
-                let logged_in = match self.log_in(application, visit, over_here, user.clone()).await {
+                let logged_in = match self.log_in(application, visit, over_here, user.clone(), proof).await {
                     Ok(Some(effect)) => Ok(effect),
                     Ok(None) => {
                         self.counters.login("limit");
-                        return login.full(&parts, &user, &return_to, now).map(Outbound::from);
+                        return self.full(&parts, application, sessions, login, (&user, &return_to)).await;
                     }
                     Err(error) => Err(error),
                 };
@@ -201,6 +202,7 @@ impl Service {
         visit: Visit,
         over_here: Vec<Found>,
         user: Box<str>,
+        proof: Proof,
     ) -> Result<Option<Effect>, Unavailable> {
         let (service, application) = (Arc::clone(self), Arc::clone(application));
         self.undisturbed(async move {
@@ -208,9 +210,34 @@ impl Service {
             let updater = Updater::new(&service, &application, sessions, &visit);
             let seen =
                 visit.session.as_ref().map_or(Revision::default(), |(found, _)| found.session.revision);
-            updater.log_in(&user, Authority::Password, Patch::new(seen), &over_here).await
+            updater.log_in(&user, proof, Patch::new(seen), &over_here).await
         })
         .await
+    }
+
+    /// The answer to who was right about the password and has as many sessions as they may.
+    async fn full(
+        &self,
+        parts: &Parts,
+        application: &Application,
+        sessions: &Sessions,
+        login: &Login,
+        (user, return_to): (&str, &str),
+    ) -> Response<Outbound> {
+        let (visit, now) = (Visit::default(), self.cache.now());
+        let live = Updater::new(self, application, sessions, &visit).sessions_to_choose_from(user).await;
+        let response = match live {
+            Ok(Some(live)) => {
+                let live: Vec<Elsewhere> = live
+                    .iter()
+                    .map(|session| Elsewhere { since: session.begun, last_seen: session.last_seen })
+                    .collect();
+                login.offer(parts, user, return_to, &live, now)
+            }
+            Ok(None) => login.full(parts, user, return_to, now),
+            Err(error) => return self.unavailable(&parts.headers, &error, Some(NOT_LOGGED_IN)),
+        };
+        response.map(Outbound::from)
     }
 
     async fn logged_in(
@@ -234,6 +261,10 @@ impl Service {
                     self.keep_recoverable(keeping, application, sessions, response.headers_mut()).await;
                 }
                 response
+            }
+            Ok(Effect::Crowded(crowded)) => {
+                self.counters.login("crowded");
+                self.crowded(&parts.headers, crowded)
             }
             Ok(Effect::None | Effect::Delete | Effect::Emptied) => {
                 self.counters.login("no_room");

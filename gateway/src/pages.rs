@@ -24,7 +24,7 @@ pub use templates::{TemplateError, TemplateFiles};
 pub use wants::{Wants, is_navigation};
 
 use style::StyleNonce;
-use templates::{ERROR, LOGGED_OUT, LOGIN, LOGOUT};
+use templates::{ERROR, FULL, LOGGED_OUT, LOGIN, LOGOUT};
 
 /// Our own pages, ready to be rendered.
 #[derive(Debug)]
@@ -53,6 +53,12 @@ impl Pages {
     #[must_use]
     pub fn login(&self, status: StatusCode, page: &LoginPage<'_>) -> Response<Bytes> {
         self.html(status, LOGIN, page)
+    }
+
+    /// The page that asks whether to end the oldest session of somebody.
+    #[must_use]
+    pub fn full(&self, status: StatusCode, page: &FullPage<'_>) -> Response<Bytes> {
+        self.html(status, FULL, page)
     }
 
     /// The page that asks whether to log out.
@@ -110,6 +116,30 @@ pub struct LoginPage<'a> {
     pub return_to: &'a str,
     /// What went wrong at the last attempt.
     pub alert: Option<&'a str>,
+}
+
+/// What the page shows that asks whether to end the oldest session of somebody.
+#[derive(Debug, Serialize)]
+pub struct FullPage<'a> {
+    /// The name of the application, for people.
+    pub application: &'a str,
+    /// Where the form is sent.
+    pub action: &'a str,
+    /// The value of the hidden field `end_oldest`.
+    pub token: &'a str,
+    /// Their sessions, the oldest first.
+    pub sessions: &'a [ListedSession],
+    /// Where one goes who would rather not log in.
+    pub return_to: &'a str,
+}
+
+/// A session in a list for its person.
+#[derive(Debug, Serialize)]
+pub struct ListedSession {
+    /// How long ago they logged in.
+    pub since: String,
+    /// How long ago it was last used.
+    pub last_seen: String,
 }
 
 /// What the page that asks whether to log out shows.

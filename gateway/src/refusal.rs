@@ -13,6 +13,7 @@ use crate::application::{Application, Sessions};
 use crate::body::{InboundError, Outbound};
 use crate::forwarded::Client;
 use crate::hygiene::Refused;
+use crate::newcomers::Crowded;
 use crate::pages::Fault;
 use crate::path::PathError;
 use crate::router::Ambiguous;
@@ -150,6 +151,15 @@ impl Service {
             fault = fault.detail(detail).session_at_risk();
         }
         self.error(request, &fault)
+    }
+
+    /// Too many sessions were opened from where a visitor is. Those that there are go on.
+    pub(crate) fn crowded(&self, request: &HeaderMap, crowded: Crowded) -> Response<Outbound> {
+        self.counters.refuse("crowded");
+        let detail = "No session was begun for you: too many have been, from your network. If you have sent something, look \
+                      before you send it again.";
+        let fault = Fault::new(StatusCode::TOO_MANY_REQUESTS).detail(detail).code("too_many_sessions");
+        self.error(request, &fault.retry_after(crowded.wait))
     }
 
     pub(crate) fn refusal(&self, parts: &Parts, refusal: &Refusal) -> Response<Outbound> {

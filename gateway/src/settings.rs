@@ -1,6 +1,6 @@
 //! What the gateway is told by the configuration.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -234,6 +234,10 @@ pub enum OnAddressChange {
 pub struct SessionLimits {
     /// Of one person, in the realm of the application that they log in to.
     pub per_person: Option<PersonLimit>,
+    /// Live ones that were opened from one IPv4 address or one IPv6 network of 64 bits, as far as this process knows.
+    pub per_address: Option<NonZeroUsize>,
+    /// Those that are opened a minute from there.
+    pub new_per_minute: Option<NonZeroU32>,
 }
 
 /// How many sessions one person may have.
@@ -252,6 +256,8 @@ pub enum OnFull {
     Refuse,
     /// Their oldest session ends.
     EndOldest,
+    /// They are asked whether that should be; where nobody can be asked, it is refused.
+    Ask,
 }
 
 /// Headers in which what a visitor holds travels, to and from proxies in front that are trusted. Names are stripped from

@@ -10,13 +10,14 @@ use std::sync::Arc;
 use cache::{Cache, Credential, Ended, Find, Fit, LoggedOut, Patched, Purpose};
 use dialects::apache::form::Limits;
 use http::HeaderValue;
-use session::{Change, Ending, Handle, MAX_ENTRIES, Merge, Patch, Revision, Session, Value, Why};
+use session::{Change, Ending, Handle, MAX_ENTRIES, Merge, Millis, Patch, Revision, Session, Value, Why};
 use storage::Unavailable;
 
 use crate::application::Application;
 use crate::application::Sessions;
 use crate::counters::Counters;
 use crate::handoff::receive;
+use crate::newcomers::Crowded;
 use crate::service::Service;
 use crate::visit::Visit;
 
@@ -34,6 +35,8 @@ pub(crate) enum Effect {
     Delete,
     /// It has no use any more, and goes where that harms nobody.
     Emptied,
+    /// It stays, and nothing was opened: too many sessions were, from where this came.
+    Crowded(Crowded),
 }
 
 /// Who says that somebody is who they say.
@@ -43,6 +46,16 @@ pub(crate) enum Authority {
     Password,
     /// The application, in its answer to a request that came with the visit's session.
     Application,
+}
+
+/// Somebody is who they say.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Proof {
+    pub(crate) authority: Authority,
+    /// When they proved it.
+    pub(crate) at: Millis,
+    /// Whether they want their oldest session to end, if they have too many.
+    pub(crate) may_end_oldest: bool,
 }
 
 impl Authority {
@@ -94,7 +107,7 @@ impl<'a> Updater<'a> {
                 self.change(patch).await
             }
             Some(Change::Set(Value::Text(name))) if !name.is_empty() => {
-                let effect = self.log_in(&name, Authority::Application, patch, &[]).await?;
+                let effect = self.log_in(&name, self.proof_of_application(), patch, &[]).await?;
                 Ok(effect.unwrap_or(Effect::None))
             }
             Some(Change::Set(_)) => {
@@ -114,7 +127,9 @@ impl<'a> Updater<'a> {
                 let fresh = Visit { address: self.visit.address, ..Visit::default() };
                 match (Updater { visit: &fresh, ..*self }).change(patch).await? {
                     Effect::Set(credential) => Ok(Effect::Set(credential)),
-                    Effect::None | Effect::Delete | Effect::Emptied => Ok(Effect::Delete),
+                    Effect::None | Effect::Delete | Effect::Emptied | Effect::Crowded(_) => {
+                        Ok(Effect::Delete)
+                    }
                 }
             }
         }
@@ -242,6 +257,10 @@ impl<'a> Updater<'a> {
             }
             Credential::Ticket(_) => Effect::None,
         }
+    }
+
+    fn proof_of_application(&self) -> Proof {
+        Proof { authority: Authority::Application, at: self.cache.now(), may_end_oldest: false }
     }
 
     fn seen(&self) -> Revision {

@@ -25,6 +25,7 @@ mod reload;
 mod sealed;
 mod sealing;
 mod service_manager;
+mod session_limits;
 mod shared_cloakroom;
 mod shared_cluster;
 mod shared_database;

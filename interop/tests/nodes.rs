@@ -18,7 +18,7 @@ const SOON: Duration = Duration::from_secs(10);
 const EXPIRED: Duration = Duration::from_secs(40);
 
 /// `gateway.toml`, with something else for where its sessions are.
-fn start(upstream: &Capture, engine: &str, more: &str) -> Cloakroom {
+pub(crate) fn start(upstream: &Capture, engine: &str, more: &str) -> Cloakroom {
     let text = include_str!("examples/gateway.toml");
     assert!(text.contains(ENGINE), "the example no longer says {ENGINE}");
     let text = given::example(&text.replace(ENGINE, engine), &upstream.url()) + LOGIN + more;
@@ -70,7 +70,7 @@ fn log_in(node: &Cloakroom) -> String {
     welcome.cookie("session").unwrap().to_owned()
 }
 
-fn account(node: &Cloakroom, cookie: &str) -> u16 {
+pub(crate) fn account(node: &Cloakroom, cookie: &str) -> u16 {
     visit(node, "/account", cookie).status
 }
 

@@ -250,12 +250,17 @@ fn sessions(
 }
 
 fn limits(limits: &configured::Limits) -> SessionLimits {
-    let most = limits.sessions_per_person.and_then(|most| NonZeroUsize::new(usize::try_from(most).ok()?));
     let when_full = match limits.when_full {
         configured::OnFull::Refuse => OnFull::Refuse,
         configured::OnFull::EndOldest => OnFull::EndOldest,
+        configured::OnFull::Ask => OnFull::Ask,
     };
-    SessionLimits { per_person: most.map(|most| PersonLimit { most, when_full }) }
+    let count = |count: Option<u32>| NonZeroUsize::new(usize::try_from(count?).ok()?);
+    SessionLimits {
+        per_person: count(limits.sessions_per_person).map(|most| PersonLimit { most, when_full }),
+        per_address: count(limits.sessions_per_address),
+        new_per_minute: limits.new_sessions_per_minute.and_then(NonZeroU32::new),
+    }
 }
 
 fn login_settings(

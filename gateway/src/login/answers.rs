@@ -235,7 +235,7 @@ impl Login {
     }
 
     /// No randomness, no token, no form.
-    fn broken(&self, request: &Parts) -> Response<Bytes> {
+    pub(super) fn broken(&self, request: &Parts) -> Response<Bytes> {
         tracing::error!(
             application = &*self.application,
             "a form cannot be shown: the system's random generator failed"

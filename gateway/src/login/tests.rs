@@ -91,7 +91,7 @@ async fn send(login: &Login, shown: &Shown, body: &str) -> Submission {
 
 fn accepted(submission: Submission) -> (Box<str>, String) {
     match submission {
-        Submission::Accepted { user, return_to } => (user, return_to),
+        Submission::Accepted { user, return_to, .. } => (user, return_to),
         Submission::Refused(response) => panic!("{} {}", response.status(), text(&response)),
     }
 }

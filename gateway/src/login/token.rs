@@ -28,6 +28,9 @@ use super::return_to::ReturnTo;
 /// How long a form can be sent after it was shown.
 const VALID: Duration = Duration::from_secs(3600);
 
+/// How long somebody who has entered their password can say that their oldest session should end.
+const CONSENT: Duration = Duration::from_secs(300);
+
 /// How many cookies of the name are looked at. More than one there is only where somebody plants them.
 const MAX_COOKIES: usize = 4;
 
@@ -49,6 +52,8 @@ pub(super) struct Tokens {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     Login,
+    /// The one that ends the oldest session of somebody.
+    EndOldest,
     Logout,
 }
 
@@ -83,6 +88,29 @@ impl Tokens {
         return_to: &ReturnTo,
         now: Millis,
     ) -> Result<Issued, SealError> {
+        self.issue_with(purpose, browser, return_to.as_str().as_bytes(), now)
+    }
+
+    /// A token for the form that is shown to `user`, who has proved now who they are.
+    pub(super) fn issue_to(
+        &self,
+        user: &str,
+        browser: &HeaderMap,
+        return_to: &ReturnTo,
+        now: Millis,
+    ) -> Result<Issued, SealError> {
+        let said =
+            [&(user.len() as u64).to_be_bytes()[..], user.as_bytes(), return_to.as_str().as_bytes()].concat();
+        self.issue_with(Purpose::EndOldest, browser, &said, now)
+    }
+
+    fn issue_with(
+        &self,
+        purpose: Purpose,
+        browser: &HeaderMap,
+        said: &[u8],
+        now: Millis,
+    ) -> Result<Issued, SealError> {
         let nonce = match self.nonces(browser).next() {
             Some(nonce) => nonce,
             None => {
@@ -91,7 +119,7 @@ impl Tokens {
                 nonce
             }
         };
-        let plain = [&nonce[..], &now.0.to_be_bytes(), return_to.as_str().as_bytes()].concat();
+        let plain = [&nonce[..], &now.0.to_be_bytes(), said].concat();
         let token = URL_SAFE_NO_PAD.encode(self.keys.seal(&self.bound_to(purpose), &plain)?);
         Ok(Issued { token, cookie: self.cookie(&nonce)? })
     }
@@ -112,8 +140,7 @@ impl Tokens {
         now: Millis,
     ) -> Result<ReturnTo, Rejected> {
         let (nonce, issued, return_to) = self.open(purpose, token).ok_or(Rejected::Foreign)?;
-        let known = self.nonces(browser).fold(Choice::from(0), |known, sent| known | sent.ct_eq(&nonce));
-        if !bool::from(known) {
+        if !self.is_of(browser, &nonce) {
             return Err(Rejected::OtherBrowser(return_to));
         }
         if now.since(issued) > VALID {
@@ -122,18 +149,44 @@ impl Tokens {
         Ok(return_to)
     }
 
+    /// Who was shown the form that was sent with this token, where to they go, and when they proved who they are.
+    pub(super) fn check_of(
+        &self,
+        browser: &HeaderMap,
+        token: &str,
+        now: Millis,
+    ) -> Option<(Box<str>, ReturnTo, Millis)> {
+        let (nonce, issued, said) = self.open_with(Purpose::EndOldest, token)?;
+        if !self.is_of(browser, &nonce) || now.since(issued) > CONSENT {
+            return None;
+        }
+        let (length, rest) = said.split_first_chunk::<8>()?;
+        let (user, path) = rest.split_at_checked(usize::try_from(u64::from_be_bytes(*length)).ok()?)?;
+        let return_to = ReturnTo::parse(std::str::from_utf8(path).ok()?)?;
+        Some((std::str::from_utf8(user).ok()?.into(), return_to, issued))
+    }
+
+    fn is_of(&self, browser: &HeaderMap, nonce: &[u8; NONCE]) -> bool {
+        self.nonces(browser).fold(Choice::from(0), |known, sent| known | sent.ct_eq(nonce)).into()
+    }
+
     fn open(&self, purpose: Purpose, token: &str) -> Option<([u8; NONCE], Millis, ReturnTo)> {
+        let (nonce, issued, path) = self.open_with(purpose, token)?;
+        Some((nonce, issued, ReturnTo::parse(std::str::from_utf8(&path).ok()?)?))
+    }
+
+    fn open_with(&self, purpose: Purpose, token: &str) -> Option<([u8; NONCE], Millis, Vec<u8>)> {
         let plain = self.keys.open(&self.bound_to(purpose), &decoded(token)?).ok()?;
         let (nonce, rest) = plain.split_first_chunk::<NONCE>()?;
-        let (issued, path) = rest.split_first_chunk::<8>()?;
-        let return_to = ReturnTo::parse(std::str::from_utf8(path).ok()?)?;
-        Some((*nonce, Millis(u64::from_be_bytes(*issued)), return_to))
+        let (issued, said) = rest.split_first_chunk::<8>()?;
+        Some((*nonce, Millis(u64::from_be_bytes(*issued)), said.to_vec()))
     }
 
     /// The associated data. Lengths in front keep two names from looking like two others.
     fn bound_to(&self, purpose: Purpose) -> Vec<u8> {
         let purpose = match purpose {
             Purpose::Login => "cloakroom login form v1",
+            Purpose::EndOldest => "cloakroom end of the oldest form v1",
             Purpose::Logout => "cloakroom logout form v1",
         };
         let mut bound = Vec::new();
@@ -280,6 +333,20 @@ mod tests {
         for token in ["", "x", issued.token.get(1..).unwrap(), &"A".repeat(MAX_TOKEN + 4)] {
             assert_eq!(tokens.check(Purpose::Login, &browser, token, NOW), Err(Rejected::Foreign));
         }
+    }
+
+    #[test]
+    fn who_has_entered_their_password_need_not_do_so_again_for_a_few_minutes() {
+        let tokens = tokens();
+        let issued = tokens.issue_to("ada", &HeaderMap::new(), &back(), NOW).unwrap();
+        let browser = with(&issued.cookie);
+        let check = |browser: &HeaderMap, now| tokens.check_of(browser, &issued.token, now);
+        assert_eq!(check(&browser, NOW.plus(CONSENT)), Some(("ada".into(), back(), NOW)));
+        assert_eq!(check(&browser, NOW.plus(CONSENT + Duration::from_millis(1))), None);
+        assert_eq!(check(&HeaderMap::new(), NOW), None, "another browser");
+        let form = issue(&tokens, &browser);
+        assert_eq!(tokens.check_of(&browser, &form.token, NOW), None, "the token of a form for everybody");
+        assert_eq!(tokens.check(Purpose::Login, &browser, &issued.token, NOW), Err(Rejected::Foreign));
     }
 
     #[test]

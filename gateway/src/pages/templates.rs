@@ -9,6 +9,7 @@ use super::errors::ErrorPage;
 use super::{LoggedOutPage, LoginPage, LogoutPage};
 
 pub(super) const LOGIN: &str = "login.html";
+pub(super) const FULL: &str = "full.html";
 pub(super) const LOGOUT: &str = "logout.html";
 pub(super) const LOGGED_OUT: &str = "logged_out.html";
 pub(super) const ERROR: &str = "error.html";
@@ -20,10 +21,11 @@ const BUILT_IN: &str = "built-in/";
 const MAX_FILE: u64 = 1 << 20;
 
 /// All that is built in. Each is there twice: under its name, which a file can take, and as `built-in/name`.
-const TEXTS: [(&str, &str); 6] = [
+const TEXTS: [(&str, &str); 7] = [
     ("layout.html", include_str!("templates/layout.html")),
     ("style.css", include_str!("templates/style.css")),
     (LOGIN, include_str!("templates/login.html")),
+    (FULL, include_str!("templates/full.html")),
     (LOGOUT, include_str!("templates/logout.html")),
     (LOGGED_OUT, include_str!("templates/logged_out.html")),
     (ERROR, include_str!("templates/error.html")),

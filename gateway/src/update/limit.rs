@@ -1,10 +1,10 @@
 //! How many sessions whoever logs in may have.
 
-use cache::{Credential, Found, SessionLimit, WhenFull};
+use cache::{Credential, Found, Listed, SessionLimit, WhenFull};
 use session::{Handle, Principal, Session, Why};
 use storage::Unavailable;
 
-use super::Updater;
+use super::{Proof, Updater};
 use crate::settings::{OnFull, PersonLimit};
 
 impl Updater<'_> {
@@ -13,9 +13,10 @@ impl Updater<'_> {
     pub(super) async fn has_room(
         &self,
         principal: &Principal,
+        proof: &Proof,
         over_here: &[Found],
     ) -> Result<bool, Unavailable> {
-        let Some(limit) = self.limit() else { return Ok(true) };
+        let Some(limit) = self.limit(proof) else { return Ok(true) };
         let is_theirs = |session: &Session| {
             session.principal.as_ref().is_some_and(|owner| owner.is_same_person(principal))
         };
@@ -29,8 +30,13 @@ impl Updater<'_> {
     }
 
     /// Ends what the person has beyond what they may have, now that they have this as well. Whether they have it still.
-    pub(super) async fn hold_to_limit(&self, principal: &Principal, opened: &Credential) -> bool {
-        let (Some(limit), Credential::Ticket(ticket)) = (self.limit(), opened) else { return true };
+    pub(super) async fn hold_to_limit(
+        &self,
+        principal: &Principal,
+        proof: &Proof,
+        opened: &Credential,
+    ) -> bool {
+        let (Some(limit), Credential::Ticket(ticket)) = (self.limit(proof), opened) else { return true };
         let ending = self.ending(Why::Limit, &self.application.id);
         let held = self.cache.hold_to(principal, &limit, &self.sessions.judge.realm, ending).await;
         match held {
@@ -54,6 +60,20 @@ impl Updater<'_> {
         }
     }
 
+    /// The sessions of who could end one of them to log in, the oldest first.
+    pub(crate) async fn sessions_to_choose_from(
+        &self,
+        name: &str,
+    ) -> Result<Option<Vec<Listed>>, Unavailable> {
+        let Some(limit) = self.sessions.limits.per_person.filter(|limit| limit.when_full == OnFull::Ask)
+        else {
+            return Ok(None);
+        };
+        let realm = &self.sessions.judge.realm;
+        let principal = Principal::named(&realm.id, name);
+        self.cache.live_sessions(&principal, realm, limit.most.get().saturating_add(1)).await.map(Some)
+    }
+
     /// One session more than they may have is not theirs.
     pub(super) fn is_full(&self) {
         self.counters.update("limit");
@@ -64,11 +84,12 @@ impl Updater<'_> {
     }
 
     /// What visitors carry is not counted.
-    fn limit(&self) -> Option<SessionLimit> {
+    fn limit(&self, proof: &Proof) -> Option<SessionLimit> {
         let PersonLimit { most, when_full } =
             self.sessions.limits.per_person.filter(|_| !self.sessions.carrier.is_sealed())?;
         let when_full = match when_full {
-            OnFull::Refuse => WhenFull::Refuse,
+            OnFull::Ask if proof.may_end_oldest => WhenFull::EndOldest,
+            OnFull::Refuse | OnFull::Ask => WhenFull::Refuse,
             OnFull::EndOldest => WhenFull::EndOldest,
         };
         Some(SessionLimit { most, when_full })

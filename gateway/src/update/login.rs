@@ -8,7 +8,7 @@ use session::{Authentication, Carried, Patch, Principal, Revision, Selector, Ses
 use storage::Unavailable;
 use tracing::Instrument as _;
 
-use super::{Authority, Effect, Updater};
+use super::{Authority, Effect, Proof, Updater};
 use crate::carrier;
 use crate::login::Leaving;
 
@@ -23,19 +23,19 @@ impl Updater<'_> {
     pub(crate) async fn log_in(
         &self,
         name: &str,
-        authority: Authority,
+        proof: Proof,
         patch: Patch,
         over_here: &[Found],
     ) -> Result<Option<Effect>, Unavailable> {
         let principal = Principal::named(&self.sessions.judge.realm.id, name);
-        if !self.has_room(&principal, over_here).await? {
+        if !self.has_room(&principal, &proof, over_here).await? {
             self.is_full();
             return Ok(None);
         }
         self.replace(over_here).await?;
-        let effect = self.become_theirs(principal.clone(), authority, patch).await?;
+        let effect = self.become_theirs(principal.clone(), proof, patch).await?;
         if let Effect::Set(credential) = &effect
-            && !self.hold_to_limit(&principal, credential).await
+            && !self.hold_to_limit(&principal, &proof, credential).await
         {
             self.is_full();
             return Ok(None);
@@ -46,11 +46,11 @@ impl Updater<'_> {
     async fn become_theirs(
         &self,
         principal: Principal,
-        authority: Authority,
+        Proof { authority, at, .. }: Proof,
         mut patch: Patch,
     ) -> Result<Effect, Unavailable> {
         let judge = &self.sessions.judge;
-        let authentication = Authentication { at: self.cache.now(), level: authority.level().into() };
+        let authentication = Authentication { at, level: authority.level().into() };
         if self.visit.has_left
             && !self.visit.principal().is_some_and(|owner| owner.is_same_person(&principal))
         {

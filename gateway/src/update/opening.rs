@@ -23,6 +23,16 @@ impl Updater<'_> {
         entries: Patch,
         judge: &Judge,
     ) -> Result<Effect, Unavailable> {
+        if let Some(from) = self.visit.from
+            && let Err(crowded) = self.sessions.newcomers.admit(from, self.cache).await
+        {
+            self.counters.update("crowded");
+            tracing::info!(
+                application = %self.application.id, client = %from,
+                "no session was opened: too many were from this address (`[application.limits]`)"
+            );
+            return Ok(Effect::Crowded(crowded));
+        }
         let (principal, authentication) = login.unzip();
         let is_nobodys = principal.is_none();
         let addresses = self.visit.address.map(Addresses::of).unwrap_or_default();
@@ -48,6 +58,9 @@ impl Updater<'_> {
             }
         };
         self.counters.update("opened");
+        if let Some(from) = self.visit.from {
+            self.sessions.newcomers.note(from, session.handle);
+        }
         let is_missing = |(name, change): (&str, &Change)| {
             matches!(change, Change::Set(_)) && session.entries.get(name).is_none()
         };

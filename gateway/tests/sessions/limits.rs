@@ -1,6 +1,6 @@
 //! How many sessions a person may have, and what becomes of one more.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use gateway::settings::{OnFull, PersonLimit, SessionLimits};
@@ -14,7 +14,11 @@ use crate::visitor::{LOGIN, Visitor};
 
 fn limited(most: usize, when_full: OnFull) -> Plan {
     let per_person = NonZeroUsize::new(most).map(|most| PersonLimit { most, when_full });
-    Plan { limits: SessionLimits { per_person }, login: Some(&["/account"]), ..plan() }
+    Plan {
+        limits: SessionLimits { per_person, ..SessionLimits::default() },
+        login: Some(&["/account"]),
+        ..plan()
+    }
 }
 
 async fn logged_in(house: &House) -> Visitor {
@@ -94,8 +98,95 @@ over_each_engine! {
         assert_eq!(house.counted("updates", "limit"), 1);
     }
 
+    async fn who_is_asked_can_end_the_oldest_without_the_password_or_leave_it(engine: Engine) {
+        let house = House::over(engine, vec![limited(2, OnFull::Ask)]).await;
+        let (first, second) = (logged_in(&house).await, logged_in(&house).await);
+        house.time_passes(Duration::from_secs(120));
+        let third = house.visitor();
+        third.get("/").answered(update("basket=tea")).await;
+        let offer = third.try_to_log_in(ADA).await;
+        assert_eq!(offer.status, 409);
+        assert!(offer.body.contains("2 minutes ago") && offer.body.contains("End the oldest"), "{}", offer.body);
+        assert!(!offer.body.contains("name=\"password\""));
+        // Until they say so, everything is as it was.
+        assert_eq!(third.get("/").await.session(), Some("basket=tea"));
+        assert_eq!(first.get("/account").await.status, 200);
+        let token = offer.field("end_oldest");
+        // Nobody else can say it for them.
+        assert_eq!(house.visitor().post(LOGIN, &[("end_oldest", &token)]).await.status, 403);
+        let reply = third.post(LOGIN, &[("end_oldest", &token)]).await;
+        assert_eq!(reply.status, 303, "{}", reply.body);
+        assert_eq!(third.get("/account").await.session(), Some("user=ada&basket=tea"));
+        assert_eq!(first.get("/account").await.status, 401);
+        assert_eq!(second.get("/account").await.status, 200);
+    }
+
+    async fn consent_is_of_a_moment_and_no_way_past_a_logout(engine: Engine) {
+        let house = House::over(engine, vec![limited(1, OnFull::Ask)]).await;
+        logged_in(&house).await;
+        let late = house.visitor();
+        let token = late.try_to_log_in(ADA).await.field("end_oldest");
+        house.time_passes(Duration::from_secs(301));
+        assert_eq!(late.post(LOGIN, &[("end_oldest", &token)]).await.status, 403, "it is too old");
+        let token = late.try_to_log_in(ADA).await.field("end_oldest");
+        house.time_passes(Duration::from_secs(1));
+        // An operator ends all of Ada's, those included that come late.
+        let now = house.now();
+        let late_until = session::Late { issued: now, until: now.plus(Duration::from_secs(600)) };
+        let ada = session::Principal::named("shop", "ada");
+        let selector = session::Selector { late: Some(late_until), ..session::Selector::person(ada) };
+        let ending = session::Ending::new(now, Why::Revoked, "operator");
+        house.cache().end_where(selector, ending).await.unwrap();
+        assert_ne!(late.post(LOGIN, &[("end_oldest", &token)]).await.status, 303);
+        assert_eq!(late.get("/account").await.status, 401);
+    }
+
+    async fn from_one_address_only_so_many_sessions_are_opened(engine: Engine) {
+        let limits = SessionLimits { per_address: NonZeroUsize::new(2), ..SessionLimits::default() };
+        let house = House::over(engine, vec![Plan { limits, login: Some(&["/account"]), ..plan() }]).await;
+        let open = async |from: &str| {
+            let visitor = house.visitor().from(from);
+            let reply = visitor.get("/").header("accept", "application/json").answered(update("a=1")).await;
+            (visitor, reply)
+        };
+        let (first, _) = open("127.0.0.2").await;
+        let (second, _) = open("127.0.0.2").await;
+        for _ in 0..2 {
+            let (third, reply) = open("127.0.0.2").await;
+            assert_eq!((reply.status, third.has_session_cookie()), (429, false));
+            assert!(reply.headers.contains_key("retry-after") && reply.body.contains("too_many_sessions"), "{}", reply.body);
+        }
+        assert_eq!(house.visitor().from("127.0.0.2").try_to_log_in(ADA).await.status, 429);
+        // Those that there are go on, so do others, and who wants none.
+        for visitor in [&first, &second] {
+            assert_eq!(visitor.get("/").answered(update("b=2")).await.status, 200);
+        }
+        assert_eq!(open("127.0.0.3").await.1.status, 200);
+        assert_eq!(house.visitor().from("127.0.0.2").get("/").await.status, 200);
+        // Becoming somebody opens none, and one that is over makes room.
+        first.log_in(ADA).await;
+        first.log_out().await;
+        house.time_passes(Duration::from_secs(6));
+        assert_eq!(open("127.0.0.2").await.1.status, 200);
+        assert_eq!(open("127.0.0.2").await.1.status, 429);
+        assert_eq!(house.counted("refused", "crowded"), 4);
+    }
+
+    async fn from_one_address_sessions_are_opened_only_so_often(engine: Engine) {
+        let limits = SessionLimits { new_per_minute: NonZeroU32::new(3), ..SessionLimits::default() };
+        let house = House::over(engine, vec![Plan { limits, ..plan() }]).await;
+        let mut statuses = Vec::new();
+        for _ in 0..5 {
+            let reply = house.visitor().from("127.0.0.2").get("/").answered(update("a=1")).await;
+            statuses.push(reply.status);
+        }
+        assert_eq!(statuses, [200, 200, 200, 429, 429]);
+        assert_eq!(house.visitor().from("127.0.0.3").get("/").answered(update("a=1")).await.status, 200);
+        assert_eq!(house.stored().await, 4);
+    }
+
     async fn many_logins_at_once_leave_as_many_as_there_may_be(engine: Engine) {
-        for when_full in [OnFull::Refuse, OnFull::EndOldest] {
+        for when_full in [OnFull::Refuse, OnFull::EndOldest, OnFull::Ask] {
             let house = House::over(engine, vec![limited(2, when_full)]).await;
             let visitors: Vec<Visitor> = (0..6).map(|_| house.visitor()).collect();
             let logins: Vec<_> = visitors

@@ -325,7 +325,13 @@ impl Reply {
 
     /// The token of the form that this page holds.
     pub(crate) fn token(&self) -> String {
-        let (_, rest) = self.body.split_once("name=\"token\" value=\"").expect("the page has a form");
+        self.field("token")
+    }
+
+    /// What a hidden field of the form holds that is in the page.
+    pub(crate) fn field(&self, name: &str) -> String {
+        let (_, rest) =
+            self.body.split_once(&format!("name=\"{name}\" value=\"")).expect("the page has a form");
         rest.split('"').next().unwrap().to_owned()
     }
 }

@@ -8,7 +8,7 @@ fn told(keys: &str) -> String {
 
 #[test]
 fn a_limit_is_a_number_of_sessions_and_what_happens_to_one_more() {
-    for when_full in ["refuse", "end_oldest"] {
+    for when_full in ["refuse", "end_oldest", "ask"] {
         right(&format!("{SHOP}[application.limits]\nsessions_per_person = 3\nwhen_full = \"{when_full}\""));
     }
     for wrong in ["sessions_per_person = 0", "sessions_per_person = 1001", "when_full = \"sometimes\""] {
