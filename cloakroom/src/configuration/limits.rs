@@ -73,7 +73,7 @@ impl Limits {
         limits
     }
 
-    fn check(&self, section: &Section<'_>, carrier: Carrier, cache: &Cache) {
+    fn check(&self, section: &mut Section<'_>, carrier: Carrier, cache: &Cache) {
         if carrier == Carrier::Sealed && self.sessions_per_address.is_some() {
             let message = "`sessions_per_address` has no effect with `carrier = \"sealed\"`: nobody knows which of what visitors \
                            carry is live";
@@ -100,6 +100,7 @@ impl Limits {
                     "say how many sessions one person may have, or remove this line",
                 );
             }
+            section.without_effect(&["when_full"]);
             return;
         }
         let key = "sessions_per_person";
