@@ -34,7 +34,8 @@ What developers of Cloakroom run.
                              that no end was undone and nobody logged out (docs/nightly/cluster.md holds the last result)
   cargo xtask screenshots    take the pictures of the demonstration and the login page
                              into docs/src/images
-  cargo xtask nightly        what takes too long for every test: a hundred thousand schedules of browsers whose
+  cargo xtask nightly        what takes too long for every test: a million simulated worlds of sessions, a thousand
+                             logouts against changes under way, a hundred thousand schedules of browsers whose
                              tickets are renewed, and keys that change every minute, for ten minutes under load
                              (docs/nightly holds the last results)
   cargo xtask help           this text
