@@ -188,6 +188,10 @@ async fn start(plan: Plan, stop: Stop, mut sockets: Sockets) -> miette::Result<(
         registry: whole,
         storages: [Arc::clone(&storage)].into_iter().chain(aside).collect(),
         cache: Some(Arc::clone(&cache)),
+        applications: gateway.as_ref().map_or_else(server::Applications::none, |(gateway, _)| {
+            let gateway = Arc::clone(gateway);
+            server::Applications::new(move |id| gateway.judge(id))
+        }),
         version,
         clients,
         clock,

@@ -79,6 +79,11 @@ impl Gateway {
         self.service.load().application(application)?.sessions.as_ref()?.login.clone()
     }
 
+    /// By which bounds an application judges its sessions now, if it has any.
+    pub fn judge(&self, application: &str) -> Option<cache::Application> {
+        Some(self.service.load().application(application)?.sessions.as_ref()?.judge.clone())
+    }
+
     /// Serves connections of `listener` until `stop` is ready. Then each connection may bring one more request, idle ones
     /// are closed after a moment, and requests and tunnels under way may end, for the drain time-out. To be called once.
     pub async fn serve(self: Arc<Self>, listener: impl Into<Listener>, stop: impl Future<Output = ()>) {

@@ -5,12 +5,14 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use ipnet::IpNet;
 use listener::tls::ClientCertificate;
-use session::SecretHash;
+use session::{Millis, SecretHash};
 
 /// A program that may call the session server.
 #[derive(Debug, Clone)]
@@ -32,6 +34,12 @@ pub struct Client {
 pub enum Right {
     /// Storage services, as another Cloakroom uses them: everything that is in them.
     Storage,
+    /// Sessions: to look at them, and to be told why they are over.
+    Sessions,
+    /// Sessions: to open and to end them.
+    AdminSessions,
+    /// What is shown to nobody else: the assertions that are kept beside sessions.
+    Secrets,
 }
 
 /// Who calls, as far as their connection tells.
@@ -52,18 +60,25 @@ pub(crate) enum Denied {
     Forbidden(String),
 }
 
+/// How often it is logged that somebody was not let in, at most.
+const DENIED_EVERY: Duration = Duration::from_secs(1);
+
 /// All clients.
 #[derive(Debug)]
-pub(crate) struct Clients(Box<[Client]>);
+pub(crate) struct Clients {
+    all: Box<[Client]>,
+    /// When it was last logged that somebody was not let in, in milliseconds.
+    denied: AtomicU64,
+}
 
 impl Clients {
     pub(crate) fn new(clients: Vec<Client>) -> Self {
-        Self(clients.into())
+        Self { all: clients.into(), denied: AtomicU64::new(0) }
     }
 
     /// Whether anybody may call this at all.
     pub(crate) fn any_may(&self, right: Right) -> bool {
-        self.0.iter().any(|client| client.may.contains(&right))
+        self.all.iter().any(|client| client.may.contains(&right))
     }
 
     /// The client that calls, if it may.
@@ -75,7 +90,7 @@ impl Clients {
     ) -> Result<&Client, Denied> {
         let token = bearer(headers).map(SecretHash::of);
         let mut denied = Denied::Unknown;
-        for client in self.0.iter().filter(|client| client.is_proven(caller, token.as_ref())) {
+        for client in self.all.iter().filter(|client| client.is_proven(caller, token.as_ref())) {
             if !client.may.contains(&right) {
                 denied = Denied::Forbidden(format!("`{}` has no such right in `may`", client.id));
             } else if !client.comes_from(caller.address) {
@@ -89,6 +104,19 @@ impl Clients {
             }
         }
         Err(denied)
+    }
+
+    /// Logs that somebody was not let into `what`, unless that was just said of another one.
+    pub(crate) fn note(&self, caller: &Caller, denied: &Denied, now: Millis, what: &str) {
+        let last = self.denied.load(Ordering::Relaxed);
+        if u128::from(now.0.abs_diff(last)) >= DENIED_EVERY.as_millis() {
+            self.denied.store(now.0, Ordering::Relaxed);
+            let why = match denied {
+                Denied::Unknown => "nobody knows them: there is no such token, certificate or network",
+                Denied::Forbidden(why) => why,
+            };
+            tracing::warn!(from = %caller.address, why, "somebody was not let into {what}");
+        }
     }
 }
 

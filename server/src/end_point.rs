@@ -7,7 +7,6 @@
 mod journal;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -39,18 +38,14 @@ const DEADLINE: Duration = Duration::from_secs(10);
 const LONGEST_DEADLINE: Duration = Duration::from_secs(120);
 /// How long a change stream that is asked for may take to begin, while that of the service is being opened.
 const STREAM_PATIENCE: Duration = Duration::from_secs(1);
-/// How often it is logged that somebody was not let in, at most.
-const DENIED_EVERY: u64 = 1_000;
 
 /// Storage services for others.
 #[derive(Debug)]
 pub(crate) struct EndPoint {
-    clients: Clients,
+    clients: Arc<Clients>,
     services: Vec<Service>,
     clock: Arc<dyn Clock>,
     room: Arc<Semaphore>,
-    /// When it was last logged that somebody was not let in, in milliseconds.
-    denied: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -75,12 +70,16 @@ enum Refusal {
 }
 
 impl EndPoint {
-    pub(crate) fn new(clients: Clients, storages: &[Arc<dyn Storage>], clock: Arc<dyn Clock>) -> Arc<Self> {
+    pub(crate) fn new(
+        clients: Arc<Clients>,
+        storages: &[Arc<dyn Storage>],
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
         let service =
             |storage: &Arc<dyn Storage>| Service { storage: Arc::clone(storage), journal: Arc::default() };
         let services = storages.iter().map(service).collect();
         let room = Arc::new(Semaphore::new(ROOM));
-        Arc::new(Self { clients, services, clock, room, denied: AtomicU64::new(0) })
+        Arc::new(Self { clients, services, clock, room })
     }
 
     /// Follows the changes of all services, until it is dropped.
@@ -117,23 +116,11 @@ impl EndPoint {
 
     fn service(&self, id: &str, caller: &Caller, headers: &HeaderMap) -> Result<&Service, Refusal> {
         self.clients.admit(caller, headers, Right::Storage).map_err(|denied| {
-            self.note(caller, &denied);
+            self.clients.note(caller, &denied, self.clock.now(), "the storage");
             Refusal::Denied(denied)
         })?;
         let found = self.services.iter().find(|service| **service.storage.id() == *id);
         found.ok_or(Refusal::UnknownService)
-    }
-
-    fn note(&self, caller: &Caller, denied: &Denied) {
-        let (now, last) = (self.clock.now().0, self.denied.load(Ordering::Relaxed));
-        if now.abs_diff(last) >= DENIED_EVERY {
-            self.denied.store(now, Ordering::Relaxed);
-            let why = match denied {
-                Denied::Unknown => "nobody knows them: there is no such token, certificate or network",
-                Denied::Forbidden(why) => why,
-            };
-            tracing::warn!(from = %caller.address, why, "somebody was not let into the storage");
-        }
     }
 
     /// Reads a request, once there is room for it.

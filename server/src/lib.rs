@@ -1,8 +1,9 @@
 //! The session server: what operators and other programs ask Cloakroom itself.
 //!
 //! It says how Cloakroom is (`/health`) and what it counts (`/metrics`), to whoever reaches it. To clients that may use
-//! them, it offers its storage services ([`Client`], `/storage`).
+//! them, it offers its storage services ([`Client`], `/storage`), and [an API](api) for sessions (`/v1`).
 
+mod api;
 mod clients;
 mod end_point;
 mod exposition;
@@ -24,6 +25,8 @@ use session::Clock;
 use storage::{Key, Storage};
 use tokio::time::{Instant, timeout};
 
+use self::api::Api;
+pub use self::api::Applications;
 use self::clients::Clients;
 pub use self::clients::{Client, Right};
 use self::end_point::EndPoint;
@@ -42,6 +45,8 @@ pub struct Server {
     pub storages: Vec<Arc<dyn Storage>>,
     /// The session cache, if there is one: it knows which other nodes there are.
     pub cache: Option<Arc<Cache>>,
+    /// The applications for which sessions can be opened.
+    pub applications: Applications,
     /// The version of this build.
     pub version: &'static str,
     /// Who may call what. Without any, nothing is open but what says how Cloakroom is.
@@ -53,11 +58,22 @@ pub struct Server {
 impl Server {
     /// Serves callers who come in by `doors` until `stop` is ready and requests under way have ended.
     pub async fn serve(mut self, doors: Vec<Door>, stop: impl Future<Output = ()>) {
-        let clients = Clients::new(std::mem::take(&mut self.clients));
+        let clients = Arc::new(Clients::new(std::mem::take(&mut self.clients)));
         let end_point = clients
             .any_may(Right::Storage)
-            .then(|| EndPoint::new(clients, &self.storages, Arc::clone(&self.clock)));
-        let router = self.router();
+            .then(|| EndPoint::new(Arc::clone(&clients), &self.storages, Arc::clone(&self.clock)));
+        let is_asked = [Right::Sessions, Right::AdminSessions, Right::Secrets]
+            .into_iter()
+            .any(|right| clients.any_may(right));
+        let api = self
+            .cache
+            .as_ref()
+            .filter(|_| is_asked)
+            .map(|cache| Api::new(clients, Arc::clone(cache), self.applications.clone()));
+        let mut router = self.router();
+        if let Some(api) = api {
+            router = router.merge(api.router());
+        }
         let Some(end_point) = end_point else { return serve::serve(router, doors, stop).await };
         let router = router.merge(Arc::clone(&end_point).router());
         let journals = tokio::spawn(Arc::clone(&end_point).keep_journals());

@@ -1,3 +1,4 @@
+mod api;
 mod storage_end_point;
 
 use prometheus_client::metrics::counter::Counter;
@@ -15,7 +16,15 @@ async fn started() -> (std::net::SocketAddr, Arc<Faulty>) {
     let mut registry = Registry::with_prefix("cloakroom");
     registry.register("tests", "Tests", Counter::<u64>::default());
     let storages = vec![Arc::clone(&storage) as _];
-    let server = Server { registry, storages, cache: None, version: "1.2.3", clients: Vec::new(), clock };
+    let server = Server {
+        registry,
+        storages,
+        cache: None,
+        applications: Applications::none(),
+        version: "1.2.3",
+        clients: Vec::new(),
+        clock,
+    };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(server.serve(vec![listener.into()], std::future::pending()));

@@ -27,8 +27,15 @@ pub struct Client {
     pub may: Vec<Right>,
 }
 
-const RIGHT: Choice<Right> =
-    Choice { words: &[("storage", Right::Storage)], later: &["sessions", "admin_sessions", "secrets"] };
+const RIGHT: Choice<Right> = Choice {
+    words: &[
+        ("storage", Right::Storage),
+        ("sessions", Right::Sessions),
+        ("admin_sessions", Right::AdminSessions),
+        ("secrets", Right::Secrets),
+    ],
+    later: &[],
+};
 
 impl Client {
     /// Reads the section; the place is that of the id.
@@ -66,7 +73,8 @@ impl Client {
             &List(RIGHT),
             vec![Right::Storage],
             "What it may call. `storage`: the storages of this Cloakroom, as the engine `remote` of another one uses them; \
-             with all sessions in them.",
+             with all sessions in them. `sessions`: the API, to look at sessions and be told why they are over. `admin_sessions`: \
+             the API, to open and to end them. `secrets`: the API, to fetch the assertions that are kept beside them.",
         );
         section.later(&["basic", "kinds", "realms", "attributes"], "the session server for LemonLDAP::NG");
         let client = Self { id, from, bearer_file, tls_subject, may };
@@ -81,6 +89,13 @@ impl Client {
             section.wrong("id", format!("`{}` could be anybody", self.id), cure);
         } else if !has_proof && self.may.contains(&Right::Storage) {
             let message = "whoever comes from there can read, make and end every session, without any proof";
+            section.warn("from", message, "add a `bearer_file`");
+        } else if !has_proof && self.may.contains(&Right::AdminSessions) {
+            let message = "whoever comes from there can open and end sessions of anybody, without any proof";
+            section.warn("from", message, "add a `bearer_file`");
+        } else if !has_proof && self.may.contains(&Right::Secrets) {
+            let message =
+                "whoever comes from there can fetch assertions, with which they may pass for somebody else";
             section.warn("from", message, "add a `bearer_file`");
         }
         let believes = listen.server_tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());

@@ -57,8 +57,15 @@ impl Host {
         {
             let _entered = runtime.enter();
             let registry = Registry::default();
-            let server =
-                Server { registry, storages: vec![storage], cache: None, version: "test", clients, clock };
+            let server = Server {
+                registry,
+                storages: vec![storage],
+                cache: None,
+                applications: server::Applications::none(),
+                version: "test",
+                clients,
+                clock,
+            };
             runtime.spawn(server.serve(doors(), async {
                 let _ = stopped.await;
             }));

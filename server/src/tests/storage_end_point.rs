@@ -22,6 +22,7 @@ async fn offered(may: Vec<Right>) -> EndPointAt {
         registry: Registry::default(),
         storages,
         cache: None,
+        applications: Applications::none(),
         version: "1.2.3",
         clients: vec![client],
         clock,

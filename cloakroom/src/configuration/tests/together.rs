@@ -387,14 +387,18 @@ fn a_client_of_the_session_server_is_somebody() {
     assert!(problem.message.contains("asks nobody for a certificate"), "{}", problem.message);
     let problem = mistake(&client("bearer_file = \"t\"\ntls_subject = \"g\""));
     assert!(problem.message.contains("is no subject"), "{}", problem.message);
-    let problem = mistake("[[client]]\nid = \"g\"\nfrom = [\"10.0.0.0/8\"]\nmay = [\"sessions\"]");
-    assert!(problem.message.contains("not built yet"), "{}", problem.message);
     let warned = |text: &str| {
         let warnings = parse(text).unwrap().warnings;
         warnings.into_iter().map(|warning| warning.message).collect::<Vec<_>>().join("; ")
     };
     assert_eq!(warned(&client("bearer_file = \"t\"")), "");
     assert!(warned(&client("from = [\"10.0.0.0/8\"]")).contains("without any proof"));
+    let from_there = |right: &str| {
+        warned(&format!("[[client]]\nid = \"g\"\nfrom = [\"10.0.0.0/8\"]\nmay = [\"{right}\"]"))
+    };
+    assert!(from_there("admin_sessions").contains("open and end sessions of anybody"));
+    assert!(from_there("secrets").contains("may pass for somebody"));
+    assert_eq!(from_there("sessions"), "");
     let open = format!("[listen]\nserver = \"10.0.0.1:8081\"\n{}", client("bearer_file = \"t\""));
     assert!(warned(&open).contains("in the clear"));
     let twice = format!("{0}bearer_file = \"t\"\n{0}bearer_file = \"t\"", client(""));

@@ -1,0 +1,151 @@
+//! Our own API, `/v1`: sessions as JSON, by their handles, for programs that open, look at and end sessions of others.
+//!
+//! Whoever calls is known before anything is read of what they say. What is wrong is said as RFC 9457 does
+//! ([`Problem`]). An outage of storage is 503, and never "there is no such session". Each thing that is done is in the log:
+//! who did it, from where, to which handle. A ticket is told once, to the one who opened its session.
+
+mod ending;
+mod problem;
+mod sessions;
+mod value;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::DefaultBodyLimit;
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::middleware::map_response;
+use axum::response::Response;
+use axum::routing::{get, post};
+use cache::Cache;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+use session::{Ending, Why};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use self::problem::Problem;
+use crate::clients::{Caller, Client, Clients, Right};
+
+/// The most bytes of a request.
+const MAX_BODY: usize = 16 << 20;
+/// How much all requests together may take, in KiB.
+const ROOM: usize = 128 << 10;
+/// How long a body may take, and the wait for room.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Finds an application by its id, as it is configured now.
+#[derive(Clone)]
+pub struct Applications(Arc<Finder>);
+
+type Finder = dyn Fn(&str) -> Option<cache::Application> + Send + Sync;
+
+impl Applications {
+    /// Those that `find` finds.
+    pub fn new(find: impl Fn(&str) -> Option<cache::Application> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(find))
+    }
+
+    /// None.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::new(|_| None)
+    }
+}
+
+impl fmt::Debug for Applications {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Applications(..)")
+    }
+}
+
+/// The API.
+#[derive(Debug)]
+pub(crate) struct Api {
+    clients: Arc<Clients>,
+    cache: Arc<Cache>,
+    applications: Applications,
+    room: Arc<Semaphore>,
+}
+
+impl Api {
+    pub(crate) fn new(clients: Arc<Clients>, cache: Arc<Cache>, applications: Applications) -> Arc<Self> {
+        Arc::new(Self { clients, cache, applications, room: Arc::new(Semaphore::new(ROOM)) })
+    }
+
+    pub(crate) fn router(self: Arc<Self>) -> Router {
+        let private = |mut response: Response| async move {
+            response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            response
+        };
+        let below = Router::new()
+            .route("/sessions", post(sessions::create))
+            .route("/sessions/{handle}", get(sessions::show).delete(ending::end_one))
+            .route("/sessions/{handle}/why", get(sessions::why))
+            .route("/sessions/{handle}/assertion", get(sessions::assertion))
+            .route("/end", post(ending::end))
+            .method_not_allowed_fallback(|| async { Problem::NoMethod })
+            .fallback(|| async { Problem::NoResource })
+            // Bodies have a bound of their own.
+            .layer(DefaultBodyLimit::disable())
+            .layer(map_response(private))
+            .with_state(self);
+        Router::new().nest("/v1", below)
+    }
+
+    /// The client that calls, if it may.
+    fn admit(&self, caller: &Caller, headers: &HeaderMap, right: Right) -> Result<&Client, Problem> {
+        self.clients.admit(caller, headers, right).map_err(|denied| {
+            self.clients.note(caller, &denied, self.cache.now(), "the API");
+            Problem::Denied(denied)
+        })
+    }
+
+    /// Reads a request, once there is room for it.
+    async fn request<T: DeserializeOwned>(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<(T, OwnedSemaphorePermit), Problem> {
+        let (body, room) = self.body(headers, body).await?;
+        let read = serde_json::from_slice(&body).map_err(|error| Problem::malformed(&error))?;
+        Ok((read, room))
+    }
+
+    async fn body(&self, headers: &HeaderMap, body: Body) -> Result<(Bytes, OwnedSemaphorePermit), Problem> {
+        if !is_json(headers) {
+            return Err(Problem::WrongType);
+        }
+        let length = match headers.get(CONTENT_LENGTH) {
+            Some(length) => length.to_str().ok().and_then(|length| length.parse().ok()).unwrap_or(usize::MAX),
+            None => MAX_BODY,
+        };
+        if length > MAX_BODY {
+            return Err(Problem::BodyTooLarge);
+        }
+        let room = u32::try_from(length / 1024 + 1).unwrap_or(u32::MAX);
+        let room = timeout(PATIENCE, Arc::clone(&self.room).acquire_many_owned(room)).await;
+        let Ok(Ok(room)) = room else { return Err(Problem::Busy) };
+        match timeout(PATIENCE, Limited::new(body, MAX_BODY).collect()).await {
+            Ok(Ok(whole)) => Ok((whole.to_bytes(), room)),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::BodyTooLarge),
+            Ok(Err(_)) | Err(_) => Err(Problem::Broken),
+        }
+    }
+
+    /// How a session ends that this client ends now.
+    fn ending(&self, client: &Client, caller: &Caller, why: Why) -> Ending {
+        let from = Some(caller.address.to_canonical());
+        Ending { from, ..Ending::new(self.cache.now(), why, &client.id) }
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let media_type = headers.get(CONTENT_TYPE).and_then(|found| found.to_str().ok()).unwrap_or_default();
+    let (media_type, _) = media_type.split_once(';').unwrap_or((media_type, ""));
+    media_type.trim().eq_ignore_ascii_case("application/json")
+}

@@ -1,0 +1,161 @@
+//! What went wrong, as RFC 9457 says it: a status, a title that is always the same, and a detail for people.
+
+use axum::Json;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use cache::{NotKept, Promise};
+use serde::Serialize;
+use serde_json::error::Category;
+use storage::{Applied, Blame, Unavailable};
+
+use super::MAX_BODY;
+use crate::clients::Denied;
+
+/// When to try again where the storage does not say.
+const RETRY_SECONDS: u64 = 1;
+
+/// Why something is not done.
+#[derive(Debug)]
+pub(crate) enum Problem {
+    /// The caller may not.
+    Denied(Denied),
+    NoResource,
+    NoMethod,
+    WrongType,
+    BodyTooLarge,
+    /// The body broke off.
+    Broken,
+    /// There was no room in time.
+    Busy,
+    /// It is not what it should be; where, and what would be right.
+    Malformed(String),
+    /// What it says cannot be done.
+    Unfit(String),
+    /// There is no live session with this handle, and nobody knows of one.
+    NoSession,
+    /// The session has none of that id.
+    NoAssertion,
+    /// There was one, and it is over.
+    Over,
+    /// A logout came before the session.
+    LoggedOut,
+    Assertions(NotKept),
+    Unavailable(Unavailable),
+}
+
+impl Problem {
+    /// Of JSON that is none, or is not what was asked for. Says where, and nothing of what it holds.
+    pub(crate) fn malformed(error: &serde_json::Error) -> Self {
+        let (line, column) = (error.line(), error.column());
+        Self::Malformed(match error.classify() {
+            Category::Data => {
+                format!("line {line}, column {column}: a member is missing, not known, or of another kind")
+            }
+            Category::Eof => "it breaks off".to_owned(),
+            Category::Io | Category::Syntax => format!("line {line}, column {column}: this is no JSON"),
+        })
+    }
+
+    const fn status(&self) -> StatusCode {
+        use crate::clients::Denied::{Forbidden, Unknown};
+        match self {
+            Self::Denied(Unknown) => StatusCode::UNAUTHORIZED,
+            Self::Denied(Forbidden(_)) => StatusCode::FORBIDDEN,
+            Self::NoResource | Self::NoSession | Self::NoAssertion => StatusCode::NOT_FOUND,
+            Self::NoMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Self::WrongType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::BodyTooLarge | Self::Assertions(NotKept::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Broken | Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::Busy => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unfit(_) | Self::Assertions(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Over => StatusCode::GONE,
+            Self::LoggedOut => StatusCode::CONFLICT,
+            Self::Unavailable(error) => match error.blame {
+                Blame::Caller => StatusCode::UNPROCESSABLE_ENTITY,
+                Blame::Storage | Blame::Network => StatusCode::SERVICE_UNAVAILABLE,
+            },
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            Self::Denied(Denied::Unknown) => {
+                "no `[[client]]` has such a token, certificate or network".to_owned()
+            }
+            Self::Denied(Denied::Forbidden(why)) => why.clone(),
+            Self::NoResource => "there is nothing of that name".to_owned(),
+            Self::NoMethod => "this cannot be done here".to_owned(),
+            Self::WrongType => "a request is of the type application/json".to_owned(),
+            Self::BodyTooLarge => format!("a request has at most {MAX_BODY} bytes"),
+            Self::Broken => "the request broke off, or took too long".to_owned(),
+            Self::Busy => "there is no room for another request now".to_owned(),
+            Self::Malformed(why) => format!("the request cannot be read: {why}"),
+            Self::Unfit(why) => why.clone(),
+            Self::NoSession => "no live session on the server has this handle".to_owned(),
+            Self::NoAssertion => "no assertion of this id is kept beside this session".to_owned(),
+            Self::Over => "this session is over; `why` tells how it ended".to_owned(),
+            Self::LoggedOut => "a logout came before this session, and holds for it".to_owned(),
+            Self::Assertions(why) => why.to_string(),
+            // What failed may name hosts and files: that is for the log.
+            Self::Unavailable(error) => {
+                let applied = match (Promise::of(error), error.applied) {
+                    (Promise::None, Applied::No) => "nothing was changed",
+                    (Promise::None, Applied::Unknown) => "whether something was changed is not known",
+                    // It is an end.
+                    (Promise::WhileRunning, _) => {
+                        "the end holds here from now on, and is repeated as long as this node runs"
+                    }
+                    (Promise::Kept, _) => {
+                        "the end holds here from now on, and is repeated until the storage confirms it"
+                    }
+                };
+                format!("the storage `{}` cannot say; {applied}", error.storage)
+            }
+        }
+    }
+}
+
+impl From<Unavailable> for Problem {
+    fn from(error: Unavailable) -> Self {
+        tracing::warn!(%error, "the API could not answer");
+        Self::Unavailable(error)
+    }
+}
+
+/// What is sent.
+#[derive(Debug, Serialize)]
+struct Sent {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: String,
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let title = status.canonical_reason().unwrap_or_default();
+        // The title is that of the status, which RFC 9457 (4.2.1) calls `about:blank`.
+        let sent = Sent { kind: "about:blank", title, status: status.as_u16(), detail: self.detail() };
+        let mut response = (status, Json(sent)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        match &self {
+            Self::Denied(Denied::Unknown) => {
+                let scheme = HeaderValue::from_static("Bearer realm=\"cloakroom\"");
+                headers.insert(WWW_AUTHENTICATE, scheme);
+            }
+            Self::Unavailable(error) if status == StatusCode::SERVICE_UNAVAILABLE => {
+                let seconds = error.retry_after.map_or(RETRY_SECONDS, |after| after.as_secs().max(1));
+                headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            Self::Busy => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_SECONDS));
+            }
+            _ => {}
+        }
+        response
+    }
+}

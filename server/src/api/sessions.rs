@@ -1,0 +1,276 @@
+//! Sessions, one at a time: opened for somebody, looked at, and why one is over.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Extension, Path, Query, State};
+use axum::http::header::{CONTENT_TYPE, LOCATION};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use cache::{Asserted, Life, Open, Opening, Shown};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as JsonValue};
+use session::{Addresses, Authentication, Ending, Handle, MAX_ENTRIES, Millis, Patch, Principal, Revision};
+
+use super::Api;
+use super::problem::Problem;
+use super::value::{read, shown};
+use crate::clients::{Caller, Right};
+
+/// As Shibboleth says of those that it exports.
+const ASSERTION_TYPE: &str = "application/samlassertion+xml";
+
+/// A session that is to be opened for somebody.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct New {
+    /// The id of the application whose session it is.
+    application: String,
+    principal: Option<Person>,
+    authentication: Option<Proof>,
+    #[serde(default)]
+    entries: Map<String, JsonValue>,
+    /// Where the person is: an application with `check_address` wants it used from there first.
+    address: Option<IpAddr>,
+    #[serde(default)]
+    assertions: Vec<Assertion>,
+}
+
+/// Who somebody is, as an issuer names them. Parts that are left out are those that SAML leaves out.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Person {
+    issuer: Box<str>,
+    name: Box<str>,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    format: Box<str>,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    name_qualifier: Box<str>,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    sp_name_qualifier: Box<str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_index: Option<Box<str>>,
+}
+
+/// When, in milliseconds since 1970, and how strongly somebody proved who they are.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Proof {
+    at: u64,
+    #[serde(default)]
+    level: Box<str>,
+}
+
+/// Which assertion is meant.
+#[derive(Deserialize)]
+pub(super) struct Named {
+    id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Assertion {
+    id: Box<str>,
+    content: String,
+}
+
+/// What whoever opened a session is told, once.
+#[derive(Serialize)]
+struct Told {
+    handle: String,
+    /// What the person's cookie, or the header for it, is to hold.
+    ticket: String,
+}
+
+/// A live session without what proves it.
+#[derive(Serialize)]
+struct Seen {
+    handle: String,
+    realm: Box<str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    principal: Option<Person>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authentication: Option<Proof>,
+    /// Times are milliseconds since 1970.
+    begun: u64,
+    last_seen: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ends: Option<u64>,
+    revision: u64,
+    entries: Map<String, JsonValue>,
+    /// The ids of its assertions.
+    assertions: Box<[Box<str>]>,
+}
+
+/// What became of a session.
+#[derive(Serialize)]
+struct Became {
+    handle: String,
+    life: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ending: Option<HowItEnded>,
+}
+
+#[derive(Serialize)]
+struct HowItEnded {
+    at: u64,
+    why: &'static str,
+    by: Box<str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<IpAddr>,
+}
+
+/// `POST /v1/sessions`
+pub(super) async fn create(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let client = api.admit(&caller, &headers, Right::AdminSessions)?;
+    let (new, _room) = api.request::<New>(&headers, body).await?;
+    let id = new.application.clone();
+    let application = (api.applications.0)(&id);
+    let application = application.ok_or_else(|| Problem::Unfit("no application has this id".to_owned()))?;
+    let opening = new.opening(&api)?;
+    let opened = match api.cache.open(opening, &application).await? {
+        Open::Opened(opened) => opened,
+        Open::LoggedOut(_) => return Err(Problem::LoggedOut),
+    };
+    let handle = opened.session.handle;
+    tracing::info!(client = &*client.id, from = %caller.address, application = id, %handle, "a session was opened by the API");
+    let location = [(LOCATION, format!("/v1/sessions/{handle}"))];
+    let told = Told { handle: handle.to_string(), ticket: opened.ticket.expose().to_string() };
+    Ok((StatusCode::CREATED, location, Json(told)).into_response())
+}
+
+/// `GET /v1/sessions/{handle}`
+pub(super) async fn show(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    Path(handle): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    api.admit(&caller, &headers, Right::Sessions)?;
+    let handle = named(&handle)?;
+    match api.cache.show(&handle).await? {
+        Some(shown) => Ok(Json(Seen::of(&shown)).into_response()),
+        None => match api.cache.why(&handle).await? {
+            Life::Live | Life::Unknown => Err(Problem::NoSession),
+            Life::Ended(_) | Life::Idle | Life::Lifetime => Err(Problem::Over),
+        },
+    }
+}
+
+/// `GET /v1/sessions/{handle}/why`
+pub(super) async fn why(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    Path(handle): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    api.admit(&caller, &headers, Right::Sessions)?;
+    let handle = named(&handle)?;
+    let (life, ending) = match api.cache.why(&handle).await? {
+        Life::Live => ("live", None),
+        Life::Ended(ending) => ("ended", Some(ending)),
+        Life::Idle => ("idle", None),
+        Life::Lifetime => ("lifetime", None),
+        Life::Unknown => ("unknown", None),
+    };
+    let ending = ending.map(HowItEnded::from);
+    Ok(Json(Became { handle: handle.to_string(), life, ending }).into_response())
+}
+
+/// `GET /v1/sessions/{handle}/assertion?id=...`
+pub(super) async fn assertion(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    Path(handle): Path<String>,
+    wanted: Result<Query<Named>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let client = api.admit(&caller, &headers, Right::Secrets)?;
+    let handle = named(&handle)?;
+    let no_id = |_| Problem::Malformed("the assertion's id is the query `id`".to_owned());
+    let Query(Named { id }) = wanted.map_err(no_id)?;
+    match api.cache.assertion(&handle, &id).await? {
+        Asserted::Found(assertion) => {
+            tracing::info!(client = &*client.id, from = %caller.address, %handle, "an assertion was fetched by the API");
+            Ok(([(CONTENT_TYPE, ASSERTION_TYPE)], assertion).into_response())
+        }
+        Asserted::Unknown => Err(Problem::NoAssertion),
+        Asserted::NoSession => Err(Problem::NoSession),
+    }
+}
+
+/// The handle that a path names. What is none names nothing.
+pub(super) fn named(handle: &str) -> Result<Handle, Problem> {
+    handle.parse().map_err(|_| Problem::NoSession)
+}
+
+impl New {
+    fn opening(self, api: &Api) -> Result<Opening, Problem> {
+        if self.entries.len() > MAX_ENTRIES {
+            return Err(Problem::Unfit(format!("a session has at most {MAX_ENTRIES} entries")));
+        }
+        let mut entries = Patch::new(Revision::default());
+        for (name, value) in self.entries {
+            entries.set(&name, read(value).map_err(|why| Problem::Unfit(why.to_owned()))?);
+        }
+        let given = self.assertions.into_iter();
+        let given = given.map(|assertion| (assertion.id, Bytes::from(assertion.content))).collect();
+        Ok(Opening {
+            principal: self.principal.map(Principal::from),
+            authentication: self
+                .authentication
+                .map(|Proof { at, level }| Authentication { at: Millis(at), level }),
+            entries,
+            addresses: self.address.map(Addresses::awaiting).unwrap_or_default(),
+            assertions: api.cache.assertions(given).map_err(Problem::Assertions)?,
+        })
+    }
+}
+
+impl From<Person> for Principal {
+    fn from(person: Person) -> Self {
+        let Person { issuer, name, format, name_qualifier, sp_name_qualifier, session_index } = person;
+        Self { issuer, name, format, name_qualifier, sp_name_qualifier, session_index }
+    }
+}
+
+impl From<Principal> for Person {
+    fn from(principal: Principal) -> Self {
+        let Principal { issuer, name, format, name_qualifier, sp_name_qualifier, session_index } = principal;
+        Self { issuer, name, format, name_qualifier, sp_name_qualifier, session_index }
+    }
+}
+
+impl From<Ending> for HowItEnded {
+    fn from(ending: Ending) -> Self {
+        let Ending { at, why, by, from } = ending;
+        Self { at: at.0, why: why.as_str(), by, from }
+    }
+}
+
+impl Seen {
+    fn of(seen: &Shown) -> Self {
+        let Shown { session, last_seen } = seen;
+        let proof = session.authentication.clone();
+        Self {
+            handle: session.handle.to_string(),
+            realm: session.realm.clone(),
+            principal: session.principal.clone().map(Person::from),
+            authentication: proof.map(|Authentication { at, level }| Proof { at: at.0, level }),
+            begun: session.begun.0,
+            last_seen: last_seen.0,
+            ends: session.ends.map(|ends| ends.0),
+            revision: session.revision.0,
+            entries: session.entries.iter().map(|(name, value)| (name.to_owned(), shown(value))).collect(),
+            assertions: session.assertions.clone(),
+        }
+    }
+}

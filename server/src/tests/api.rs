@@ -1,0 +1,346 @@
+//! The API, through real sockets: what it does, to whom, and what it says when it cannot.
+
+use std::net::SocketAddr;
+
+use cache::{Application, Asserted, Find, MAX_ASSERTIONS, Realm, Settings};
+use serde_json::{Value as Json, json};
+use session::{AddressRule, Handle, Origin, SecretHash, Ticket, Timeouts};
+
+use super::*;
+
+const ADMIN: &str = "the-token-of-an-admin-0123456789abcdef";
+const READER: &str = "the-token-of-a-reader-0123456789abcdef";
+const SHOP: &str = "the-token-of-the-shop-0123456789abcdef";
+
+struct House {
+    address: SocketAddr,
+    cache: Arc<Cache>,
+    shop: Application,
+    storage: Arc<Faulty>,
+}
+
+impl House {
+    async fn new() -> Self {
+        Self::with(true).await
+    }
+
+    async fn with(keeps_assertions: bool) -> Self {
+        let clock = Arc::new(ManualClock::at(Millis(1_700_000_000_000)));
+        let memory = Memory::new("local", Arc::clone(&clock) as _, 64 << 20);
+        let storage = Arc::new(Faulty::new(Arc::new(memory)));
+        let cache = Cache::new(
+            Arc::clone(&storage) as _,
+            Arc::clone(&clock) as _,
+            SETTINGS,
+            &mut Registry::default(),
+        );
+        let cache = cache.keeping_assertions(keeps_assertions).named("here", "1.2.3").unwrap();
+        let cache = Arc::new(cache);
+        let hour = Duration::from_hours(1);
+        let timeouts = Timeouts { idle: hour, lifetime: hour * 10 };
+        let realm = Realm {
+            id: "shop".into(),
+            timeouts: vec![timeouts],
+            touch_interval: Duration::from_mins(1),
+            lateness: Duration::from_mins(1),
+            allowance: hour,
+        };
+        let shop = Application {
+            realm: Arc::new(realm),
+            timeouts,
+            touch_interval: Duration::from_mins(1),
+            renew_interval: Duration::ZERO,
+        };
+        cache.reckon_with(&shop.realm);
+        let known = shop.clone();
+        let client = |id: &str, token: &str, may| Client {
+            id: id.into(),
+            from: Box::default(),
+            token: Some(SecretHash::of(token.as_bytes())),
+            subject: None,
+            may,
+        };
+        let server = Server {
+            registry: Registry::default(),
+            storages: vec![Arc::clone(&storage) as _],
+            cache: Some(Arc::clone(&cache)),
+            applications: Applications::new(move |id| (id == "shop").then(|| known.clone())),
+            version: "1.2.3",
+            clients: vec![
+                client("admin", ADMIN, vec![Right::Sessions, Right::AdminSessions]),
+                client("reader", READER, vec![Right::Sessions]),
+                client("shop", SHOP, vec![Right::Secrets]),
+            ],
+            clock,
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(server.serve(vec![listener.into()], std::future::pending()));
+        Self { address, cache, shop, storage }
+    }
+
+    /// The status, the head and the body of an answer.
+    async fn says(&self, line: &str, headers: &str, body: &str) -> (u16, String, Json) {
+        let answer = self.answer(line, headers, body).await;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, head.to_owned(), serde_json::from_str(body).unwrap_or_default())
+    }
+
+    async fn answer(&self, line: &str, headers: &str, body: &str) -> String {
+        let mut socket = TcpStream::connect(self.address).await.unwrap();
+        let length = body.len();
+        let request = format!(
+            "{line} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+        );
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    async fn as_admin(&self, line: &str, body: &Json) -> (u16, String, Json) {
+        let headers = format!("Authorization: Bearer {ADMIN}\r\nContent-Type: application/json\r\n");
+        self.says(line, &headers, &body.to_string()).await
+    }
+
+    /// Opens a session; its handle, and its ticket.
+    async fn opened(&self, new: &Json) -> (Handle, Ticket) {
+        let (status, _, told) = self.as_admin("POST /v1/sessions", new).await;
+        assert_eq!(status, 201, "{told}");
+        let text = |name: &str| told.get(name).unwrap().as_str().unwrap().to_owned();
+        (text("handle").parse().unwrap(), text("ticket").parse().unwrap())
+    }
+
+    async fn is_found(&self, ticket: &Ticket) -> bool {
+        matches!(self.cache.find(ticket, &self.shop).await.unwrap(), Find::Found(_))
+    }
+}
+
+const SETTINGS: Settings = Settings {
+    inproc_timeout: Duration::from_mins(15),
+    inproc_bytes: 8 << 20,
+    trust_window: Duration::from_secs(10),
+    outage_window: Duration::ZERO,
+    renew_window: Duration::from_secs(30),
+    cleanup_interval: Duration::ZERO,
+    gather_touches: Duration::ZERO,
+    maintain_index: true,
+};
+
+fn of_ann() -> Json {
+    json!({
+        "application": "shop",
+        "principal": {"issuer": "idp", "name": "ann", "session_index": "i.1"},
+        "authentication": {"at": 1_700_000_000_000_u64, "level": "mfa"},
+        "entries": {"mail": "ann@example.org", "groups": ["a", {"b": "c"}], "raw": {"$base64": "/wAB"}, "age": 7},
+        "address": "192.0.2.1",
+        "assertions": [
+            {"id": "_one", "content": "1".repeat(200 << 10)},
+            {"id": "two.with/dots", "content": "2".repeat(200 << 10)},
+        ],
+    })
+}
+
+#[track_caller]
+fn is_problem((status, head, body): &(u16, String, Json), expected: u16) {
+    assert_eq!(*status, expected, "{body}");
+    assert!(head.contains("content-type: application/problem+json"), "{head}");
+    assert_eq!(body.get("status").unwrap(), expected);
+    assert!(!body.get("detail").unwrap().as_str().unwrap().is_empty());
+    assert!(head.contains("cache-control: no-store"), "{head}");
+}
+
+#[tokio::test]
+async fn a_session_is_opened_for_somebody_with_what_proved_it() {
+    let house = House::new().await;
+    let (handle, ticket) = house.opened(&of_ann()).await;
+    let Find::Found(found) = house.cache.find(&ticket, &house.shop).await.unwrap() else {
+        panic!("the ticket opens nothing")
+    };
+    let rule = AddressRule::new(false, true, []);
+    let origin = |address: &str| rule.judge(&found.session.addresses, address.parse().unwrap());
+    assert_eq!((origin("192.0.2.1"), origin("192.0.2.2")), (Origin::New, Origin::Other));
+    for (id, letter) in [("_one", b'1'), ("two.with/dots", b'2')] {
+        let kept = house.cache.assertion(&handle, id).await.unwrap();
+        assert_eq!(kept, Asserted::Found(vec![letter; 200 << 10].into()));
+    }
+    let (status, head, seen) = house.as_admin(&format!("GET /v1/sessions/{handle}"), &json!(null)).await;
+    assert_eq!(status, 200);
+    assert!(head.contains("cache-control: no-store"), "{head}");
+    let expected = json!({
+        "handle": handle.to_string(), "realm": "shop",
+        "principal": {"issuer": "idp", "name": "ann", "session_index": "i.1"},
+        "authentication": {"at": 1_700_000_000_000_u64, "level": "mfa"},
+        "begun": 1_700_000_000_000_u64, "last_seen": 1_700_000_000_000_u64, "revision": 2,
+        "entries": {"mail": "ann@example.org", "groups": ["a", {"b": "c"}], "raw": {"$base64": "/wAB"}, "age": "7"},
+        "assertions": ["_one", "two.with/dots"],
+    });
+    assert_eq!(seen, expected);
+}
+
+#[tokio::test]
+async fn who_may_only_look_changes_nothing_and_nobody_else_sees_anything() {
+    let house = House::new().await;
+    let (handle, ticket) = house.opened(&of_ann()).await;
+    let one = format!("/v1/sessions/{handle}");
+    let json = "Content-Type: application/json\r\n";
+    let reader = format!("Authorization: Bearer {READER}\r\n{json}");
+    let wrong = format!("Authorization: Bearer {ADMIN}x\r\n{json}");
+    let new = of_ann().to_string();
+    for (line, body) in [
+        ("POST /v1/sessions".to_owned(), &*new),
+        (format!("DELETE {one}"), ""),
+        ("POST /v1/end".to_owned(), "{\"everybody\":true}"),
+    ] {
+        is_problem(&house.says(&line, &reader, body).await, 403);
+    }
+    for line in [format!("GET {one}"), format!("GET {one}/why")] {
+        assert_eq!(house.says(&line, &reader, "").await.0, 200);
+    }
+    for line in [format!("GET {one}"), format!("GET {one}/why"), format!("DELETE {one}")] {
+        for headers in ["", &*wrong] {
+            let answer = house.says(&line, headers, "").await;
+            is_problem(&answer, 401);
+            assert!(answer.1.contains("www-authenticate: Bearer"), "{}", answer.1);
+        }
+    }
+    assert!(house.is_found(&ticket).await);
+}
+
+#[tokio::test]
+async fn a_session_that_was_ended_is_over_and_says_by_whom() {
+    let house = House::new().await;
+    let (handle, ticket) = house.opened(&of_ann()).await;
+    let one = format!("/v1/sessions/{handle}");
+    let (_, _, live) = house.as_admin(&format!("GET {one}/why"), &json!(null)).await;
+    assert_eq!(live, json!({"handle": handle.to_string(), "life": "live"}));
+    for expected in [1, 0] {
+        let (status, _, told) = house.as_admin(&format!("DELETE {one}"), &json!(null)).await;
+        assert_eq!((status, told.get("sessions").unwrap()), (200, &json!(expected)));
+        assert_eq!(told.get("is_whole").unwrap(), true, "{told}");
+    }
+    assert!(!house.is_found(&ticket).await);
+    assert_eq!(house.cache.assertion(&handle, "_one").await.unwrap(), Asserted::NoSession);
+    is_problem(&house.as_admin(&format!("GET {one}"), &json!(null)).await, 410);
+    let (_, _, over) = house.as_admin(&format!("GET {one}/why"), &json!(null)).await;
+    let ending = json!({"at": 1_700_000_000_000_u64, "why": "revoked", "by": "admin", "from": "127.0.0.1"});
+    assert_eq!(over, json!({"handle": handle.to_string(), "life": "ended", "ending": ending}));
+}
+
+#[tokio::test]
+async fn all_of_a_person_end_and_those_of_an_index_alone() {
+    let house = House::new().await;
+    let mut tickets = Vec::new();
+    for (name, index) in [("ann", "i.1"), ("ann", "i.2"), ("ann", "i.3"), ("bob", "i.1")] {
+        let principal = json!({"issuer": "idp", "name": name, "session_index": index});
+        tickets.push(house.opened(&json!({"application": "shop", "principal": principal})).await);
+    }
+    let ann = json!({"issuer": "idp", "name": "ann"});
+    let (status, _, told) =
+        house.as_admin("POST /v1/end", &json!({"person": ann, "indexes": ["i.2"], "why": "logout"})).await;
+    assert_eq!((status, told.get("sessions").unwrap()), (200, &json!(1)));
+    assert_eq!(told.get("handles").unwrap(), &json!([tickets[1].0.to_string()]));
+    let (_, _, told) = house.as_admin("POST /v1/end", &json!({"person": ann})).await;
+    assert_eq!(told.get("sessions").unwrap(), &json!(2));
+    let mut found = Vec::new();
+    for (_, ticket) in &tickets {
+        found.push(house.is_found(ticket).await);
+    }
+    assert_eq!(found, [false, false, false, true]);
+}
+
+#[tokio::test]
+async fn an_outage_is_never_an_absence() {
+    let house = House::new().await;
+    let (handle, ticket) = house.opened(&of_ann()).await;
+    house.storage.fail(Which::Any, Fault::Refuse);
+    let one = format!("/v1/sessions/{handle}");
+    let nothing = json!(null);
+    for (line, body) in [
+        ("POST /v1/sessions".to_owned(), &of_ann()),
+        (format!("GET {one}"), &nothing),
+        (format!("GET {one}/why"), &nothing),
+        (format!("DELETE {one}"), &nothing),
+        ("POST /v1/end".to_owned(), &json!({"realm": "shop"})),
+    ] {
+        let answer = house.as_admin(&line, body).await;
+        is_problem(&answer, 503);
+        assert!(answer.1.contains("retry-after: "), "{line}: {}", answer.1);
+    }
+    house.storage.heal();
+    // What nobody could confirm is not said to be over, nor let in, until it is.
+    assert!(!matches!(house.cache.find(&ticket, &house.shop).await, Ok(Find::Found(_))));
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_is_said_and_nothing_is_opened() {
+    let house = House::new().await;
+    let with = |name: &str, value: Json| {
+        let mut new = of_ann();
+        new.as_object_mut().unwrap().insert(name.to_owned(), value);
+        new
+    };
+    let assertion = json!({"id": "a", "content": ""});
+    let person = json!({"issuer": "idp", "name": "ann"});
+    for (line, body, status) in [
+        ("POST /v1/sessions", json!([]), 400),
+        ("POST /v1/sessions", with("secret", json!("x")), 400),
+        ("POST /v1/sessions", with("application", json!("none")), 422),
+        ("POST /v1/sessions", with("address", json!("nowhere")), 400),
+        ("POST /v1/sessions", with("entries", json!({"a": null})), 422),
+        ("POST /v1/sessions", with("entries", json!({"a": {"$base64": "?"}})), 422),
+        ("POST /v1/sessions", with("assertions", json!([assertion, assertion])), 422),
+        ("POST /v1/sessions", with("assertions", json!(vec![assertion; MAX_ASSERTIONS + 1])), 422),
+        ("POST /v1/end", json!({}), 422),
+        ("POST /v1/end", json!({"everybody": false}), 422),
+        ("POST /v1/end", json!({"person": person, "indexes": []}), 422),
+        ("POST /v1/end", json!({"person": person, "realm": "shop"}), 422),
+        ("POST /v1/end", json!({"handles": ["x"]}), 422),
+        ("GET /v1/sessions/x", json!(null), 404),
+        ("GET /v1/sessions/00000000000000000000000000000000", json!(null), 404),
+        ("GET /v1/none", json!(null), 404),
+        ("PUT /v1/end", json!(null), 405),
+    ] {
+        let answer = house.as_admin(line, &body).await;
+        is_problem(&answer, status);
+    }
+    let headers = format!("Authorization: Bearer {ADMIN}\r\n");
+    is_problem(&house.says("POST /v1/sessions", &headers, &of_ann().to_string()).await, 415);
+    assert_eq!(house.cache.count(&session::Principal::named("idp", "ann"), 10).await.unwrap().sessions, 0);
+}
+
+#[tokio::test]
+async fn an_application_fetches_the_assertions_of_a_live_session_and_nobody_else_does() {
+    let house = House::new().await;
+    let (handle, _) = house.opened(&of_ann()).await;
+    let shop = format!("Authorization: Bearer {SHOP}\r\n");
+    let at = |query: &str| format!("GET /v1/sessions/{handle}/assertion{query}");
+    for (query, letter) in [("?id=_one", "1"), ("?id=two.with%2Fdots", "2")] {
+        let answer = house.answer(&at(query), &shop, "").await;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        assert!(head.contains("content-type: application/samlassertion+xml"), "{head}");
+        assert!(head.contains("cache-control: no-store"), "{head}");
+        assert!(body == letter.repeat(200 << 10), "{query}");
+    }
+    for (query, status) in [("?id=three", 404), ("", 400), ("?id=", 404)] {
+        is_problem(&house.says(&at(query), &shop, "").await, status);
+    }
+    for token in [ADMIN, READER] {
+        let other = format!("Authorization: Bearer {token}\r\n");
+        is_problem(&house.says(&at("?id=_one"), &other, "").await, 403);
+    }
+    is_problem(&house.says(&at("?id=_one"), "", "").await, 401);
+    house.storage.fail(Which::Any, Fault::Refuse);
+    is_problem(&house.says(&at("?id=_one"), &shop, "").await, 503);
+    house.storage.heal();
+    house.as_admin(&format!("DELETE /v1/sessions/{handle}"), &json!(null)).await;
+    is_problem(&house.says(&at("?id=_one"), &shop, "").await, 404);
+}
+
+#[tokio::test]
+async fn assertions_that_nobody_keeps_are_refused_and_not_dropped() {
+    let house = House::with(false).await;
+    is_problem(&house.as_admin("POST /v1/sessions", &of_ann()).await, 422);
+}
