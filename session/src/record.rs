@@ -222,6 +222,8 @@ pub fn decode_carried(bytes: &[u8]) -> Result<Carried, Malformed> {
     let mut parts = Parts::of(bytes)?;
     let (secret, touched, good_until) =
         parts.carried.take().ok_or(Malformed::Damaged("it is not carried"))?;
+    // No storage can lose what its visitor keeps.
+    parts.recovery = None;
     Ok(Carried { session: parts.into_session(SecretHash::NOBODYS)?.into(), secret, touched, good_until })
 }
 

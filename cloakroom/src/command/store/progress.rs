@@ -19,7 +19,10 @@ impl Progress {
     /// Of a file of so many bytes.
     pub(super) fn through(told: &Told, what: &str, bytes: u64) -> Self {
         let shown = format!("{what} [{{bar:30}}] {{percent}} %, {{msg}}, {{elapsed}}, {{eta}} left");
-        Self::of(told, Some(bytes), &shown)
+        let progress = Self::of(told, Some(bytes), &shown);
+        // It shows that it began, however little there is to do.
+        progress.reach(0, 0);
+        progress
     }
 
     fn of(told: &Told, length: Option<u64>, shown: &str) -> Self {
@@ -44,9 +47,9 @@ impl Progress {
 
     /// So far in the file, with so many records.
     pub(super) fn reach(&self, bytes: u64, records: u64) {
-        self.bar.set_position(bytes);
         let rate = records as f64 / self.bar.elapsed().as_secs_f64().max(0.001);
         self.bar.set_message(format!("{} records, {rate:.0}/s", HumanCount(records)));
+        self.bar.set_position(bytes);
     }
 }
 
