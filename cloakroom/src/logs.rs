@@ -1,9 +1,17 @@
 //! The log: structured events on standard error, for people on a terminal, as JSON lines otherwise.
 //!
-//! Standard output is left to the answers of commands.
+//! Standard output is left to the answers of commands. The audit is in the log, and by option in a file of its own
+//! ([`AuditFile`]).
 
-use std::io::IsTerminal;
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -41,7 +49,7 @@ impl Level {
 pub type Part = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// Begins to log. `RUST_LOG` overrides the configured level.
-pub fn start(log: &Log, other: Option<Part>) -> Result<Level, LogError> {
+pub fn start(log: &Log, audit: Option<&AuditFile>, other: Option<Part>) -> Result<Level, LogError> {
     let (filter, handle) = reload::Layer::new(filter(&log.level)?);
     let terminal = std::io::stderr().is_terminal();
     let for_people = match log.format {
@@ -58,8 +66,78 @@ pub fn start(log: &Log, other: Option<Part>) -> Result<Level, LogError> {
     };
     let mut parts: Vec<Part> = vec![lines.with_filter(filter).boxed()];
     parts.extend(other);
+    parts.extend(audit.cloned().map(AuditFile::part));
     tracing_subscriber::registry().with(parts).try_init()?;
     Ok(Level(handle))
+}
+
+/// A file that the audit is appended to, one JSON object a line.
+#[derive(Debug, Clone)]
+pub struct AuditFile(Arc<Opened>);
+
+#[derive(Debug)]
+struct Opened {
+    path: PathBuf,
+    file: Mutex<File>,
+}
+
+impl AuditFile {
+    /// Opens it, and makes it where there is none.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = Mutex::new(appended(path)?);
+        Ok(Self(Arc::new(Opened { path: path.to_owned(), file })))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// Opens it anew: the old one may have been moved away.
+    pub fn reopen(&self) -> io::Result<()> {
+        let file = appended(&self.0.path)?;
+        *self.0.file.lock() = file;
+        Ok(())
+    }
+
+    /// What writes to it, whatever the level of the log.
+    fn part(self) -> Part {
+        let lines = tracing_subscriber::fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .with_target(false)
+            // A full disk must be seen somewhere.
+            .log_internal_errors(true)
+            .with_writer(self);
+        lines.with_filter(filter_fn(|event| event.target() == server::AUDIT)).boxed()
+    }
+}
+
+impl<'a> MakeWriter<'a> for AuditFile {
+    type Writer = &'a Self;
+
+    fn make_writer(&'a self) -> &'a Self {
+        self
+    }
+}
+
+/// Each line comes as one piece. Acts are rare, and one that is answered is written: so nothing is put off.
+impl Write for &AuditFile {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.file.lock().write_all(line)?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Nobody else reads who comes from where.
+fn appended(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
 
 fn filter(level: &str) -> Result<EnvFilter, LogError> {

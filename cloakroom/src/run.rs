@@ -59,7 +59,7 @@ use self::sockets::{Listening, Sockets};
 use self::stop::Stop;
 use crate::configuration::{Configuration, Loaded};
 use crate::key_metrics::KeyMetrics;
-use crate::logs::Level;
+use crate::logs::{AuditFile, Level};
 use crate::traces;
 
 /// How long the end of the program waits for storage.
@@ -85,6 +85,8 @@ pub struct Plan {
     pub loaded: Loaded,
     /// By which the log follows a reload.
     pub level: Option<Level>,
+    /// The file of the audit, opened anew with a reload.
+    pub audit: Option<AuditFile>,
     /// Whether to take the place of whoever runs with the same data folder.
     pub takes_over: bool,
 }
@@ -222,6 +224,7 @@ async fn start(plan: Plan, stop: Stop, mut sockets: Sockets) -> miette::Result<(
         tls: entrance.tls.iter().chain(&server_tls).cloned().collect(),
         verifiers,
         level: plan.level,
+        audit: plan.audit,
         now: Mutex::new(plan.loaded),
     });
     let watching: Vec<_> =

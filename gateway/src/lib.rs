@@ -21,7 +21,6 @@ pub mod rewriting;
 pub mod rules;
 pub mod settings;
 
-mod allowance;
 mod application;
 mod attend;
 mod awaited;

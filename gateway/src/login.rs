@@ -33,12 +33,12 @@ use session::{Millis, Why};
 use crate::pages::{Fault, Pages};
 use crate::path::{NormalPath, Prefixes};
 
-pub use crate::allowance::Allowance;
 pub use answers::Refusal;
 pub(crate) use answers::SCHEME;
 pub use consent::Elsewhere;
 pub use form::MAX_FORM;
 pub use limits::LimitSettings;
+pub use listener::allowance::Allowance;
 pub use passwords::{Fault as UsersFault, FileError, HashError, LineError, Verifiers};
 pub use settings::{LoginError, LoginSettings};
 

@@ -17,8 +17,8 @@ use futures_util::stream::iter;
 use parking_lot::Mutex;
 use session::{Handle, Millis};
 
-use crate::allowance::{Allowance, Bounded, MAX_KEYS, network};
 use crate::settings::SessionLimits;
+use listener::allowance::{Allowance, Bounded, MAX_KEYS, network};
 
 /// How often it is asked which sessions of an address are live, at most: a flood must not make storage work.
 const ASK_AGAIN: Duration = Duration::from_secs(5);

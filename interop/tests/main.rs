@@ -5,6 +5,7 @@
 #![cfg(test)]
 
 mod applications;
+mod audit;
 mod bad_input;
 mod behind_proxies;
 mod browser;

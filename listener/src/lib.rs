@@ -4,9 +4,10 @@
 //! protocol and shakes hands for TLS, where that is asked for, and gives a [`Stream`] of plain bytes. The first must
 //! never wait for a stranger, the second does nothing else, within a bound: so each runs in a task of its own.
 //!
-//! What is spoken over the stream is not known here.
+//! How often strangers may do something is counted here as well ([`allowance`]). What is spoken over the stream is not known here.
 
 mod accept;
+pub mod allowance;
 mod enter;
 pub mod proxy_protocol;
 mod seats;

@@ -24,12 +24,12 @@ use axum::routing::{get, post};
 use cache::Cache;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
-use session::{Ending, Why};
+use session::{Ending, Handle, Why};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use self::problem::Problem;
-use crate::clients::{Caller, Client, Clients, Right};
+use crate::clients::{Caller, Client, Clients, Denied, Names, Right};
 
 /// The most bytes of a request.
 const MAX_BODY: usize = 16 << 20;
@@ -105,6 +105,17 @@ impl Api {
         })
     }
 
+    /// Whether this session exists for a client. For one that has only some realms, what is over has none any more.
+    async fn check_realm(&self, client: &Client, handle: &Handle) -> Result<(), Problem> {
+        if client.realms == Names::All {
+            return Ok(());
+        }
+        match self.cache.show(handle).await? {
+            Some(shown) if client.realms.has(&shown.session.realm) => Ok(()),
+            Some(_) | None => Err(Problem::NoSession),
+        }
+    }
+
     /// Reads a request, once there is room for it.
     async fn request<T: DeserializeOwned>(
         &self,
@@ -141,6 +152,13 @@ impl Api {
     fn ending(&self, client: &Client, caller: &Caller, why: Why) -> Ending {
         let from = Some(caller.address.to_canonical());
         Ending { from, ..Ending::new(self.cache.now(), why, &client.id) }
+    }
+}
+
+impl Client {
+    /// What it wants is of realms that do not exist for it.
+    fn not_there(&self) -> Problem {
+        Problem::Denied(Denied::Forbidden(format!("that is not within the `realms` of `{}`", self.id)))
     }
 }
 

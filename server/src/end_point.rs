@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Extension, Path, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
@@ -318,12 +318,11 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let text = |text: &str| format!("{text}\n");
         match self {
-            Self::Denied(Denied::Unknown) => {
-                let scheme = [(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"cloakroom\""))];
-                let says = text("no `[[client]]` has such a token, certificate or network");
-                (StatusCode::UNAUTHORIZED, scheme, says).into_response()
+            Self::Denied(denied) => {
+                let mut response = (denied.status(), text(denied.why())).into_response();
+                denied.tell(response.headers_mut());
+                response
             }
-            Self::Denied(Denied::Forbidden(why)) => (StatusCode::FORBIDDEN, text(&why)).into_response(),
             Self::UnknownService => {
                 (StatusCode::NOT_FOUND, text("no storage of that id is offered")).into_response()
             }

@@ -4,6 +4,7 @@
 //! them, it offers its storage services ([`Client`], `/storage`), and [an API](api) for sessions (`/v1`).
 
 mod api;
+mod audit;
 mod clients;
 mod end_point;
 mod exposition;
@@ -27,8 +28,9 @@ use tokio::time::{Instant, timeout};
 
 use self::api::Api;
 pub use self::api::Applications;
+pub use self::audit::AUDIT;
 use self::clients::Clients;
-pub use self::clients::{Client, Right};
+pub use self::clients::{Attributes, Client, Names, Right};
 use self::end_point::EndPoint;
 use self::exposition::Format;
 pub use self::serve::Door;

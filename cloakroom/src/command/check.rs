@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use clap::Args;
+use server::Right;
 use session::{Clock as _, SystemClock};
 use storage::Plain;
 
@@ -90,7 +91,7 @@ fn summary(configuration: &Configuration) -> String {
         let _ = writeln!(lines, "                  unix:{}", path.display());
     }
     for client in &configuration.clients {
-        let _ = writeln!(lines, "    {:<13} may use its storage", client.id);
+        let _ = writeln!(lines, "    {:<13} {}", client.id, rights(&client.may));
     }
     for storage in &configuration.storage {
         let engine = match &storage.engine {
@@ -149,6 +150,16 @@ fn describe(application: &Application) -> String {
             format!("{way}, {what} in the cookie `{cookie}`{}{login}", limits(application))
         }
     }
+}
+
+fn rights(may: &[Right]) -> String {
+    let may = may.iter().map(|right| match right {
+        Right::Storage => "use its storage",
+        Right::Sessions => "look at sessions",
+        Right::AdminSessions => "open, change and end sessions",
+        Right::Secrets => "fetch assertions",
+    });
+    format!("may {}", may.collect::<Vec<_>>().join("; "))
 }
 
 fn limits(application: &Application) -> String {

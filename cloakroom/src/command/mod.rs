@@ -7,13 +7,14 @@ mod keys;
 mod reload;
 mod store;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use miette::{IntoDiagnostic, MietteHandlerOpts};
+use miette::{IntoDiagnostic, MietteHandlerOpts, WrapErr};
 
 use crate::configuration::{Configuration, LoadError, Loaded, Log};
+use crate::logs::AuditFile;
 use crate::traces::Exporting;
 use crate::{logs, run};
 
@@ -147,17 +148,24 @@ fn tell(report: miette::Report) {
 fn start(options: RunOptions) -> miette::Result<()> {
     let Some(file) = options.config else {
         // It has printed what there is to know; a log would only push that off the screen.
-        logs::start(&Log { level: "warn".to_owned(), ..Configuration::default().log }, None)?;
+        logs::start(&Log { level: "warn".to_owned(), ..Configuration::default().log }, None, None)?;
         return run::run(None);
     };
     let loaded = Configuration::load(&file)?;
     let (exporting, spans) = Exporting::begin(&loaded.configuration)?;
-    let level = Some(logs::start(&loaded.configuration.log, spans)?);
+    let audit = loaded.configuration.audit.file.as_deref().map(audit_file).transpose()?;
+    let level = Some(logs::start(&loaded.configuration.log, audit.as_ref(), spans)?);
     for warning in &loaded.warnings {
         tracing::warn!("{warning}; {}", warning.cure);
     }
     let file = Some(std::path::absolute(&file).into_diagnostic()?);
-    let ran = run::run(Some(run::Plan { file, loaded, level, takes_over: options.take_over }));
+    let ran = run::run(Some(run::Plan { file, loaded, level, audit, takes_over: options.take_over }));
     exporting.end();
     ran
+}
+
+fn audit_file(path: &Path) -> miette::Result<AuditFile> {
+    AuditFile::open(path)
+        .into_diagnostic()
+        .wrap_err_with(|| format!("the audit cannot be written to {}", path.display()))
 }

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use ipnet::IpNet;
-use server::Right;
+use server::{Attributes, Names, Right};
 
 use super::document::Place;
 use super::form::{Choice, List, Text};
 use super::listen::Listen;
-use super::names::{FileName, Identifier, SubjectName};
+use super::names::{AttributeList, FileName, Identifier, NameOrAll, PasswordName, SubjectName};
 use super::section::Section;
 use super::web::Network;
 
@@ -21,10 +21,27 @@ pub struct Client {
     pub from: Vec<IpNet>,
     /// The file with the token that proves it. Absolute.
     pub bearer_file: Option<PathBuf>,
+    /// A name and a password that prove it.
+    pub basic: Option<Basic>,
     /// To whom the certificate is made out that proves it.
     pub tls_subject: Option<String>,
     /// What it may call.
     pub may: Vec<Right>,
+    /// Kinds of LemonLDAP::NG's sessions that exist for it.
+    pub kinds: Names,
+    /// Realms whose sessions exist for it.
+    pub realms: Names,
+    /// Entries of sessions that it sees.
+    pub attributes: Attributes,
+}
+
+/// `basic` of a `[[client]]`: what it says in `Authorization: Basic`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Basic {
+    /// The name.
+    pub user: String,
+    /// The file with the password. Absolute.
+    pub password_file: PathBuf,
 }
 
 const RIGHT: Choice<Right> = Choice {
@@ -61,6 +78,9 @@ impl Client {
                 "`cloakroom keys new` makes a file whose line serves as a token",
             )
         });
+        let basic_text = "A name and a password that prove it as well, `Authorization: Basic`: for clients that know no tokens, as \
+                          LemonLDAP::NG. After ten wrong ones from an address, one is looked at each six seconds.";
+        let basic = section.optional_table("basic", basic_text, Basic::read);
         let tls_subject = section.optional(
             "tls_subject",
             &Text(SubjectName),
@@ -74,18 +94,41 @@ impl Client {
             vec![Right::Storage],
             "What it may call. `storage`: the storages of this Cloakroom, as the engine `remote` of another one uses them; \
              with all sessions in them. `sessions`: the API, to look at sessions and be told why they are over. `admin_sessions`: \
-             the API, to open and to end them. `secrets`: the API, to fetch the assertions that are kept beside them.",
+             the API, to open, change and end them. `secrets`: the API, to fetch the assertions that are kept beside them.",
         );
-        section.later(&["basic", "kinds", "realms", "attributes"], "the session server for LemonLDAP::NG");
-        let client = Self { id, from, bearer_file, tls_subject, may };
+        let all = || vec!["*".to_owned()];
+        let kinds = section.value(
+            "kinds",
+            &List(Text(NameOrAll)),
+            all(),
+            "Kinds of LemonLDAP::NG's sessions that exist for it, such as `SSO` and `Persistent`; `*` for all.",
+        );
+        let realms = section.value(
+            "realms",
+            &List(Text(NameOrAll)),
+            all(),
+            "Realms whose sessions exist for it; `*` for all. One that has only some ends sessions by their handles or by realm.",
+        );
+        let attributes = section.optional(
+            "attributes",
+            &Text(AttributeList),
+            Attributes::Only(Box::new(["uid".into(), "mail".into()])),
+            "Entries of sessions that it sees: names with spaces between them, `*` for all; with a `+` before them, these beside \
+             what is usual. Left out: what is usual, which is everything over our own API, and what is exported over those of \
+             LemonLDAP::NG.",
+        );
+        let attributes = attributes.unwrap_or(Attributes::Usual);
+        let (kinds, realms) = (named(kinds), named(realms));
+        let client = Self { id, from, bearer_file, basic, tls_subject, may, kinds, realms, attributes };
         client.check(section, listen);
         (client, section.place("id"))
     }
 
     fn check(&self, section: &Section<'_>, listen: &Listen) {
-        let has_proof = self.bearer_file.is_some() || self.tls_subject.is_some();
+        let has_proof = self.bearer_file.is_some() || self.basic.is_some() || self.tls_subject.is_some();
         if self.from.is_empty() && !has_proof {
-            let cure = "name its networks as `from`, or what proves it as `bearer_file` or `tls_subject`";
+            let cure =
+                "name its networks as `from`, or what proves it as `bearer_file`, `basic` or `tls_subject`";
             section.wrong("id", format!("`{}` could be anybody", self.id), cure);
         } else if !has_proof && self.may.contains(&Right::Storage) {
             let message = "whoever comes from there can read, make and end every session, without any proof";
@@ -103,10 +146,42 @@ impl Client {
             let message = "`tls_subject` proves nothing: the session server asks nobody for a certificate";
             section.wrong("tls_subject", message, "say `client_ca` in `[listen.server_tls]`");
         }
-        if self.bearer_file.is_some() && listen.server_tls.is_none() && !listen.server.ip().is_loopback() {
-            let message = format!("the token and all sessions travel to {} in the clear", listen.server);
+        let secret =
+            if self.bearer_file.is_some() { ("bearer_file", "token") } else { ("basic", "password") };
+        let has_secret = self.bearer_file.is_some() || self.basic.is_some();
+        if has_secret && listen.server_tls.is_none() && !listen.server.ip().is_loopback() {
+            let (key, what) = secret;
+            let message = format!("the {what} and all sessions travel to {} in the clear", listen.server);
             let cure = "say `[listen.server_tls]`, or see to it that nobody is on the way";
-            section.warn("bearer_file", message, cure);
+            section.warn(key, message, cure);
         }
+        let is_narrow = self.realms != Names::All || matches!(self.attributes, Attributes::Only(_));
+        if is_narrow && self.may.contains(&Right::Storage) {
+            let message = "`storage` is everything in the storages, whatever `realms` and `attributes` say";
+            section.warn("may", message, "leave `storage` out, or give it to another `[[client]]`");
+        }
+    }
+}
+
+impl Basic {
+    fn read(section: &mut Section<'_>) -> Self {
+        let user = section.required("user", &Text(PasswordName), "portal".to_owned(), "The name.");
+        let password_file = section.required(
+            "password_file",
+            &Text(FileName),
+            PathBuf::from("portal.password"),
+            "A file with the password: one line of at least 8 characters. Relative to the folder of this file.",
+        );
+        let cure = "write the password into it, in one line, and let nobody else read it";
+        let password_file = section.existing("password_file", &password_file, cure);
+        Self { user, password_file }
+    }
+}
+
+fn named(names: Vec<String>) -> Names {
+    if names.iter().any(|name| name == "*") {
+        Names::All
+    } else {
+        Names::Only(names.into_iter().map(Into::into).collect())
     }
 }

@@ -55,7 +55,7 @@ use together::{
 
 pub use addresses::{Addresses, OnAddressChange};
 pub use application::{Application, Carrier, OnConflict};
-pub use client::Client;
+pub use client::{Basic, Client};
 pub use cookie::{Cookie, SameSite};
 pub use form::{shown_duration, shown_size};
 pub use handoff::{Handoff, HandoffFormat};
@@ -65,7 +65,7 @@ pub use listen::{
     CertificateFiles, CertificateTls, ClientCertificate, Listen, ListenHttp2, ListenTls, TlsVersion,
 };
 pub use login::{Login, LoginProvider};
-pub use node::{Gateway, Log, LogFormat};
+pub use node::{Audit, Gateway, Log, LogFormat};
 pub use problem::{Problem, Problems};
 pub use rewrite::Rewrite;
 pub use rule::{HeaderChanges, Require, Rule};
@@ -98,6 +98,8 @@ pub struct Configuration {
     pub key_rotation: Option<KeyRotation>,
     /// The log.
     pub log: Log,
+    /// What is kept of who did what by the session server.
+    pub audit: Audit,
     /// Whom to tell where requests spend their time, if anybody.
     #[cfg(feature = "otel")]
     pub traces: Option<Traces>,
@@ -207,6 +209,8 @@ impl Configuration {
         let keys = section.tables("keys", keys_text, KeyFile::read);
         check_keys(document, &keys);
         let log = section.table("log", "The log, on standard error.", Log::read);
+        let audit_text = "The audit: what clients of the session server did, from where, to which sessions, by their handles.";
+        let audit = section.table("audit", audit_text, Audit::read);
         #[cfg(feature = "otel")]
         let traces = section.optional_table(
             "traces",
@@ -252,6 +256,7 @@ impl Configuration {
             keys: keys.into_iter().map(|(key, ..)| key).collect(),
             key_rotation,
             log,
+            audit,
             #[cfg(feature = "otel")]
             traces,
             gateway,

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use server::Attributes;
+
 use super::form::{Wording, Wrong};
 
 /// The name that a part of the configuration goes by elsewhere in it, in logs and in metrics.
@@ -83,6 +85,88 @@ impl Wording for UserName {
 
     fn text(value: &String) -> String {
         value.clone()
+    }
+}
+
+/// The name that a password of HTTP Basic belongs to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PasswordName;
+
+impl Wording for PasswordName {
+    type Value = String;
+    const NAME: &'static str = "name";
+    const RULES: &'static str = "without a colon";
+
+    fn parse(text: &str) -> Result<String, Wrong> {
+        // RFC 7617, 2: the first colon ends it.
+        if text.contains(':') {
+            Err(Wrong::new(
+                "holds a colon",
+                "with HTTP Basic, the first colon ends the name: choose one without",
+            ))
+        } else {
+            Ok(text.to_owned())
+        }
+    }
+
+    fn text(value: &String) -> String {
+        value.clone()
+    }
+}
+
+/// One name out of many, or `*` for all of them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NameOrAll;
+
+impl Wording for NameOrAll {
+    type Value = String;
+    const NAME: &'static str = "name";
+    const RULES: &'static str = "or `*`; at most 255 bytes";
+
+    fn parse(text: &str) -> Result<String, Wrong> {
+        if text.len() <= 255 {
+            Ok(text.to_owned())
+        } else {
+            Err(Wrong::new("is too long", "a name has at most 255 bytes"))
+        }
+    }
+
+    fn text(value: &String) -> String {
+        value.clone()
+    }
+}
+
+/// Names of entries with spaces between them, as LemonLDAP::NG writes its exported attributes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AttributeList;
+
+impl Wording for AttributeList {
+    type Value = Attributes;
+    const NAME: &'static str = "names";
+    const RULES: &'static str = "`*`, `uid mail` or `+ uid mail`";
+
+    fn parse(text: &str) -> Result<Attributes, Wrong> {
+        let between = |character: char| character == ',' || character.is_ascii_whitespace();
+        let (names, is_further) = match text.trim().strip_prefix('+') {
+            Some(names) => (names, true),
+            None => (text, false),
+        };
+        let names: Box<[Box<str>]> =
+            names.split(between).filter(|name| !name.is_empty()).map(Into::into).collect();
+        match &*names {
+            [name] if **name == *"*" && !is_further => Ok(Attributes::All),
+            [] => Err(Wrong::new("names no entry", "say \"*\", \"uid mail\" or \"+ uid mail\"")),
+            _ if is_further => Ok(Attributes::Further(names)),
+            _ => Ok(Attributes::Only(names)),
+        }
+    }
+
+    fn text(value: &Attributes) -> String {
+        match value {
+            Attributes::Usual | Attributes::All => "*".to_owned(),
+            Attributes::Only(names) => names.join(" "),
+            Attributes::Further(names) => format!("+ {}", names.join(" ")),
+        }
     }
 }
 

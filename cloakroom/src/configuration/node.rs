@@ -1,11 +1,12 @@
 //! What concerns this process as a whole: what it logs, and the limits of its gateway.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use super::form::{Choice, Count, List, Size, Span, Switch, Text};
-use super::names::Levels;
+use super::names::{FileName, Levels};
 use super::section::Section;
 use super::web::Network;
 
@@ -24,6 +25,13 @@ pub struct Log {
     pub level: String,
     /// One line for each request.
     pub access: bool,
+}
+
+/// `[audit]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Audit {
+    /// The file for it beside the log. Absolute.
+    pub file: Option<PathBuf>,
 }
 
 /// How a line of the log looks.
@@ -59,6 +67,19 @@ impl Log {
             ),
             access: section.value("access", &Switch, false, "One line for each request. It never holds a ticket or a cookie."),
         }
+    }
+}
+
+impl Audit {
+    pub(crate) fn read(section: &mut Section<'_>) -> Self {
+        let file = section.optional(
+            "file",
+            &Text(FileName),
+            PathBuf::from("/var/log/cloakroom/audit.log"),
+            "A file for it beside the log, whatever the level of that: one JSON object a line, appended. It is opened anew by \
+             SIGHUP and `cloakroom reload`. Relative to the folder of this file.",
+        );
+        Self { file: file.map(|file| section.document().folder.join(file)) }
     }
 }
 

@@ -67,7 +67,9 @@ pub(super) async fn start(stop: Stop, sockets: Sockets) -> miette::Result<()> {
     let drained = Stop::new();
     let demonstration = tokio::spawn(demo::serve(listener, drained.clone().wait()));
     tell(&loaded.configuration, &password);
-    let ran = super::start(Plan { loaded, file: None, level: None, takes_over: false }, stop, sockets).await;
+    let ran =
+        super::start(Plan { loaded, file: None, level: None, audit: None, takes_over: false }, stop, sockets)
+            .await;
     drained.now();
     demonstration.await.into_diagnostic()?.into_diagnostic()?;
     ran

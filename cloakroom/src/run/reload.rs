@@ -10,18 +10,19 @@ use gateway::Gateway;
 use gateway::login::Verifiers;
 use gateway::pages::Pages;
 use listener::tls::Tls;
-use miette::{IntoDiagnostic, miette};
+use miette::{IntoDiagnostic, WrapErr, miette};
 use parking_lot::Mutex;
 use tokio::signal::unix::Signal;
 
 use super::keys::KeptKeys;
 use super::notify;
 use crate::configuration::{Configuration, Loaded};
-use crate::logs::Level;
+use crate::logs::{AuditFile, Level};
 use crate::report;
 
 /// Begins of the names of keys that a running process cannot follow.
-const FIXED: [&str; 7] = ["data_dir", "listen.", "client.", "storage.", "cache.", "log.format", "traces."];
+const FIXED: [&str; 8] =
+    ["data_dir", "listen.", "client.", "storage.", "cache.", "log.format", "traces.", "audit."];
 
 /// What a reload needs and changes.
 #[derive(Debug)]
@@ -34,6 +35,7 @@ pub(super) struct Reloading {
     pub(super) tls: Vec<Arc<Tls>>,
     pub(super) verifiers: Verifiers,
     pub(super) level: Option<Level>,
+    pub(super) audit: Option<AuditFile>,
     /// What holds. Locked by the one reload that goes on.
     pub(super) now: Mutex<Loaded>,
 }
@@ -98,6 +100,10 @@ impl Reloading {
         check(now, &loaded)?;
         let configuration = &loaded.configuration;
         let keys = self.keys.read(configuration)?;
+        if let Some(audit) = &self.audit {
+            let cannot = || format!("the audit cannot be written to {}", audit.path().display());
+            audit.reopen().into_diagnostic().wrap_err_with(cannot)?;
+        }
         for tls in &self.tls {
             tls.reload().into_diagnostic()?;
         }

@@ -28,13 +28,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
 
 /// The client that all tests are, if they know the token.
 pub(crate) fn gateway() -> Client {
-    Client {
-        id: "gateway".into(),
-        from: Box::default(),
-        token: Some(SecretHash::of(TOKEN.as_bytes())),
-        subject: None,
-        may: vec![Right::Storage],
-    }
+    Client { token: Some(SecretHash::of(TOKEN.as_bytes())), ..Client::new("gateway", vec![Right::Storage]) }
 }
 
 /// A session server, until it is dropped or killed.

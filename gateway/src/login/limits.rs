@@ -4,7 +4,7 @@
 //! at one of them. Guessing at somebody keeps that person out while it goes on, so the second must be the more
 //! generous: one address is out of attempts long before the name is. Both forgive quickly.
 //!
-//! The memory for this is bounded ([`crate::allowance`]).
+//! The memory for this is bounded ([`listener::allowance`]).
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use governor::clock::{Clock, DefaultClock};
 
-use crate::allowance::{Allowance, Bounded, MAX_KEYS, network};
+use listener::allowance::{Allowance, Bounded, MAX_KEYS, network};
 
 /// The allowances of one login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +71,7 @@ mod tests {
     use governor::clock::FakeRelativeClock;
 
     use super::*;
-    use crate::allowance::SHARED;
+    use listener::allowance::SHARED;
 
     fn limits(most: usize) -> (Limits<FakeRelativeClock>, FakeRelativeClock) {
         let clock = FakeRelativeClock::default();

@@ -14,7 +14,8 @@ use session::{Handle, Late, Millis, Principal, Selector, Whose, Why};
 use super::Api;
 use super::problem::Problem;
 use super::sessions::{Person, named};
-use crate::clients::{Caller, Right};
+use crate::audit::{self, Upon};
+use crate::clients::{Caller, Client, Names, Right};
 
 /// The most handles, and the most session indexes, of one request.
 const MAX_NAMED: usize = 1_000;
@@ -83,9 +84,10 @@ pub(super) async fn end_one(
 ) -> Result<Response, Problem> {
     let client = api.admit(&caller, &headers, Right::AdminSessions)?;
     let handle = named(&handle)?;
+    api.check_realm(client, &handle).await?;
     let selector = Selector::all(Whose::Handles(vec![handle]));
     let ended = api.cache.end_where(selector, api.ending(client, &caller, Why::Revoked)).await?;
-    tracing::info!(client = &*client.id, from = %caller.address, %handle, "a session was ended by the API");
+    audit::done(client, &caller, "a session was ended by the API", Upon::one(handle));
     Ok(api.told(ended).await)
 }
 
@@ -103,6 +105,7 @@ pub(super) async fn end(
         Reason::Logout => Why::Logout,
     };
     let selector = wanted.selector()?;
+    api.check_realms(client, &selector).await?;
     let what = match &selector.whose {
         Whose::Handles(_) => "sessions",
         Whose::Person { .. } => "those of a person",
@@ -111,14 +114,30 @@ pub(super) async fn end(
         Whose::Everybody => "all",
     };
     let ended = api.cache.end_where(selector, api.ending(client, &caller, why)).await?;
-    let (sessions, handles) = (ended.end.sessions, &ended.handles);
-    tracing::info!(
-        client = &*client.id, from = %caller.address, what, %sessions, ?handles, "sessions were ended by the API"
-    );
+    let (sessions, handles) = (&ended.end.sessions, &*ended.handles);
+    let upon = Upon { handles, of: Some(what), sessions: Some(sessions), ..Upon::default() };
+    audit::done(client, &caller, "sessions were ended by the API", upon);
     Ok(api.told(ended).await)
 }
 
 impl Api {
+    /// Whether a client may end these, for whom only some realms exist.
+    async fn check_realms(&self, client: &Client, selector: &Selector) -> Result<(), Problem> {
+        match &selector.whose {
+            _ if client.realms == Names::All => Ok(()),
+            Whose::Handles(handles) => {
+                for handle in handles {
+                    self.check_realm(client, handle).await?;
+                }
+                Ok(())
+            }
+            Whose::Realm(realm) if client.realms.has(realm) => Ok(()),
+            Whose::Person { .. } | Whose::Issued { .. } | Whose::Realm(_) | Whose::Everybody => {
+                Err(client.not_there())
+            }
+        }
+    }
+
     async fn told(&self, ended: EndedWhere) -> Response {
         let EndedWhere { handles, end } = ended;
         let receipt = self.cache.receipt(end).await;

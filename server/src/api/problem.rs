@@ -1,7 +1,7 @@
 //! What went wrong, as RFC 9457 says it: a status, a title that is always the same, and a detail for people.
 
 use axum::Json;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use cache::{NotKept, Promise};
@@ -20,6 +20,8 @@ const RETRY_SECONDS: u64 = 1;
 pub(crate) enum Problem {
     /// The caller may not.
     Denied(Denied),
+    /// This entry does not exist for the caller.
+    NotShown(String),
     NoResource,
     NoMethod,
     WrongType,
@@ -58,10 +60,9 @@ impl Problem {
     }
 
     const fn status(&self) -> StatusCode {
-        use crate::clients::Denied::{Forbidden, Unknown};
         match self {
-            Self::Denied(Unknown) => StatusCode::UNAUTHORIZED,
-            Self::Denied(Forbidden(_)) => StatusCode::FORBIDDEN,
+            Self::Denied(denied) => denied.status(),
+            Self::NotShown(_) => StatusCode::FORBIDDEN,
             Self::NoResource | Self::NoSession | Self::NoAssertion => StatusCode::NOT_FOUND,
             Self::NoMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::WrongType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -80,10 +81,10 @@ impl Problem {
 
     fn detail(&self) -> String {
         match self {
-            Self::Denied(Denied::Unknown) => {
-                "no `[[client]]` has such a token, certificate or network".to_owned()
+            Self::Denied(denied) => denied.why().to_owned(),
+            Self::NotShown(name) => {
+                format!("the entry `{name}` is not among the `attributes` of this client")
             }
-            Self::Denied(Denied::Forbidden(why)) => why.clone(),
             Self::NoResource => "there is nothing of that name".to_owned(),
             Self::NoMethod => "this cannot be done here".to_owned(),
             Self::WrongType => "a request is of the type application/json".to_owned(),
@@ -143,10 +144,7 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match &self {
-            Self::Denied(Denied::Unknown) => {
-                let scheme = HeaderValue::from_static("Bearer realm=\"cloakroom\"");
-                headers.insert(WWW_AUTHENTICATE, scheme);
-            }
+            Self::Denied(denied) => denied.tell(headers),
             Self::Unavailable(error) if status == StatusCode::SERVICE_UNAVAILABLE => {
                 let seconds = error.retry_after.map_or(RETRY_SECONDS, |after| after.as_secs().max(1));
                 headers.insert(RETRY_AFTER, HeaderValue::from(seconds));

@@ -18,7 +18,8 @@ use session::{Addresses, Authentication, Ending, Handle, MAX_ENTRIES, Millis, Pa
 use super::Api;
 use super::problem::Problem;
 use super::value::{read, shown};
-use crate::clients::{Caller, Right};
+use crate::audit::{self, Upon};
+use crate::clients::{Attributes, Caller, Right};
 
 /// As Shibboleth says of those that it exports.
 const ASSERTION_TYPE: &str = "application/samlassertion+xml";
@@ -135,13 +136,20 @@ pub(super) async fn create(
     let id = new.application.clone();
     let application = (api.applications.0)(&id);
     let application = application.ok_or_else(|| Problem::Unfit("no application has this id".to_owned()))?;
+    if !client.realms.has(&application.realm.id) {
+        return Err(client.not_there());
+    }
+    if let Some(name) = new.entries.keys().find(|name| !client.attributes.shows(name)) {
+        return Err(Problem::NotShown(name.clone()));
+    }
     let opening = new.opening(&api)?;
     let opened = match api.cache.open(opening, &application).await? {
         Open::Opened(opened) => opened,
         Open::LoggedOut(_) => return Err(Problem::LoggedOut),
     };
     let handle = opened.session.handle;
-    tracing::info!(client = &*client.id, from = %caller.address, application = id, %handle, "a session was opened by the API");
+    let upon = Upon { of: Some(&id), ..Upon::one(handle) };
+    audit::done(client, &caller, "a session was opened by the API", upon);
     let location = [(LOCATION, format!("/v1/sessions/{handle}"))];
     let told = Told { handle: handle.to_string(), ticket: opened.ticket.expose().to_string() };
     Ok((StatusCode::CREATED, location, Json(told)).into_response())
@@ -154,10 +162,11 @@ pub(super) async fn show(
     Path(handle): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    api.admit(&caller, &headers, Right::Sessions)?;
+    let client = api.admit(&caller, &headers, Right::Sessions)?;
     let handle = named(&handle)?;
     match api.cache.show(&handle).await? {
-        Some(shown) => Ok(Json(Seen::of(&shown)).into_response()),
+        Some(shown) if !client.realms.has(&shown.session.realm) => Err(Problem::NoSession),
+        Some(shown) => Ok(Json(Seen::of(&shown, &client.attributes)).into_response()),
         None => match api.cache.why(&handle).await? {
             Life::Live | Life::Unknown => Err(Problem::NoSession),
             Life::Ended(_) | Life::Idle | Life::Lifetime => Err(Problem::Over),
@@ -172,9 +181,13 @@ pub(super) async fn why(
     Path(handle): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    api.admit(&caller, &headers, Right::Sessions)?;
+    let client = api.admit(&caller, &headers, Right::Sessions)?;
     let handle = named(&handle)?;
-    let (life, ending) = match api.cache.why(&handle).await? {
+    let life = api.cache.why(&handle).await?;
+    if life == Life::Live {
+        api.check_realm(client, &handle).await?;
+    }
+    let (life, ending) = match life {
         Life::Live => ("live", None),
         Life::Ended(ending) => ("ended", Some(ending)),
         Life::Idle => ("idle", None),
@@ -195,11 +208,12 @@ pub(super) async fn assertion(
 ) -> Result<Response, Problem> {
     let client = api.admit(&caller, &headers, Right::Secrets)?;
     let handle = named(&handle)?;
+    api.check_realm(client, &handle).await?;
     let no_id = |_| Problem::Malformed("the assertion's id is the query `id`".to_owned());
     let Query(Named { id }) = wanted.map_err(no_id)?;
     match api.cache.assertion(&handle, &id).await? {
         Asserted::Found(assertion) => {
-            tracing::info!(client = &*client.id, from = %caller.address, %handle, "an assertion was fetched by the API");
+            audit::done(client, &caller, "an assertion was fetched by the API", Upon::one(handle));
             Ok(([(CONTENT_TYPE, ASSERTION_TYPE)], assertion).into_response())
         }
         Asserted::Unknown => Err(Problem::NoAssertion),
@@ -257,7 +271,7 @@ impl From<Ending> for HowItEnded {
 }
 
 impl Seen {
-    fn of(seen: &Shown) -> Self {
+    fn of(seen: &Shown, attributes: &Attributes) -> Self {
         let Shown { session, last_seen } = seen;
         let proof = session.authentication.clone();
         Self {
@@ -269,7 +283,12 @@ impl Seen {
             last_seen: last_seen.0,
             ends: session.ends.map(|ends| ends.0),
             revision: session.revision.0,
-            entries: session.entries.iter().map(|(name, value)| (name.to_owned(), shown(value))).collect(),
+            entries: session
+                .entries
+                .iter()
+                .filter(|(name, _)| attributes.shows(name))
+                .map(|(name, value)| (name.to_owned(), shown(value)))
+                .collect(),
             assertions: session.assertions.clone(),
         }
     }

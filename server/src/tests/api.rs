@@ -11,6 +11,8 @@ use super::*;
 const ADMIN: &str = "the-token-of-an-admin-0123456789abcdef";
 const READER: &str = "the-token-of-a-reader-0123456789abcdef";
 const SHOP: &str = "the-token-of-the-shop-0123456789abcdef";
+const PARTIAL: &str = "the-token-of-one-who-sees-a-part-0123456789";
+const STRANGER: &str = "the-token-of-one-of-another-realm-0123456789";
 
 struct House {
     address: SocketAddr,
@@ -54,11 +56,18 @@ impl House {
         cache.reckon_with(&shop.realm);
         let known = shop.clone();
         let client = |id: &str, token: &str, may| Client {
-            id: id.into(),
-            from: Box::default(),
             token: Some(SecretHash::of(token.as_bytes())),
-            subject: None,
-            may,
+            ..Client::new(id, may)
+        };
+        let names = |names: &[&str]| names.iter().map(|name| (*name).into()).collect();
+        let partial = Client {
+            realms: Names::Only(names(&["shop"])),
+            attributes: Attributes::Only(names(&["mail"])),
+            ..client("partial", PARTIAL, vec![Right::Sessions, Right::AdminSessions, Right::Secrets])
+        };
+        let stranger = Client {
+            realms: Names::Only(names(&["wiki"])),
+            ..client("stranger", STRANGER, vec![Right::Sessions, Right::AdminSessions, Right::Secrets])
         };
         let server = Server {
             registry: Registry::default(),
@@ -70,6 +79,8 @@ impl House {
                 client("admin", ADMIN, vec![Right::Sessions, Right::AdminSessions]),
                 client("reader", READER, vec![Right::Sessions]),
                 client("shop", SHOP, vec![Right::Secrets]),
+                partial,
+                stranger,
             ],
             clock,
         };
@@ -343,4 +354,38 @@ async fn an_application_fetches_the_assertions_of_a_live_session_and_nobody_else
 async fn assertions_that_nobody_keeps_are_refused_and_not_dropped() {
     let house = House::with(false).await;
     is_problem(&house.as_admin("POST /v1/sessions", &of_ann()).await, 422);
+}
+
+#[tokio::test]
+async fn a_client_sees_and_ends_what_is_of_its_realms_and_attributes_alone() {
+    let house = House::new().await;
+    let (handle, ticket) = house.opened(&of_ann()).await;
+    let one = format!("/v1/sessions/{handle}");
+    let with = |token: &str| format!("Authorization: Bearer {token}\r\nContent-Type: application/json\r\n");
+    let (partial, stranger) = (with(PARTIAL), with(STRANGER));
+    let (status, _, seen) = house.says(&format!("GET {one}"), &partial, "").await;
+    assert_eq!((status, seen.get("entries").unwrap()), (200, &json!({"mail": "ann@example.org"})));
+    is_problem(&house.says("POST /v1/sessions", &partial, &of_ann().to_string()).await, 403);
+    for line in [
+        format!("GET {one}"),
+        format!("GET {one}/why"),
+        format!("GET {one}/assertion?id=_one"),
+        format!("DELETE {one}"),
+    ] {
+        is_problem(&house.says(&line, &stranger, "").await, 404);
+    }
+    let person = json!({"issuer": "idp", "name": "ann"});
+    for (headers, body, status) in [
+        (&stranger, json!({"handles": [handle.to_string()]}), 404),
+        (&stranger, json!({"realm": "shop"}), 403),
+        (&stranger, json!({"everybody": true}), 403),
+        (&partial, json!({"person": person}), 403),
+        (&partial, json!({"realm": "wiki"}), 403),
+    ] {
+        is_problem(&house.says("POST /v1/end", headers, &body.to_string()).await, status);
+    }
+    is_problem(&house.says("POST /v1/sessions", &stranger, &of_ann().to_string()).await, 403);
+    assert!(house.is_found(&ticket).await);
+    assert_eq!(house.says(&format!("DELETE {one}"), &partial, "").await.0, 200);
+    assert!(!house.is_found(&ticket).await);
 }

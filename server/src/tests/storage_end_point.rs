@@ -16,7 +16,7 @@ async fn offered(may: Vec<Right>) -> EndPointAt {
     let clock = Arc::new(ManualClock::at(Millis(1_000)));
     let storage: Arc<dyn Storage> = Arc::new(Memory::new("local", Arc::clone(&clock) as _, usize::MAX));
     let token = Some(SecretHash::of(TOKEN.as_bytes()));
-    let client = Client { id: "gateway".into(), from: Box::default(), token, subject: None, may };
+    let client = Client { token, ..Client::new("gateway", may) };
     let storages = vec![Arc::clone(&storage)];
     let server = Server {
         registry: Registry::default(),

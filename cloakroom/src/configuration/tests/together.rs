@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use server::{Attributes, Names};
+
 use super::{SHOP, mistake, parse, right, shown};
 
 #[test]
@@ -387,6 +389,12 @@ fn a_client_of_the_session_server_is_somebody() {
     assert!(problem.message.contains("asks nobody for a certificate"), "{}", problem.message);
     let problem = mistake(&client("bearer_file = \"t\"\ntls_subject = \"g\""));
     assert!(problem.message.contains("is no subject"), "{}", problem.message);
+    let problem = mistake(&client("basic = { user = \"a:b\", password_file = \"p\" }"));
+    assert!(problem.message.contains("holds a colon"), "{}", problem.message);
+    let problem = mistake(&client("basic = { user = \"a\" }"));
+    assert!(problem.message.contains("has no `password_file`"), "{}", problem.message);
+    let problem = mistake(&client("bearer_file = \"t\"\nattributes = \"+\""));
+    assert!(problem.message.contains("names no entry"), "{}", problem.message);
     let warned = |text: &str| {
         let warnings = parse(text).unwrap().warnings;
         warnings.into_iter().map(|warning| warning.message).collect::<Vec<_>>().join("; ")
@@ -484,4 +492,23 @@ fn tickets_are_renewed_where_that_makes_sense_and_harms_nobody() {
     assert!(none.contains("would pass for theft"), "{none}");
     let sealed = format!("{SHOP}carrier = \"sealed\"\nrenew_interval = \"15m\"");
     assert!(shown(&parse(&sealed).unwrap().warnings).contains("has no effect with `carrier = \"sealed\"`"));
+}
+
+#[test]
+fn a_client_has_kinds_realms_and_attributes_as_the_example_says() {
+    let read = |rest: &str| {
+        let text = format!("[[client]]\nid = \"g\"\nmay = [\"sessions\"]\nfrom = [\"10.0.0.0/8\"]\n{rest}");
+        parse(&text).unwrap().configuration.clients.remove(0)
+    };
+    let names = |names: &[&str]| -> Box<[Box<str>]> { names.iter().map(|name| (*name).into()).collect() };
+    let client = read("");
+    assert_eq!((client.kinds, client.realms, client.attributes), (Names::All, Names::All, Attributes::Usual));
+    let client = read("kinds = [\"SSO\", \"Persistent\"]\nrealms = [\"*\"]\nattributes = \"*\"");
+    assert_eq!(client.kinds, Names::Only(names(&["SSO", "Persistent"])));
+    assert_eq!((client.realms, client.attributes), (Names::All, Attributes::All));
+    let attributes = |text: &str| read(&format!("attributes = \"{text}\"")).attributes;
+    assert_eq!(attributes("uid  mail"), Attributes::Only(names(&["uid", "mail"])));
+    assert_eq!(attributes("+ uid, mail"), Attributes::Further(names(&["uid", "mail"])));
+    let basic = read("basic = { user = \"portal\", password_file = \"portal.password\" }").basic.unwrap();
+    assert!(basic.user == "portal" && basic.password_file.ends_with("portal.password"));
 }

@@ -24,16 +24,16 @@ pub struct Allowance {
 }
 
 /// How many keys are kept before old ones are forgotten. One takes about 50 bytes.
-pub(crate) const MAX_KEYS: usize = 100_000;
+pub const MAX_KEYS: usize = 100_000;
 
 /// How many allowances newcomers share when there are too many of them.
-pub(crate) const SHARED: u64 = 1024;
+pub const SHARED: u64 = 1024;
 
 /// How often the kept keys are gone through, at most, so that a flood does not make each attempt go through all.
 const FORGET_AGAIN: Duration = Duration::from_secs(1);
 
 /// The allowances of many.
-pub(crate) struct Bounded<C: Clock = DefaultClock> {
+pub struct Bounded<C: Clock = DefaultClock> {
     limiter: RateLimiter<u64, DefaultKeyedStateStore<u64>, C, NoOpMiddleware<C::Instant>>,
     clock: C,
     /// Seeded at random: nobody can find a name that shares the allowance of another.
@@ -43,14 +43,16 @@ pub(crate) struct Bounded<C: Clock = DefaultClock> {
 }
 
 impl Bounded {
-    /// With the same allowance for each.
-    pub(crate) fn of_many(allowance: Allowance) -> Self {
+    /// With the same allowance for each, and [`MAX_KEYS`] of them.
+    #[must_use]
+    pub fn of_many(allowance: Allowance) -> Self {
         Self::new(allowance, DefaultClock::default(), MAX_KEYS)
     }
 }
 
 impl<C: Clock + Clone> Bounded<C> {
-    pub(crate) fn new(allowance: Allowance, clock: C, most: usize) -> Self {
+    /// With the same allowance for each, by this clock, of whom `most` are kept.
+    pub fn new(allowance: Allowance, clock: C, most: usize) -> Self {
         let quota = Quota::with_period(allowance.every.max(Duration::from_millis(1)))
             .unwrap_or(Quota::per_second(NonZeroU32::MIN))
             .allow_burst(allowance.burst);
@@ -62,7 +64,7 @@ impl<C: Clock + Clone> Bounded<C> {
     ///
     /// # Errors
     /// It is one too many: how long to wait for the next.
-    pub(crate) fn attempt<K: Hash + ?Sized>(&self, key: &K) -> Result<(), Duration> {
+    pub fn attempt<K: Hash + ?Sized>(&self, key: &K) -> Result<(), Duration> {
         let mut key = self.hasher.hash_one(key) | 1 << 63;
         if self.limiter.len() >= self.most && !self.forget() {
             key %= SHARED;
@@ -71,8 +73,8 @@ impl<C: Clock + Clone> Bounded<C> {
     }
 
     /// How many are kept.
-    #[cfg(test)]
-    pub(crate) fn kept(&self) -> usize {
+    #[must_use]
+    pub fn kept(&self) -> usize {
         self.limiter.len()
     }
 
@@ -97,8 +99,9 @@ impl<C: Clock> std::fmt::Debug for Bounded<C> {
     }
 }
 
-/// Whom an address stands for.
-pub(crate) fn network(client: IpAddr) -> IpAddr {
+/// Whom an address stands for: itself, or the 64 bits of an IPv6 network that one customer gets.
+#[must_use]
+pub fn network(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();
