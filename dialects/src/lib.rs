@@ -4,3 +4,4 @@
 //! what is written here it can read. Parsers take any bytes, are bounded, and say what they left out.
 
 pub mod apache;
+pub mod llng;
