@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::steps::{Failed, program};
 
 /// What the tests and the benchmarks start, by a file that tells that it is there.
-const NEEDED: [(&str, &str); 21] = [
+const NEEDED: [(&str, &str); 26] = [
     ("nginx-light", "nginx"),
     ("apache2", "apache2"),
     ("systemd", "systemd-analyze"),
@@ -35,6 +35,12 @@ const NEEDED: [(&str, &str); 21] = [
     ("libaprutil1-dbd-sqlite3", "/usr/lib/x86_64-linux-gnu/apr-util-1/apr_dbd_sqlite3.so"),
     ("libapache2-mod-shib", "/usr/lib/apache2/modules/mod_shib.so"),
     ("shibboleth-sp-utils", "shibd"),
+    ("starman", "starman"),
+    ("liblemonldap-ng-portal-perl", "/usr/share/perl5/Lemonldap/NG/Portal/Main.pm"),
+    // Without these two it does not start, though it only recommends the first.
+    ("libgd-securityimage-perl", "/usr/share/perl5/GD/SecurityImage.pm"),
+    ("libimage-magick-perl", "/usr/share/doc/libimage-magick-perl"),
+    ("libsoap-lite-perl", "/usr/share/perl5/SOAP/Lite.pm"),
 ];
 
 /// What the benchmarks start besides.
