@@ -1,13 +1,17 @@
-//! Our own API, `/v1`: sessions as JSON, by their handles, for programs that open, look at and end sessions of others.
+//! Our own API, `/v1`: sessions as JSON, by their handles, for programs that open, look at, change and end sessions of others.
 //!
 //! Whoever calls is known before anything is read of what they say. What is wrong is said as RFC 9457 does
 //! ([`Problem`]). An outage of storage is 503, and never "there is no such session". Each thing that is done is in the log:
 //! who did it, from where, to which handle. A ticket is told once, to the one who opened its session.
 
+mod changing;
 mod ending;
+mod fields;
+mod introspection;
 mod problem;
 mod sessions;
 mod value;
+mod versions;
 
 use std::fmt;
 use std::sync::Arc;
@@ -84,9 +88,12 @@ impl Api {
         };
         let below = Router::new()
             .route("/sessions", post(sessions::create))
-            .route("/sessions/{handle}", get(sessions::show).delete(ending::end_one))
+            .route("/sessions/{handle}", get(sessions::show).patch(changing::change).delete(ending::end_one))
+            .route("/sessions/{handle}/touch", post(changing::touch))
+            .route("/sessions/{handle}/renew", post(changing::renew))
             .route("/sessions/{handle}/why", get(sessions::why))
             .route("/sessions/{handle}/assertion", get(sessions::assertion))
+            .route("/introspect", post(introspection::introspect))
             .route("/end", post(ending::end))
             .method_not_allowed_fallback(|| async { Problem::NoMethod })
             .fallback(|| async { Problem::NoResource })
@@ -122,15 +129,15 @@ impl Api {
         headers: &HeaderMap,
         body: Body,
     ) -> Result<(T, OwnedSemaphorePermit), Problem> {
+        if !is_json(headers) {
+            return Err(Problem::WrongType);
+        }
         let (body, room) = self.body(headers, body).await?;
         let read = serde_json::from_slice(&body).map_err(|error| Problem::malformed(&error))?;
         Ok((read, room))
     }
 
     async fn body(&self, headers: &HeaderMap, body: Body) -> Result<(Bytes, OwnedSemaphorePermit), Problem> {
-        if !is_json(headers) {
-            return Err(Problem::WrongType);
-        }
         let length = match headers.get(CONTENT_LENGTH) {
             Some(length) => length.to_str().ok().and_then(|length| length.parse().ok()).unwrap_or(usize::MAX),
             None => MAX_BODY,
@@ -162,8 +169,20 @@ impl Client {
     }
 }
 
+/// A merge patch is JSON too.
 fn is_json(headers: &HeaderMap) -> bool {
+    let media_type = media_type(headers);
+    ["application/json", "application/merge-patch+json"]
+        .iter()
+        .any(|known| media_type.eq_ignore_ascii_case(known))
+}
+
+/// Clients that introspect send forms, as RFC 7662 has it.
+fn is_form(headers: &HeaderMap) -> bool {
+    media_type(headers).eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+fn media_type(headers: &HeaderMap) -> &str {
     let media_type = headers.get(CONTENT_TYPE).and_then(|found| found.to_str().ok()).unwrap_or_default();
-    let (media_type, _) = media_type.split_once(';').unwrap_or((media_type, ""));
-    media_type.trim().eq_ignore_ascii_case("application/json")
+    media_type.split(';').next().unwrap_or_default().trim()
 }

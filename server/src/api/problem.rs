@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use cache::{NotKept, Promise};
 use serde::Serialize;
 use serde_json::error::Category;
+use serde_json::{Map, Value as JsonValue};
 use storage::{Applied, Blame, Unavailable};
 
 use super::MAX_BODY;
@@ -38,6 +39,10 @@ pub(crate) enum Problem {
     NoSession,
     /// The session has none of that id.
     NoAssertion,
+    /// It is at another revision than was expected: which one, and how it is.
+    Behind(Box<JsonValue>),
+    /// Somebody else has changed the same entries: which ones, and how the session is.
+    Conflict(Box<JsonValue>),
     /// There was one, and it is over.
     Over,
     /// A logout came before the session.
@@ -71,7 +76,8 @@ impl Problem {
             Self::Busy => StatusCode::TOO_MANY_REQUESTS,
             Self::Unfit(_) | Self::Assertions(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Over => StatusCode::GONE,
-            Self::LoggedOut => StatusCode::CONFLICT,
+            Self::Behind(_) => StatusCode::PRECONDITION_FAILED,
+            Self::LoggedOut | Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Unavailable(error) => match error.blame {
                 Blame::Caller => StatusCode::UNPROCESSABLE_ENTITY,
                 Blame::Storage | Blame::Network => StatusCode::SERVICE_UNAVAILABLE,
@@ -96,6 +102,10 @@ impl Problem {
             Self::NoSession => "no live session on the server has this handle".to_owned(),
             Self::NoAssertion => "no assertion of this id is kept beside this session".to_owned(),
             Self::Over => "this session is over; `why` tells how it ended".to_owned(),
+            Self::Behind(_) => "somebody else has changed the session meanwhile; nothing was done".to_owned(),
+            Self::Conflict(_) => {
+                "somebody else has changed the same entries meanwhile; nothing was done".to_owned()
+            }
             Self::LoggedOut => "a logout came before this session, and holds for it".to_owned(),
             Self::Assertions(why) => why.to_string(),
             // What failed may name hosts and files: that is for the log.
@@ -132,6 +142,9 @@ struct Sent {
     title: &'static str,
     status: u16,
     detail: String,
+    /// Members of this kind of problem alone.
+    #[serde(flatten)]
+    more: JsonValue,
 }
 
 impl IntoResponse for Problem {
@@ -139,7 +152,11 @@ impl IntoResponse for Problem {
         let status = self.status();
         let title = status.canonical_reason().unwrap_or_default();
         // The title is that of the status, which RFC 9457 (4.2.1) calls `about:blank`.
-        let sent = Sent { kind: "about:blank", title, status: status.as_u16(), detail: self.detail() };
+        let more = match &self {
+            Self::Behind(more) | Self::Conflict(more) => JsonValue::clone(more),
+            _ => JsonValue::Object(Map::new()),
+        };
+        let sent = Sent { kind: "about:blank", title, status: status.as_u16(), detail: self.detail(), more };
         let mut response = (status, Json(sent)).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

@@ -7,17 +7,22 @@ use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Path, Query, State};
-use axum::http::header::{CONTENT_TYPE, LOCATION};
+use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use cache::{Asserted, Life, Open, Opening, Shown};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as JsonValue};
-use session::{Addresses, Authentication, Ending, Handle, MAX_ENTRIES, Millis, Patch, Principal, Revision};
+use session::{
+    Addresses, Authentication, Ending, Handle, MAX_ENTRIES, Millis, Patch, Principal, Revision, Session,
+    Ticket,
+};
 
 use super::Api;
+use super::fields::Fields;
 use super::problem::Problem;
 use super::value::{read, shown};
+use super::versions::{is_known, tag};
 use crate::audit::{self, Upon};
 use crate::clients::{Attributes, Caller, Right};
 
@@ -65,6 +70,13 @@ struct Proof {
     level: Box<str>,
 }
 
+/// What is to be seen of a session.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    fields: Option<String>,
+}
+
 /// Which assertion is meant.
 #[derive(Deserialize)]
 pub(super) struct Named {
@@ -80,7 +92,7 @@ struct Assertion {
 
 /// What whoever opened a session is told, once.
 #[derive(Serialize)]
-struct Told {
+pub(super) struct Told {
     handle: String,
     /// What the person's cookie, or the header for it, is to hold.
     ticket: String,
@@ -88,7 +100,7 @@ struct Told {
 
 /// A live session without what proves it.
 #[derive(Serialize)]
-struct Seen {
+pub(super) struct Seen {
     handle: String,
     realm: Box<str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -151,8 +163,7 @@ pub(super) async fn create(
     let upon = Upon { of: Some(&id), ..Upon::one(handle) };
     audit::done(client, &caller, "a session was opened by the API", upon);
     let location = [(LOCATION, format!("/v1/sessions/{handle}"))];
-    let told = Told { handle: handle.to_string(), ticket: opened.ticket.expose().to_string() };
-    Ok((StatusCode::CREATED, location, Json(told)).into_response())
+    Ok((StatusCode::CREATED, location, Json(Told::of(&opened.ticket))).into_response())
 }
 
 /// `GET /v1/sessions/{handle}`
@@ -160,18 +171,27 @@ pub(super) async fn show(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
     Path(handle): Path<String>,
+    wanted: Result<Query<Wanted>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let client = api.admit(&caller, &headers, Right::Sessions)?;
     let handle = named(&handle)?;
-    match api.cache.show(&handle).await? {
-        Some(shown) if !client.realms.has(&shown.session.realm) => Err(Problem::NoSession),
-        Some(shown) => Ok(Json(Seen::of(&shown, &client.attributes)).into_response()),
-        None => match api.cache.why(&handle).await? {
-            Life::Live | Life::Unknown => Err(Problem::NoSession),
-            Life::Ended(_) | Life::Idle | Life::Lifetime => Err(Problem::Over),
-        },
+    let other = |_| Problem::Malformed("the only query here is `fields`".to_owned());
+    let Query(Wanted { fields }) = wanted.map_err(other)?;
+    let fields = fields.as_deref().map(Fields::read).transpose()?;
+    let Some(shown) = api.cache.show(&handle).await? else { return Err(api.gone(&handle).await) };
+    if !client.realms.has(&shown.session.realm) {
+        return Err(Problem::NoSession);
     }
+    let tag = [(ETAG, tag(shown.session.revision))];
+    if is_known(&headers, shown.session.revision) {
+        return Ok((StatusCode::NOT_MODIFIED, tag).into_response());
+    }
+    let mut seen = Seen::of(&shown, &client.attributes).into_map();
+    if let Some(fields) = fields {
+        fields.select(&mut seen);
+    }
+    Ok((tag, Json(seen)).into_response())
 }
 
 /// `GET /v1/sessions/{handle}/why`
@@ -218,6 +238,17 @@ pub(super) async fn assertion(
         }
         Asserted::Unknown => Err(Problem::NoAssertion),
         Asserted::NoSession => Err(Problem::NoSession),
+    }
+}
+
+impl Api {
+    /// Why there is no live session of this handle.
+    pub(super) async fn gone(&self, handle: &Handle) -> Problem {
+        match self.cache.why(handle).await {
+            Ok(Life::Live | Life::Unknown) => Problem::NoSession,
+            Ok(Life::Ended(_) | Life::Idle | Life::Lifetime) => Problem::Over,
+            Err(error) => error.into(),
+        }
     }
 }
 
@@ -271,7 +302,7 @@ impl From<Ending> for HowItEnded {
 }
 
 impl Seen {
-    fn of(seen: &Shown, attributes: &Attributes) -> Self {
+    pub(super) fn of(seen: &Shown, attributes: &Attributes) -> Self {
         let Shown { session, last_seen } = seen;
         let proof = session.authentication.clone();
         Self {
@@ -283,13 +314,31 @@ impl Seen {
             last_seen: last_seen.0,
             ends: session.ends.map(|ends| ends.0),
             revision: session.revision.0,
-            entries: session
-                .entries
-                .iter()
-                .filter(|(name, _)| attributes.shows(name))
-                .map(|(name, value)| (name.to_owned(), shown(value)))
-                .collect(),
+            entries: entries_of(session, attributes),
             assertions: session.assertions.clone(),
         }
+    }
+}
+
+impl Seen {
+    /// Its members.
+    fn into_map(self) -> Map<String, JsonValue> {
+        match serde_json::to_value(self) {
+            Ok(JsonValue::Object(members)) => members,
+            // It has names and values that JSON has as well.
+            Ok(_) | Err(_) => Map::new(),
+        }
+    }
+}
+
+/// The entries that somebody sees.
+pub(super) fn entries_of(session: &Session, attributes: &Attributes) -> Map<String, JsonValue> {
+    let entries = session.entries.iter().filter(|(name, _)| attributes.shows(name));
+    entries.map(|(name, value)| (name.to_owned(), shown(value))).collect()
+}
+
+impl Told {
+    pub(super) fn of(ticket: &Ticket) -> Self {
+        Self { handle: ticket.handle.to_string(), ticket: ticket.expose().to_string() }
     }
 }

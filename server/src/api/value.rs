@@ -37,7 +37,7 @@ fn of(sent: JsonValue) -> Result<Value, &'static str> {
 }
 
 /// The bytes that an object stands for, if it stands for some.
-fn bytes(members: &Map<String, JsonValue>) -> Option<Option<Vec<u8>>> {
+pub(super) fn bytes(members: &Map<String, JsonValue>) -> Option<Option<Vec<u8>>> {
     let text = members.get(BASE64).filter(|_| members.len() == 1)?.as_str()?;
     Some(STANDARD.decode(text).ok())
 }

@@ -1,5 +1,7 @@
 //! The API, through real sockets: what it does, to whom, and what it says when it cannot.
 
+mod changing;
+
 use std::net::SocketAddr;
 
 use cache::{Application, Asserted, Find, MAX_ASSERTIONS, Realm, Settings};
@@ -19,6 +21,7 @@ struct House {
     cache: Arc<Cache>,
     shop: Application,
     storage: Arc<Faulty>,
+    clock: Arc<ManualClock>,
 }
 
 impl House {
@@ -82,12 +85,12 @@ impl House {
                 partial,
                 stranger,
             ],
-            clock,
+            clock: Arc::clone(&clock) as _,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(server.serve(vec![listener.into()], std::future::pending()));
-        Self { address, cache, shop, storage }
+        Self { address, cache, shop, storage, clock }
     }
 
     /// The status, the head and the body of an answer.
