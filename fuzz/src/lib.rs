@@ -20,6 +20,7 @@ pub mod forwarded;
 pub mod host;
 pub mod htpasswd;
 pub mod json;
+pub mod llng_json;
 pub mod path;
 pub mod proxy_protocol;
 pub mod record;
@@ -27,6 +28,7 @@ pub mod return_to;
 pub mod rules;
 pub mod sealed;
 pub mod set_cookie;
+pub mod soap;
 pub mod storage_protocol;
 pub mod ticket;
 pub mod update;
@@ -64,6 +66,7 @@ pub const TARGETS: &[Target] = &[
     target!(host),
     target!(htpasswd),
     target!(json),
+    target!(llng_json),
     target!(path),
     target!(proxy_protocol),
     target!(record),
@@ -71,6 +74,7 @@ pub const TARGETS: &[Target] = &[
     target!(rules),
     target!(sealed),
     target!(set_cookie),
+    target!(soap),
     target!(storage_protocol),
     target!(ticket),
     target!(update),

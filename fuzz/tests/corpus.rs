@@ -51,8 +51,8 @@ mod the_laws_hold_for {
     use super::{TARGETS, replay};
 
     the_laws_hold_for! {
-        carried configuration cookies ends form forwarded host htpasswd json path proxy_protocol record return_to rules sealed
-        set_cookie storage_protocol ticket update
+        carried configuration cookies ends form forwarded host htpasswd json llng_json path proxy_protocol record return_to rules sealed
+        set_cookie soap storage_protocol ticket update
     }
 }
 

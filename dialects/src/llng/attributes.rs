@@ -1,5 +1,7 @@
 //! Which attributes leave, and which are masked where they do.
 
+use std::sync::LazyLock;
+
 use regex::bytes::{Regex, RegexBuilder};
 use session::Value;
 
@@ -132,8 +134,9 @@ impl Default for Hidden {
 
 /// The value that stands for a hidden one.
 #[must_use]
-pub fn mask() -> Value {
-    MASK.into()
+pub fn mask() -> &'static Value {
+    static VALUE: LazyLock<Value> = LazyLock::new(|| MASK.into());
+    &VALUE
 }
 
 fn is_mask(text: &str) -> bool {

@@ -6,6 +6,7 @@
 
 pub mod attributes;
 pub mod crypto;
+pub mod json;
 pub mod kind;
 pub mod received;
 pub mod soap;

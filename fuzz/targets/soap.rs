@@ -1,0 +1,4 @@
+//! libFuzzer on [`fuzz::soap`].
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::soap::check(bytes));
