@@ -65,12 +65,15 @@ impl Received {
         }
     }
 
-    /// The text, where it is one. A number is one too.
+    /// The text, where it is one. A number is one too, and octets that are no UTF-8 are characters, as they are to Perl.
     #[must_use]
     pub fn into_text(self) -> Option<Box<str>> {
         match self {
             Self::Text(text) => Some(text),
-            Self::Octets(octets) => String::from_utf8(octets.into_vec()).ok().map(Into::into),
+            Self::Octets(octets) => Some(match std::str::from_utf8(&octets) {
+                Ok(text) => text.into(),
+                Err(_) => octets.iter().copied().map(char::from).collect(),
+            }),
             Self::Boolean(is_true) => Some(if is_true { "true" } else { "false" }.into()),
             Self::Empty => Some("".into()),
             Self::Nil | Self::List(_) | Self::Map(_) => None,

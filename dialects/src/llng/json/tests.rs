@@ -82,7 +82,7 @@ fn values_are_as_deep_as_any_and_no_deeper() {
     assert_eq!(update(&nested(MAX_DEPTH + 1)), Err(Unread::TooMuch));
     assert!(update(&nested(100_000)).is_err());
     assert!(update(&format!("{{\"a\":[{}1]}}", "1,".repeat(1 << 16))).is_err());
-    assert!(matches!(update(&format!("{{\"a\":[{}1]}}", "[],".repeat(1 << 15))), Ok(_)));
+    assert!(update(&format!("{{\"a\":[{}1]}}", "[],".repeat(1 << 15))).is_ok());
 }
 
 #[test]

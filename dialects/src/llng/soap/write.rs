@@ -279,7 +279,8 @@ fn item_type(values: &[Value]) -> &'static str {
             Guess::String => "xsd:string",
         },
         Value::Bytes(_) => "xsd:base64Binary",
-        Value::List(_) | Value::Map(_) => "xsd:anyType",
+        Value::List(_) => "soapenc:Array",
+        Value::Map(_) => "xsd:anyType",
     };
     let mut names = values.iter().map(name);
     let first = names.next().unwrap_or("xsd:anyType");

@@ -4,6 +4,7 @@
 mod answers;
 mod calls;
 mod hostile;
+mod perl;
 mod requests;
 
 use super::*;
