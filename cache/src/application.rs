@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use session::{Millis, Timeouts, record_expiry};
+use session::{Millis, Session, Timeouts, record_expiry};
 
 /// How much longer than the session its record stays at least. Nobody is told that a session is live because of it; but an
 /// outage of storage that is shorter than this cannot let the record of a session expire that memory knows to be used.
@@ -20,7 +20,7 @@ pub(crate) const SHORTEST_SLACK: Duration = Duration::from_hours(4);
 #[derive(Debug)]
 pub struct Realm {
     /// Its name, which each session carries.
-    pub id: Box<str>,
+    pub id: Arc<str>,
     /// The time-outs of all its applications: a session ends when it is over for all of them.
     pub timeouts: Vec<Timeouts>,
     /// The longest of its applications' `touch_interval`s.
@@ -33,6 +33,12 @@ pub struct Realm {
 }
 
 impl Realm {
+    /// Whether it is its applications that share this session. A session in the first tier has the very name that is here, so
+    /// that nothing more must be read.
+    pub(crate) fn has(&self, session: &Session) -> bool {
+        Arc::ptr_eq(&self.id, &session.realm) || *self.id == *session.realm
+    }
+
     /// When a session is over for all of this realm, [`Millis::NEVER`] if it has no bound.
     pub(crate) fn over_at(&self, begun: Millis, touched: Millis, grace: Duration) -> Millis {
         record_expiry(&self.timeouts, begun, touched, grace)

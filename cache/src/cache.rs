@@ -75,7 +75,7 @@ pub struct Cache {
     /// Whether assertions are kept.
     pub(crate) keeps_assertions: bool,
     /// The realms that there are, or were.
-    realms: RwLock<HashMap<Box<str>, Arc<Realm>>>,
+    realms: RwLock<HashMap<Arc<str>, Arc<Realm>>>,
     pub(crate) nodes: Nodes,
     /// What issuers call us, if anybody has said.
     pub(crate) entity_id: Option<Box<str>>,
@@ -214,7 +214,7 @@ impl Cache {
     /// There are sessions of this realm. That all sessions of somebody were ended is remembered for as long as the longest
     /// of all realms could live. Who lists sessions judges those of a realm by its time-outs.
     pub fn reckon_with(&self, realm: &Arc<Realm>) {
-        self.realms.write().insert(realm.id.clone(), Arc::clone(realm));
+        self.realms.write().insert(Arc::clone(&realm.id), Arc::clone(realm));
         let longest = u64::try_from(realm.longest_session().as_millis()).unwrap_or(u64::MAX);
         self.longest_session.fetch_max(longest, Ordering::AcqRel);
     }

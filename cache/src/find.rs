@@ -167,7 +167,7 @@ impl Cache {
         ticket: &Ticket,
         application: &Application,
         now: Millis,
-        mut earlier: Option<Arc<Held>>,
+        mut earlier: Option<Held>,
         purpose: Purpose,
     ) -> Result<Find, Unavailable> {
         let key = self.key(&ticket.handle)?;
@@ -185,7 +185,8 @@ impl Cache {
                     return Ok(Find::Absent(Absence::Unknown));
                 }
             };
-            let mut held = Held::read(&record, self.storage.id())?;
+            let held = Held::read(&record, self.storage.id())?;
+            let mut held = self.tier.fitted(held, &application.realm);
             if let Err(error) = self.know_revocations_of(&held.session).await {
                 self.overlook(&held.session, error)?;
             }
@@ -314,7 +315,7 @@ pub(crate) fn standing(
     application: &Application,
     now: Millis,
 ) -> Standing {
-    if session.realm != application.realm.id {
+    if !application.realm.has(session) {
         return Standing::OtherRealm;
     }
     if revocations.behind(session).is_some() {

@@ -4,24 +4,35 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use session::{Millis, Session};
+use session::{Handle, Millis, Session, block};
 use storage::{Record, Times, Unavailable, Version};
 
-use crate::sync::{AtomicBool, AtomicU64};
+use crate::application::Realm;
+use crate::sync::AtomicU64;
+
+/// The two counters of an `Arc`, in bytes.
+const COUNTS: usize = 2 * size_of::<usize>();
+/// What the table of the first tier takes for one session, in bytes: the handle and what is [held](Held), its place in the
+/// order of use, and its share of the index, which is half full on average.
+const IN_TABLE: usize = size_of::<Handle>() + size_of::<Held>() + 16 + 10;
 
 /// A parsed session, the version of its record, and what this process knows of its last use.
-#[derive(Debug)]
+///
+/// The first tier has it within its table, and it leads to two blocks of memory and no more: where there are many sessions, none
+/// of what a find must read is in a cache of the processor, and each place to which it must go costs as much as the hash of
+/// the ticket.
+#[derive(Debug, Clone)]
 pub(crate) struct Held {
     pub(crate) session: Arc<Session>,
-    pub(crate) version: Version,
     /// Shared by all versions of the session in this process, so that no use is forgotten when it changes.
     pub(crate) seen: Arc<Seen>,
-    /// What it takes in the first tier, in bytes, about.
-    pub(crate) bytes: usize,
+    pub(crate) version: Version,
+    /// What it takes in the first tier, in bytes; 0 if it is in none.
+    pub(crate) bytes: u32,
     /// Whether `seen` knows every use: then idleness is judged to the millisecond.
     pub(crate) is_exact: bool,
     /// Whether it may be another session by now than storage has.
-    is_doubtful: AtomicBool,
+    is_doubtful: bool,
 }
 
 /// When a session was last used.
@@ -52,24 +63,40 @@ impl Held {
             // Whoever gave the record this time saw to its entry as well, and to its assertions.
             seen.enter(record.times.expires);
         }
-        Ok(Self::new(session, record.version, record.value.len(), Arc::new(seen)))
+        Ok(Self::new(session, record.version, Arc::new(seen)))
     }
 
-    pub(crate) fn new(session: Session, version: Version, encoded: usize, seen: Arc<Seen>) -> Self {
-        // A parsed session takes a few times its record: an allocation for each name and value.
-        let bytes = 512 + encoded + 64 * session.entries.len();
-        let is_doubtful = AtomicBool::new(false);
-        Self { session: Arc::new(session), version, seen, bytes, is_exact: false, is_doubtful }
+    pub(crate) fn new(session: Session, version: Version, seen: Arc<Seen>) -> Self {
+        Self { session: Arc::new(session), seen, version, bytes: 0, is_exact: false, is_doubtful: false }
     }
 
-    /// It must be compared with storage before it is served again. What it knows of the last use stays true.
-    pub(crate) fn doubt(&self) {
-        self.is_doubtful.store(true, Ordering::Release);
+    /// The same as the first tier keeps it: it takes no more room than it needs, and shares the name of its realm with it, if that
+    /// is its realm, so that nobody must go and read what that is.
+    pub(crate) fn fitted(mut self, realm: &Realm) -> Self {
+        if let Some(session) = Arc::get_mut(&mut self.session) {
+            session.shrink();
+            if realm.has(session) {
+                session.realm = Arc::clone(&realm.id);
+            }
+        }
+        self
+    }
+
+    /// The same, with what it takes in the first tier.
+    pub(crate) fn weighed(self) -> Self {
+        let blocks = block(size_of::<Session>() + COUNTS) + block(size_of::<Seen>() + COUNTS);
+        let bytes = blocks + self.session.owned_bytes() + IN_TABLE;
+        Self { bytes: u32::try_from(bytes).unwrap_or(u32::MAX), ..self }
+    }
+
+    /// The same, which must be compared with storage before it is served again. What it knows of the last use stays true.
+    pub(crate) fn doubted(self) -> Self {
+        Self { is_doubtful: true, ..self }
     }
 
     /// Whether it may be served as it is.
-    pub(crate) fn is_current(&self) -> bool {
-        !self.is_doubtful.load(Ordering::Acquire)
+    pub(crate) const fn is_current(&self) -> bool {
+        !self.is_doubtful
     }
 }
 

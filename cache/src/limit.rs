@@ -71,7 +71,7 @@ impl Cache {
         let limit = enough.saturating_add(1).clamp(SOME, MAX_LISTED);
         while live.len() < enough && read < MOST_READ {
             let page = self.list(&principal, after.as_deref(), limit).await?;
-            live.extend(page.sessions.into_iter().filter(|session| session.realm == realm.id));
+            live.extend(page.sessions.into_iter().filter(|session| *session.realm == *realm.id));
             read += limit;
             after = page.next;
             if after.is_none() {

@@ -92,7 +92,6 @@ impl Cache {
             session.assertions = opening.assertions.ids();
             session.is_recoverable = self.recoverable.is_realm(&realm.id);
             let value = Bytes::from(session::record::encode(&session));
-            let encoded = value.len();
             let write = WriteId::random().map_err(|error| self.unavailable(error))?;
             let times = Self::times(realm, &session, now);
             let noted = self.keep_assertions(&opening.assertions, &session, realm, times).await?;
@@ -106,7 +105,8 @@ impl Cache {
                     if principal.is_some() || !session.assertions.is_empty() {
                         seen.enter(times.expires);
                     }
-                    let mut held = Held::new(session, version, encoded, Arc::new(seen));
+                    let held = Held::new(session, version, Arc::new(seen));
+                    let mut held = self.tier.fitted(held, realm);
                     held.is_exact = self.is_alone();
                     let (held, _) = registration.keep(held);
                     self.counters.opened.inc();

@@ -187,7 +187,7 @@ impl Cache {
             let held = match current.take() {
                 Some(held) => held,
                 None => match self.storage.read(&key, None).await? {
-                    Read::Found(record) => Arc::new(Held::read(&record, self.storage.id())?),
+                    Read::Found(record) => Held::read(&record, self.storage.id())?,
                     Read::Buried(tombstone) => return Ok(self.gone(handle, Changed::Ended(tombstone.ending))),
                     Read::Absent | Read::Unchanged(_) => return Ok(self.gone(handle, Changed::Absent)),
                 },
@@ -247,13 +247,14 @@ impl Cache {
                     {
                         tokio::spawn(prolongation.write());
                     }
-                    let mut written = Held::new(next, version, bytes, seen);
+                    let written = Held::new(next, version, seen);
+                    let mut written = self.tier.fitted(written, &application.realm);
                     // Who writes a session uses it: from now on every use is known, if nobody else serves it.
                     written.is_exact = self.is_alone();
                     let (written, _) = registration.keep(written);
                     return Ok(Changed::Done(Arc::clone(&written.session), answer));
                 }
-                Update::Conflict(record) => current = Some(Arc::new(Held::read(&record, self.storage.id())?)),
+                Update::Conflict(record) => current = Some(Held::read(&record, self.storage.id())?),
                 Update::Absent => return Ok(self.gone(handle, Changed::Absent)),
                 Update::Buried(tombstone) => return Ok(self.gone(handle, Changed::Ended(tombstone.ending))),
             }

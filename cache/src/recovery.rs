@@ -14,6 +14,7 @@
 //! **What a renewal leaves.** What was sealed beside an older ticket must not bring it back: who planted or stole that ticket
 //! may have both. So a renewal notes the older ticket, by its hash, before it is done.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
@@ -34,7 +35,7 @@ const NAMED_BY: usize = 8;
 /// The realms whose sessions may come back.
 #[derive(Debug, Default)]
 pub(crate) struct Recoverable {
-    realms: RwLock<Vec<Box<str>>>,
+    realms: RwLock<Vec<Arc<str>>>,
     /// Spares the lock those who have none.
     is_any: AtomicBool,
     /// Whether they do so, and are served, also while logout data cannot be asked.
@@ -57,7 +58,7 @@ impl Cache {
     pub fn allow_recovery(&self, realm: &Realm, danger_is_soft: bool) {
         let mut realms = self.recoverable.realms.write();
         if !realms.contains(&realm.id) {
-            realms.push(realm.id.clone());
+            realms.push(Arc::clone(&realm.id));
         }
         self.recoverable.is_any.store(true, Ordering::Release);
         self.recoverable.is_soft.store(danger_is_soft, Ordering::Release);

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use session::{Ending, Handle, SecretHash, Session, Ticket, Why};
@@ -71,7 +72,7 @@ impl Cache {
         if let Some(promise) = promised.filter(|_| !is_everywhere) {
             return promise.after(unseen);
         }
-        let realm = application.realm.id.clone();
+        let realm = Arc::clone(&application.realm.id);
         let target = Target::Ticket(ticket.handle, *ticket.secret.hash().as_bytes());
         let waiting = Waiting::Unseen(Unseen { ending, realm, is_everywhere, from });
         self.wait(target, waiting, unseen).await

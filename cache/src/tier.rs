@@ -17,6 +17,7 @@ use quick_cache::sync::Cache;
 use session::{Handle, Millis};
 use storage::{Applied, Unavailable, Version};
 
+use crate::application::Realm;
 use crate::held::Held;
 use crate::sync::{Mutex, step};
 
@@ -27,7 +28,7 @@ const AVERAGE_BYTES: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct FirstTier {
     /// `None` where storage is this process's memory: nothing is gained by a copy of a copy.
-    copies: Option<Cache<Handle, Arc<Held>, Bytes>>,
+    copies: Option<Cache<Handle, Held, Bytes>>,
     registered: Vec<Mutex<HashMap<Handle, Registered>>>,
     hasher: RandomState,
 }
@@ -35,9 +36,9 @@ pub(crate) struct FirstTier {
 #[derive(Debug, Clone)]
 struct Bytes;
 
-impl Weighter<Handle, Arc<Held>> for Bytes {
-    fn weight(&self, _: &Handle, held: &Arc<Held>) -> u64 {
-        held.bytes as u64
+impl Weighter<Handle, Held> for Bytes {
+    fn weight(&self, _: &Handle, held: &Held) -> u64 {
+        held.bytes.into()
     }
 }
 
@@ -62,8 +63,13 @@ impl FirstTier {
     }
 
     /// The copy of a session.
-    pub(crate) fn held(&self, handle: &Handle) -> Option<Arc<Held>> {
+    pub(crate) fn held(&self, handle: &Handle) -> Option<Held> {
         self.copies()?.get(handle)
+    }
+
+    /// The same as it is kept here, if copies are: for whoever just made it, and shows it to nobody else before.
+    pub(crate) fn fitted(&self, held: Held, realm: &Realm) -> Held {
+        if self.copies.is_some() { held.fitted(realm) } else { held }
     }
 
     /// Says that a copy will be put in. Must come before whatever the copy is made from.
@@ -100,8 +106,10 @@ impl FirstTier {
         if let Some(registered) = stripe.get_mut(handle) {
             registered.ends += 1;
         }
-        if let Some(held) = self.copies().and_then(|copies| copies.peek(handle)) {
-            held.doubt();
+        let copies = self.copies();
+        if let Some((copies, held)) = copies.and_then(|copies| Some((copies, copies.peek(handle)?))) {
+            // It weighs as much as before. Should there be no room for it all the same, nobody is served it either.
+            let _ = copies.replace(*handle, held.doubted(), true);
         }
     }
 
@@ -112,7 +120,7 @@ impl FirstTier {
             // What is being read now may be out of date as well; it is read again.
             stripe.values_mut().for_each(|registered| registered.ends += 1);
         }
-        self.all().iter().for_each(|held| held.doubt());
+        self.all().iter().for_each(|held| self.doubt(&held.session.handle));
     }
 
     /// Waits for a write of the session. If nobody will know whether it was done, what was known before is doubted:
@@ -129,7 +137,7 @@ impl FirstTier {
     }
 
     /// All copies, for writing down what they know of the last use.
-    pub(crate) fn all(&self) -> Vec<Arc<Held>> {
+    pub(crate) fn all(&self) -> Vec<Held> {
         self.copies().into_iter().flat_map(Cache::iter).map(|(_, held)| held).collect()
     }
 
@@ -158,7 +166,7 @@ impl FirstTier {
         }
     }
 
-    fn copies(&self) -> Option<&Cache<Handle, Arc<Held>, Bytes>> {
+    fn copies(&self) -> Option<&Cache<Handle, Held, Bytes>> {
         step();
         self.copies.as_ref()
     }
@@ -210,7 +218,8 @@ pub(crate) enum Kept {
 
 impl Registration<'_> {
     /// Puts in a copy, unless it is known to be wrong already. Of several accounts of the last use one remains.
-    pub(crate) fn keep(&self, mut held: Held) -> (Arc<Held>, Kept) {
+    pub(crate) fn keep(&self, held: Held) -> (Held, Kept) {
+        let mut held = if self.tier.copies.is_some() { held.weighed() } else { held };
         let mut stripe = self.tier.stripe(&self.handle).lock();
         let there = self.tier.copies().and_then(|copies| copies.peek(&self.handle));
         if let Some(there) = &there
@@ -219,7 +228,6 @@ impl Registration<'_> {
             there.seen.learn(&held.seen);
             held.seen = Arc::clone(&there.seen);
         }
-        let held = Arc::new(held);
         let kept = match stripe.get_mut(&self.handle) {
             // That there is none cannot be: this registration is counted. Not to keep the copy is the safe side.
             None => Kept::Ended,
@@ -232,7 +240,7 @@ impl Registration<'_> {
             Some(registered) => {
                 registered.least = held.version;
                 if let Some(copies) = self.tier.copies() {
-                    copies.insert(self.handle, Arc::clone(&held));
+                    copies.insert(self.handle, held.clone());
                 }
                 Kept::Yes
             }
@@ -262,7 +270,7 @@ mod tests {
 
     fn held(handle: Handle, version: u64) -> Held {
         let session = Session::new(handle, Ticket::random().unwrap().secret.hash(), "r", Millis(0));
-        Held::new(session, Version(version), 100, Arc::new(Seen::at(Millis(0))))
+        Held::new(session, Version(version), Arc::new(Seen::at(Millis(0))))
     }
 
     #[test]

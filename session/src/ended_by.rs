@@ -98,7 +98,7 @@ impl EndedBy {
     pub fn decode(bytes: &[u8], written: Millis) -> Result<Self, Malformed> {
         let mut reader = Reader::new(bytes);
         if bytes.first() != Some(&MAGIC) {
-            return Ok(Self::new(Ending::of_actor(written, Why::Revoked, &reader.rest_as_text()?)));
+            return Ok(Self::new(Ending::of_actor(written, Why::Revoked, reader.rest_as_text()?)));
         }
         match (reader.byte()?, reader.byte()?) {
             (_, FORMAT) => {}
@@ -113,7 +113,7 @@ impl EndedBy {
                 AT => at = Millis(field.number()?),
                 // A reason that only a newer build knows is no reason to let a session come back.
                 WHY => why = field.rest_as_text()?.parse().unwrap_or(Why::Revoked),
-                ACTOR => actor = field.rest_as_text()?,
+                ACTOR => actor = field.rest_as_text()?.into(),
                 LATE if late.len() >= MOST_LATE => return Err(Malformed::Damaged("it waits with too many")),
                 LATE => late.push(Late { issued: Millis(field.number()?), until: Millis(field.number()?) }),
                 odd if odd % 2 == 1 => return Err(Malformed::Newer { what: "field", number: odd }),

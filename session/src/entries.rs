@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 
+use crate::footprint::shrink;
 use crate::{Change, Merge, OnConflict, Patch, Revision, Value};
 
 /// How many entries a session can hold.
@@ -140,6 +141,11 @@ impl Entries {
     }
 
     /// Whether somebody changed `name`, in another way than this, after the writer saw `seen`.
+    pub(crate) fn shrink(&mut self) {
+        shrink(&mut self.live);
+        shrink(&mut self.removals);
+    }
+
     fn is_conflict(&self, name: &str, change: &Change, seen: Revision) -> bool {
         match (self.entry(name), change) {
             (Some(entry), Change::Set(value)) => entry.written > seen && entry.value != *value,

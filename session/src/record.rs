@@ -18,6 +18,7 @@
 //! allocates no more than a small multiple of the bytes that are there.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::wire::{Damaged, Reader, Writer};
 use crate::{
@@ -69,9 +70,15 @@ pub struct Field {
     content: Box<[u8]>,
 }
 
+impl Field {
+    pub(crate) const fn len(&self) -> usize {
+        self.content.len()
+    }
+}
+
 impl fmt::Debug for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Field").field("tag", &self.tag).field("bytes", &self.content.len()).finish()
+        f.debug_struct("Field").field("tag", &self.tag).field("bytes", &self.len()).finish()
     }
 }
 
@@ -205,7 +212,7 @@ fn write_fields(writer: &mut Writer, session: &Session, proof: impl FnOnce(&mut 
     for id in &session.assertions {
         writer.field(ASSERTION, |field| field.raw(id.as_bytes()));
     }
-    for unknown in &session.unknown {
+    for unknown in &*session.unknown {
         writer.field(unknown.tag, |field| field.raw(&unknown.content));
     }
 }
@@ -240,7 +247,7 @@ pub fn decode_recovery(bytes: &[u8]) -> Result<Recovery, Malformed> {
 #[derive(Default)]
 struct Parts {
     handle: Option<Handle>,
-    realm: Option<Box<str>>,
+    realm: Option<Arc<str>>,
     begun: Option<Millis>,
     secret: Option<SecretHash>,
     carried: Option<(Secret, Millis, Millis)>,
@@ -283,7 +290,7 @@ impl Parts {
     fn read(&mut self, tag: u64, mut field: Reader<'_>) -> Result<(), Malformed> {
         match tag {
             HANDLE => self.handle = Some(Handle::from_bytes(field.array()?)),
-            REALM => self.realm = Some(field.rest_as_text()?),
+            REALM => self.realm = Some(field.rest_as_text()?.into()),
             BEGUN => self.begun = Some(Millis(field.number()?)),
             SECRET => self.secret = Some(SecretHash::from_bytes(field.array()?)),
             REVISION => self.revision = Some(Revision(field.number()?)),
@@ -317,7 +324,7 @@ impl Parts {
                 self.conflicts.push(Conflict { name: field.text()?, noted });
             }
             ADDRESSES => self.addresses = Addresses::read(&mut field)?,
-            ASSERTION => self.assertions.push(field.rest_as_text()?),
+            ASSERTION => self.assertions.push(field.rest_as_text()?.into()),
             EPOCH => self.epochs.person = Epoch(field.number()?),
             FURTHER_EPOCHS => {
                 let Epochs { index, realm, everybody, issued, .. } = &mut self.epochs;
@@ -355,7 +362,7 @@ impl Parts {
             assertions: self.assertions.into(),
             epochs: self.epochs,
             is_recoverable: self.recovery.is_some(),
-            unknown: self.unknown,
+            unknown: self.unknown.into(),
         })
     }
 }

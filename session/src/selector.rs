@@ -154,10 +154,10 @@ impl Selector {
                     whose = Some(Whose::Person { principal, indexes: Vec::new() });
                 }
                 ISSUER => {
-                    whose = Some(Whose::Issued { issuer: field.rest_as_text()?, indexes: Vec::new() });
+                    whose = Some(Whose::Issued { issuer: field.rest_as_text()?.into(), indexes: Vec::new() });
                 }
-                INDEX => indexes.push(field.rest_as_text()?),
-                REALM => whose = Some(Whose::Realm(field.rest_as_text()?)),
+                INDEX => indexes.push(field.rest_as_text()?.into()),
+                REALM => whose = Some(Whose::Realm(field.rest_as_text()?.into())),
                 EVERYBODY => whose = Some(Whose::Everybody),
                 BEGUN_BEFORE => begun_before = Some(Millis(field.number()?)),
                 LATE => late = Some(Late { issued: Millis(field.number()?), until: Millis(field.number()?) }),

@@ -1,5 +1,7 @@
 //! A session.
 
+use std::sync::Arc;
+
 use crate::record::Field;
 use crate::{
     Addresses, Entries, Epochs, Handle, Lineage, Merge, Millis, OnConflict, Patch, Previous, Principal,
@@ -9,43 +11,47 @@ use crate::{
 /// Who it belongs to, when it began and ends, and what applications keep in it.
 ///
 /// When it was last used is not here: that changes without the session changing, and lies beside it.
+///
+/// In memory it lies as it is written here. What every find reads comes first, within two lines of the processor's cache:
+/// among many sessions none of them is in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[repr(C)]
 pub struct Session {
+    /// The hash of the secret of its ticket; [`SecretHash::NOBODYS`] where the visitor carries the session itself.
+    pub secret: SecretHash,
+    /// When it began.
+    pub begun: Millis,
+    /// Which applications share it.
+    pub realm: Arc<str>,
+    /// An end of its own, before what the time-outs allow.
+    pub ends: Option<Millis>,
+    /// Which tickets there were, where they are renewed as time goes by.
+    pub lineage: Option<Lineage>,
+    /// Whether its visitor may hold what [brings it back](crate::Recovery) after storage has lost it: then its end must be
+    /// remembered where that loss is none.
+    pub is_recoverable: bool,
     /// Its public name.
     pub handle: Handle,
-    /// Which applications share it.
-    pub realm: Box<str>,
+    /// From where it is used.
+    pub addresses: Addresses,
+    /// The counters that it was opened under: if one was raised since, the session is over.
+    pub epochs: Epochs,
+    /// The ticket before this one, while requests with it may still be under way.
+    pub previous: Option<Previous>,
     /// Who it belongs to; nobody before a login.
     pub principal: Option<Principal>,
     /// When and how the person proved who they are.
     pub authentication: Option<Authentication>,
-    /// When it began.
-    pub begun: Millis,
-    /// An end of its own, before what the time-outs allow.
-    pub ends: Option<Millis>,
-    /// The hash of the secret of its ticket; [`SecretHash::NOBODYS`] where the visitor carries the session itself.
-    pub secret: SecretHash,
-    /// The ticket before this one, while requests with it may still be under way.
-    pub previous: Option<Previous>,
-    /// Which tickets there were, where they are renewed as time goes by.
-    pub lineage: Option<Lineage>,
     /// How often it changed.
     pub revision: Revision,
     /// What applications keep in it.
     pub entries: Entries,
     /// Names whose change was not made, mostly because somebody else was faster, and whose writer was not told yet.
     pub conflicts: Vec<Conflict>,
-    /// From where it is used.
-    pub addresses: Addresses,
     /// The ids of the assertions that are kept beside it, in the order in which they were given.
     pub assertions: Box<[Box<str>]>,
-    /// The counters that it was opened under: if one was raised since, the session is over.
-    pub epochs: Epochs,
-    /// Whether its visitor may hold what [brings it back](crate::Recovery) after storage has lost it: then its end must be
-    /// remembered where that loss is none.
-    pub is_recoverable: bool,
     /// Fields of a newer build, kept as they are.
-    pub unknown: Vec<Field>,
+    pub unknown: Box<[Field]>,
 }
 
 /// A change that was not made.
@@ -87,7 +93,7 @@ impl Session {
             assertions: Box::default(),
             epochs: Epochs::default(),
             is_recoverable: false,
-            unknown: Vec::new(),
+            unknown: Box::default(),
         }
     }
 

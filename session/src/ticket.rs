@@ -6,12 +6,13 @@
 //! it travels with every request.
 
 use std::fmt;
+use std::ops::BitAnd;
 use std::str::FromStr;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 const HANDLE_DIGITS: usize = 32;
@@ -141,7 +142,11 @@ impl SecretHash {
 
 impl PartialEq for SecretHash {
     fn eq(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
+        // By words: `subtle` hides each step from the compiler, and so there are eight times fewer.
+        let ((own, _), (others, _)) = (self.0.as_chunks(), other.0.as_chunks());
+        let are_equal =
+            |(own, other): (&[u8; 8], &[u8; 8])| u64::from_ne_bytes(*own).ct_eq(&u64::from_ne_bytes(*other));
+        own.iter().zip(others).map(are_equal).fold(Choice::from(1), BitAnd::bitand).into()
     }
 }
 
@@ -264,6 +269,17 @@ mod tests {
         assert!(zeros.parse::<Ticket>().is_ok());
         let padded = format!("{}.{}B", "0".repeat(32), "A".repeat(42));
         assert!(padded.parse::<Ticket>().is_err());
+    }
+
+    #[test]
+    fn hashes_that_differ_in_any_bit_are_not_equal() {
+        let hash = Ticket::random().unwrap().secret.hash();
+        assert_eq!(hash, SecretHash::from_bytes(*hash.as_bytes()));
+        for bit in 0..256 {
+            let mut other = *hash.as_bytes();
+            other[bit / 8] ^= 1 << (bit % 8);
+            assert_ne!(hash, SecretHash::from_bytes(other));
+        }
     }
 
     #[test]

@@ -144,7 +144,7 @@ impl<'a> Reader<'a> {
 
     /// A text with its length before it.
     pub fn text(&mut self) -> Result<Box<str>, Damaged> {
-        as_text(self.bytes()?)
+        as_text(self.bytes()?).map(Into::into)
     }
 
     /// All that is left.
@@ -155,11 +155,11 @@ impl<'a> Reader<'a> {
     }
 
     /// All that is left, as a text.
-    pub fn rest_as_text(&mut self) -> Result<Box<str>, Damaged> {
+    pub fn rest_as_text(&mut self) -> Result<&'a str, Damaged> {
         as_text(self.rest())
     }
 }
 
-fn as_text(bytes: &[u8]) -> Result<Box<str>, Damaged> {
-    std::str::from_utf8(bytes).map(Into::into).map_err(|_| Damaged("a text is no UTF-8"))
+fn as_text(bytes: &[u8]) -> Result<&str, Damaged> {
+    std::str::from_utf8(bytes).map_err(|_| Damaged("a text is no UTF-8"))
 }

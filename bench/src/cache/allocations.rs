@@ -99,7 +99,7 @@ pub(super) fn repeat(who: &str, sessions: u64, times: u32) -> Result<()> {
     let lookup =
         lookup.ok_or_else(|| Error::Step { step: who.to_owned(), what: "no such one".to_owned() })?;
     let tickets: Vec<Ticket> = opened.into_iter().map(|one| one.ticket).collect();
-    lookup.ask(runtime.handle(), &tickets, times)
+    lookup.ask(runtime.handle(), &lookups::sample(&tickets, times))
 }
 
 /// Calls of an allocator by somebody who is none, in what callgrind writes: `fn=` says who calls, `cfn=` who is called, and

@@ -81,14 +81,17 @@ pub(super) fn measure(runtime: &Runtime, most: u64, rounds: u32, interrupt: &Int
 /// Nanoseconds of one question: by the clock on the wall, and of CPU time.
 fn ask(lookup: &Lookup, runtime: &Handle, tickets: &[Ticket], threads: usize) -> Result<(f64, f64)> {
     let begin = Barrier::new(threads);
+    let asked: Vec<Vec<Ticket>> = (0..threads).map(|_| lookups::sample(tickets, ASKED)).collect();
     let before = own_cpu_time();
     let walls: Result<Vec<Duration>> = thread::scope(|scope| {
-        let askers: Vec<_> = (0..threads)
-            .map(|_| {
-                scope.spawn(|| {
+        let begin = &begin;
+        let askers: Vec<_> = asked
+            .iter()
+            .map(|asked| {
+                scope.spawn(move || {
                     begin.wait();
                     let began = Instant::now();
-                    lookup.ask(runtime, tickets, ASKED)?;
+                    lookup.ask(runtime, asked)?;
                     Ok::<_, Error>(began.elapsed())
                 })
             })

@@ -26,8 +26,8 @@ pub(super) struct Lookup {
     ask: Box<Ask>,
 }
 
-/// Asks so often, each time for any of these, and says how often it was there.
-type Ask = dyn Fn(&Runtime, &[Ticket], u32) -> u32 + Send + Sync;
+/// Asks for each of these, one after the other, and says how many were there.
+type Ask = dyn Fn(&Runtime, &[Ticket]) -> u32 + Send + Sync;
 
 /// What is found in the first tier is measured by.
 pub(super) const FIND: &str = "find";
@@ -39,12 +39,10 @@ impl Lookup {
     where
         F: AsyncFn(&Ticket) -> bool + Send + Sync + 'static,
     {
-        let ask = move |runtime: &Runtime, tickets: &[Ticket], times: u32| {
+        let ask = move |runtime: &Runtime, tickets: &[Ticket]| {
             runtime.block_on(async {
                 let mut found = 0;
-                let mut random = fastrand::Rng::with_seed(u64::from(times));
-                for _ in 0..times {
-                    let Some(ticket) = tickets.get(random.usize(..tickets.len())) else { break };
+                for ticket in tickets {
                     found += u32::from(ask(black_box(ticket)).await);
                 }
                 found
@@ -53,15 +51,20 @@ impl Lookup {
         Self { id, what, ask: Box::new(ask) }
     }
 
-    /// Asks so often for any of these sessions, which must be there. Valgrind is told to begin here, so the name must stay.
+    /// Asks for these sessions, which must be there. Valgrind is told to begin here, so the name must stay.
     #[inline(never)]
-    pub(super) fn ask(&self, runtime: &Runtime, tickets: &[Ticket], times: u32) -> Result<()> {
-        let found = (self.ask)(runtime, tickets, times);
-        if found == times {
+    pub(super) fn ask(&self, runtime: &Runtime, tickets: &[Ticket]) -> Result<()> {
+        let (found, times) = ((self.ask)(runtime, tickets), tickets.len());
+        if usize::try_from(found) == Ok(times) {
             return Ok(());
         }
         Err(Error::Wrong { row: self.id, what: format!("{found} of {times} sessions were found") })
     }
+}
+
+/// So many of these tickets at random, at hand as a request brings its own: what is measured is how the session is found.
+pub(super) fn sample(tickets: &[Ticket], times: u32) -> Vec<Ticket> {
+    (0..times).filter_map(|_| tickets.get(fastrand::usize(..tickets.len()))).cloned().collect()
 }
 
 /// Everybody who is asked for a session in this process, each with all of these.
@@ -71,7 +74,8 @@ pub(super) async fn all(
     opened: &[Opened],
 ) -> Result<Vec<Lookup>> {
     let weight = weight_of_one(cache, opened.len())?;
-    let quick = QuickCache::with_weighter(opened.len(), ROOMY as u64, Same(weight));
+    let quick = Arc::new(QuickCache::with_weighter(opened.len(), ROOMY as u64, Same(weight)));
+    let quick_and_hash = Arc::clone(&quick);
     let moka = MokaSync::builder().max_capacity(ROOMY as u64).weigher(move |_, _| weight).build();
     let moka_future = MokaFuture::builder().max_capacity(ROOMY as u64).weigher(move |_, _| weight).build();
     for one in opened {
@@ -89,6 +93,15 @@ pub(super) async fn all(
             "quick_cache",
             "`quick_cache` alone, on which the first tier stands",
             async move |ticket| black_box(quick.get(&ticket.handle)).is_some(),
+        ),
+        Lookup::new(
+            "quick_cache-and-hash",
+            "the same, and SHA-256 of the secret before the next is looked up",
+            async move |ticket| {
+                let there = black_box(quick_and_hash.get(&ticket.handle)).is_some();
+                black_box(ticket.secret.hash());
+                there
+            },
         ),
         Lookup::new("moka-sync", "`moka::sync`", async move |ticket| {
             black_box(moka.get(&ticket.handle)).is_some()

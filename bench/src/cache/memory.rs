@@ -175,4 +175,11 @@ mod tests {
         }
         assert!(hold("nobody", 1).is_err());
     }
+
+    #[test]
+    fn the_first_tier_reckons_what_it_takes() {
+        // So many that the pages that an allocator has begun are few beside those that it has filled.
+        let (taken, reckoned) = hold("first-tier", 20_000).unwrap();
+        assert!((taken / reckoned - 1.0).abs() < 0.1, "{taken} bytes a session, reckoned as {reckoned}");
+    }
 }

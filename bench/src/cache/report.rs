@@ -88,13 +88,15 @@ impl Report {
             "\n## A session is found in the first tier\n\n\
              Any of the sessions that are held, over the embedded engine, which is asked for nothing. A find computes the hash of \
              the ticket's secret and compares it, judges time-outs and revocations, and notes the use; the others only look up \
-             the same parsed sessions under the same handles. With many sessions that are asked for at random, what takes the time \
-             is that none of them is in a cache of the processor: CPU time then depends on who else uses the memory.\n\n\
-             | sessions | threads | what | ns | CPU ns | target: at most {FIND_AT_MOST:.0} ns |\n|---|---|---|---|---|---|\n"
+             the same parsed sessions under the same handles. Each question is for another session, at random. With many of them, \
+             what takes the time is that nothing of a session is in a cache of the processor: CPU time then depends on who else \
+             uses the memory. Who only looks up is flattered there, for the processor begins with the next question while it \
+             waits for memory; the row with SHA-256 is what a find has to be compared with.\n\n\
+             | sessions | threads | what | ns | CPU ns | target: at most {FIND_AT_MOST:.0} ns of CPU |\n|---|---|---|---|---|---|\n"
         );
         for row in &self.measured.find {
             let is_judged = row.id == FIND && row.threads == 1;
-            let verdict = if is_judged { verdict(row.nanoseconds.median <= FIND_AT_MOST) } else { "" };
+            let verdict = if is_judged { verdict(row.cpu_nanoseconds.median <= FIND_AT_MOST) } else { "" };
             let _ = writeln!(
                 section,
                 "| {} | {} | {} | {} | {} | {verdict} |",

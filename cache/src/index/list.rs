@@ -140,7 +140,7 @@ impl Cache {
     fn judge_entry(&self, held: &Held) -> Verified {
         let Some(last_seen) = self.live_since(held) else { return Verified::Over };
         let Session { handle, realm, begun, .. } = &*held.session;
-        Verified::Live(Listed { handle: *handle, realm: realm.clone(), begun: *begun, last_seen })
+        Verified::Live(Listed { handle: *handle, realm: (**realm).into(), begun: *begun, last_seen })
     }
 
     /// Whether a session is not over by time, as far as this process knows.

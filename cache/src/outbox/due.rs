@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use session::wire::{Damaged, Reader, Writer};
 use session::{Ending, Handle, Late, Millis, Why};
@@ -71,7 +72,7 @@ pub(crate) enum Waiting {
 pub(crate) struct Unseen {
     pub(crate) ending: Ending,
     /// Where it was presented: a session of another realm is not meant.
-    pub(crate) realm: Box<str>,
+    pub(crate) realm: Arc<str>,
     /// Whether all other sessions of its owner are meant as well.
     pub(crate) is_everywhere: bool,
     /// Who presented it; not written down.
@@ -180,7 +181,7 @@ pub(crate) fn decode(body: &[u8]) -> Result<Line, Damaged> {
         CARRIED => Waiting::Carried(ending, Millis(reader.number()?)),
         UNSEEN => Waiting::Unseen(Unseen {
             ending,
-            realm: reader.text()?,
+            realm: reader.text()?.into(),
             is_everywhere: reader.number()? != 0,
             from: None,
         }),

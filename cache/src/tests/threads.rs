@@ -31,7 +31,7 @@ fn session() -> Session {
 }
 
 fn held(version: u64, seen: Arc<Seen>) -> Held {
-    Held::new(session(), Version(version), 100, seen)
+    Held::new(session(), Version(version), seen)
 }
 
 /// A first tier, and the one record that lies in the storage below.

@@ -307,7 +307,7 @@ impl Seen {
         let proof = session.authentication.clone();
         Self {
             handle: session.handle.to_string(),
-            realm: session.realm.clone(),
+            realm: (*session.realm).into(),
             principal: session.principal.clone().map(Person::from),
             authentication: proof.map(|Authentication { at, level }| Proof { at: at.0, level }),
             begun: session.begun.0,
