@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use session::{Addresses, Authentication, OnConflict, Patch, Principal, Revision, Session, Ticket};
+use session::{
+    Addresses, Authentication, Ending, Millis, OnConflict, Patch, Principal, Revision, Session, Ticket,
+};
 use storage::{Create, NewRecord, Unavailable, WriteId};
 
 use crate::Cache;
@@ -73,48 +75,74 @@ pub struct Opened {
 impl Cache {
     /// Opens a session. When this returns it is as durable as storage is.
     pub async fn open(&self, opening: Opening, application: &Application) -> Result<Open, Unavailable> {
-        let now = self.clock.now();
-        let owner = opening.principal.map(|principal| self.as_known(principal));
         // A second round is for the day on which two of 2^128 random handles are equal.
         for _ in 0..2 {
             let ticket = Ticket::random().map_err(|error| self.unavailable(error))?;
-            let mut session = Session::new(ticket.handle, ticket.secret.hash(), &application.realm.id, now);
-            let (realm, principal) = (&application.realm, owner.as_ref());
-            let authentication = opening.authentication.as_ref();
-            session.epochs = match self.admit(principal, authentication, &ticket.handle, realm, now).await? {
-                Admission::Admitted(epochs) => epochs,
-                Admission::LoggedOut(logged_out) => return Ok(Open::LoggedOut(logged_out)),
-            };
-            session.apply(&opening.entries, OnConflict::Overwrite);
-            session.principal.clone_from(&owner);
-            session.authentication.clone_from(&opening.authentication);
-            session.addresses = opening.addresses;
-            session.assertions = opening.assertions.ids();
-            session.is_recoverable = self.recoverable.is_realm(&realm.id);
-            let value = Bytes::from(session::record::encode(&session));
-            let write = WriteId::random().map_err(|error| self.unavailable(error))?;
-            let times = Self::times(realm, &session, now);
-            let noted = self.keep_assertions(&opening.assertions, &session, realm, times).await?;
-            let registration = self.tier.register(ticket.handle);
-            let key = self.key(&ticket.handle)?;
-            match self.storage.create(&key, NewRecord::new(value, times, write)).await? {
-                Create::Created(version) => {
-                    self.confirm_entry(&session, realm, now).await;
-                    let seen = Seen::at(now);
-                    noted.stay();
-                    if principal.is_some() || !session.assertions.is_empty() {
-                        seen.enter(times.expires);
-                    }
-                    let held = Held::new(session, version, Arc::new(seen));
-                    let mut held = self.tier.fitted(held, realm);
-                    held.is_exact = self.is_alone();
-                    let (held, _) = registration.keep(held);
-                    self.counters.opened.inc();
-                    return Ok(Open::Opened(Opened { session: Arc::clone(&held.session), ticket }));
-                }
-                Create::Exists | Create::Buried(_) => {}
+            match self.begin(&ticket, self.clock.now(), &opening, application).await? {
+                Begin::Begun(session) => return Ok(Open::Opened(Opened { session, ticket })),
+                Begin::LoggedOut(logged_out) => return Ok(Open::LoggedOut(logged_out)),
+                Begin::Taken | Begin::Buried(_) => {}
             }
         }
         Err(self.unavailable("two new random handles were both taken: the random generator is broken"))
     }
+
+    /// Writes a session that there was none of, as one that began at `begun`.
+    pub(crate) async fn begin(
+        &self,
+        ticket: &Ticket,
+        begun: Millis,
+        opening: &Opening,
+        application: &Application,
+    ) -> Result<Begin, Unavailable> {
+        let (now, realm) = (self.clock.now(), &application.realm);
+        let principal = opening.principal.clone().map(|principal| self.as_known(principal));
+        let authentication = opening.authentication.as_ref();
+        let mut session = Session::new(ticket.handle, ticket.secret.hash(), &realm.id, begun);
+        session.epochs =
+            match self.admit(principal.as_ref(), authentication, &ticket.handle, realm, begun).await? {
+                Admission::Admitted(epochs) => epochs,
+                Admission::LoggedOut(logged_out) => return Ok(Begin::LoggedOut(logged_out)),
+            };
+        session.apply(&opening.entries, OnConflict::Overwrite);
+        session.principal = principal;
+        session.authentication.clone_from(&opening.authentication);
+        session.addresses = opening.addresses;
+        session.assertions = opening.assertions.ids();
+        session.is_recoverable = self.recoverable.is_realm(&realm.id);
+        let value = Bytes::from(session::record::encode(&session));
+        let write = WriteId::random().map_err(|error| self.unavailable(error))?;
+        let times = Self::times(realm, &session, now);
+        let noted = self.keep_assertions(&opening.assertions, &session, realm, times).await?;
+        let registration = self.tier.register(ticket.handle);
+        let key = self.key(&ticket.handle)?;
+        let version = match self.storage.create(&key, NewRecord::new(value, times, write)).await? {
+            Create::Created(version) => version,
+            Create::Exists => return Ok(Begin::Taken),
+            Create::Buried(tombstone) => return Ok(Begin::Buried(tombstone.ending)),
+        };
+        self.confirm_entry(&session, realm, now).await;
+        let seen = Seen::at(now);
+        noted.stay();
+        if session.principal.is_some() || !session.assertions.is_empty() {
+            seen.enter(times.expires);
+        }
+        let held = Held::new(session, version, Arc::new(seen));
+        let mut held = self.tier.fitted(held, realm);
+        held.is_exact = self.is_alone();
+        let (held, _) = registration.keep(held);
+        self.counters.opened.inc();
+        Ok(Begin::Begun(Arc::clone(&held.session)))
+    }
+}
+
+/// What became of a session that was to begin.
+pub(crate) enum Begin {
+    Begun(Arc<Session>),
+    /// A logout came before it.
+    LoggedOut(LoggedOut),
+    /// There is one with this handle.
+    Taken,
+    /// There was one, and it ended so.
+    Buried(Ending),
 }

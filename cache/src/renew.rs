@@ -208,7 +208,7 @@ impl Cache {
     }
 
     /// Whether this process has seen it as this person's, which it stays until its end.
-    fn is_known_to_be_of(&self, handle: &Handle, principal: &Principal) -> bool {
+    pub(crate) fn is_known_to_be_of(&self, handle: &Handle, principal: &Principal) -> bool {
         let held = self.tier.held(handle);
         let owner = held.as_ref().and_then(|held| held.session.principal.as_ref());
         owner.is_some_and(|owner| owner.is_same_person(principal))

@@ -13,6 +13,7 @@ mod chance;
 mod endings;
 mod finding;
 mod fixture;
+mod foreign;
 mod gathering;
 mod handing_over;
 mod indexing;

@@ -176,6 +176,17 @@ impl Ticket {
         Ok(Self { handle: Handle::random()?, secret: Secret::random()? })
     }
 
+    /// The ticket that an id of another system stands for, which names a session and proves it at once. Equal ids of two
+    /// spaces have nothing in common. It is as hard to guess as the id is.
+    #[must_use]
+    pub fn of_foreign(space: &str, id: &str) -> Self {
+        let half = |purpose: &str| SecretHash::of([purpose, space, id].join("\0").as_bytes());
+        let (SecretHash(name), SecretHash(secret)) = (half("cloakroom handle"), half("cloakroom secret"));
+        let mut handle = [0; 16];
+        handle.copy_from_slice(name.split_at(16).0);
+        Self { handle: Handle(handle), secret: Secret(secret) }
+    }
+
     /// The text that goes into the cookie, and nowhere else.
     #[must_use]
     pub fn expose(&self) -> String {
@@ -248,6 +259,22 @@ mod tests {
         let read: Ticket = text.parse().unwrap();
         assert_eq!(read.handle, ticket.handle);
         assert_eq!(read.secret.hash(), ticket.secret.hash());
+    }
+
+    #[test]
+    fn an_id_of_others_stands_for_one_ticket_and_shows_in_none() {
+        let id = "c7341721ed966f3860a3d3ad592105bab9b7056228f2fa5160920511ad4699a2";
+        let ticket = Ticket::of_foreign("llng", id);
+        let again = Ticket::of_foreign("llng", id);
+        assert_eq!(ticket.expose(), again.expose());
+        for (space, other) in
+            [("llng.persistent", id), ("llng", &id.to_uppercase()), ("", "llng\0"), ("llng", "")]
+        {
+            let other = Ticket::of_foreign(space, other);
+            assert!(other.handle != ticket.handle && other.secret.hash() != ticket.secret.hash());
+        }
+        // Who knows the handle, as everybody may, knows nothing of the secret.
+        assert_ne!(ticket.secret.expose()[..16], *ticket.handle.as_bytes());
     }
 
     #[test]
