@@ -37,26 +37,30 @@ impl Cache {
     ) -> Result<Ended, Unavailable> {
         let was = self.heads.bury(handle, ending.clone(), self.closed_until(), None).await?;
         let has_moved = self.revocations.gone(handle).is_some_and(|gone| gone.why == Why::Moved);
-        let mut ended = self.revoke(handle, ending, until).await?;
+        // What moves to the server has a head until it is there: without one it has moved before, or never will. The
+        // heads of another process are not known here.
+        let may_be_on_server = has_moved || was != Some(Was::Absent) || self.is_deaf();
+        // Before the note of its end is there: whoever is told by that note that it is over must not find it by its ticket.
+        let there = if may_be_on_server && ending.why != Why::Moved {
+            let burial = Burial { until: Some(until), ending: ending.clone(), expected: None };
+            self.bury(handle, burial).await?
+        } else {
+            Ended::Before
+        };
+        let noted = self.revoke(handle, ending, until).await?;
+        if there == Ended::Now {
+            return Ok(Ended::Now);
+        }
         // A login that closed it first has made another session of it, also where it has not written that everywhere yet.
-        if ended == Ended::Now
+        if noted == Ended::Now
             && was == Some(Was::Buried)
             && ending.why != Why::Replaced
             && let Head::Buried(first) = self.heads.ask(handle).await?
             && first.why == Why::Replaced
         {
-            ended = Ended::Before;
+            return Ok(Ended::Before);
         }
-        // What moves to the server has a head until it is there: without one it has moved before, or never will. The
-        // heads of another process are not known here.
-        let may_be_on_server = has_moved || was != Some(Was::Absent) || self.is_deaf();
-        if may_be_on_server && ending.why != Why::Moved {
-            let burial = Burial { until: Some(until), ending: ending.clone(), expected: None };
-            if self.bury(handle, burial).await? == Ended::Now {
-                return Ok(Ended::Now);
-            }
-        }
-        Ok(ended)
+        Ok(noted)
     }
 
     /// Makes certain what the tombstone of a head says, before anybody is told: it may be all that an end left so far, and
