@@ -59,10 +59,8 @@ impl Held {
             ..Unavailable::failed(storage, malformed)
         })?;
         let seen = Seen::at(record.times.touched);
-        if session.principal.is_some() || !session.assertions.is_empty() {
-            // Whoever gave the record this time saw to its entry as well, and to its assertions.
-            seen.enter(record.times.expires);
-        }
+        // Whoever gave the record this time saw to its entries as well, and to its assertions.
+        seen.enter(record.times.expires);
         Ok(Self::new(session, record.version, Arc::new(seen)))
     }
 

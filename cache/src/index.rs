@@ -16,6 +16,7 @@
 
 mod check;
 mod list;
+mod values;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -32,13 +33,14 @@ use storage::{
 
 pub use self::check::IndexCheck;
 pub use self::list::{Count, Listed, Listing, MAX_LISTED};
+pub(crate) use self::values::{texts, value_context};
 use crate::Cache;
 use crate::application::Realm;
 use crate::assertions;
 use crate::held::Seen;
 
 /// For how long an entry may be there without its session. Clocks of nodes agree better than this.
-const UNDER_WAY: Duration = Duration::from_mins(5);
+pub(crate) const UNDER_WAY: Duration = Duration::from_mins(5);
 /// How often an entry is written against others who write the same one.
 const MAX_ROUNDS: usize = 16;
 
@@ -51,11 +53,13 @@ pub(crate) struct Index {
     is_kept: bool,
     /// Names of principals whose sessions are in no index.
     excluded: HashSet<Box<str>>,
+    /// Names of entries whose values are indexed.
+    values_of: Box<[Box<str>]>,
 }
 
 impl Index {
     pub(crate) fn new(storage: Arc<dyn Storage>, is_kept: bool) -> Self {
-        Self { storage, is_kept, excluded: HashSet::new() }
+        Self { storage, is_kept, excluded: HashSet::new(), values_of: Box::default() }
     }
 
     /// Whether sessions of this principal are entered.
@@ -121,7 +125,8 @@ impl Cache {
     #[must_use]
     pub fn without_index_of(mut self, names: impl IntoIterator<Item = Box<str>>) -> Self {
         let (storage, is_kept) = (Arc::clone(&self.storage), self.index.is_kept);
-        self.index = Arc::new(Index { storage, is_kept, excluded: names.into_iter().collect() });
+        let values_of = self.index.values_of.clone();
+        self.index = Arc::new(Index { storage, is_kept, excluded: names.into_iter().collect(), values_of });
         self
     }
 
@@ -146,16 +151,27 @@ impl Cache {
         self.index.enter(&self.index_key(principal, handle)?, times).await
     }
 
+    /// Enters a session whose record is about to be written under its principal, and under what it holds.
+    pub(crate) async fn enter_all(
+        &self,
+        session: &Session,
+        realm: &Realm,
+        expires: Millis,
+    ) -> Result<(), Unavailable> {
+        if let Some(principal) = &session.principal {
+            self.enter(principal, &session.handle, realm, expires).await?;
+        }
+        self.enter_values(session, None, realm, expires).await
+    }
+
     /// The session that was entered at `begun` is there. If that took so long that somebody may have thought its entry stale,
     /// it is entered again.
     pub(crate) async fn confirm_entry(&self, session: &Session, realm: &Realm, begun: Millis) {
-        let Some(principal) = session.principal.as_ref() else { return };
         let now = self.clock.now();
         if now.since(begun) < UNDER_WAY / 2 {
             return;
         }
-        let entered =
-            self.enter(principal, &session.handle, realm, realm.record_expires(session.begun, now)).await;
+        let entered = self.enter_all(session, realm, realm.record_expires(session.begun, now)).await;
         if let Err(error) = entered {
             tracing::debug!(%error, "a session that took long to be written may be missing in the index for a while");
         }
@@ -170,26 +186,28 @@ impl Cache {
         expires: Millis,
         realm: &Realm,
     ) -> Option<Prolongation> {
-        let principal = session.principal.as_ref().filter(|principal| self.index.has(principal));
-        if principal.is_none() && session.assertions.is_empty() {
+        let is_somebodys = session.principal.as_ref().is_some_and(|principal| self.index.has(principal));
+        if !is_somebodys && session.assertions.is_empty() && self.index.values_of.is_empty() {
             return None;
         }
         let until = covering(&session.handle, expires, realm.index_slack());
         if until <= covering(&session.handle, seen.entered(), realm.index_slack()) {
             return None;
         }
-        let key = principal.map(|principal| self.index_key(principal, &session.handle)).transpose().ok()?;
+        let keys = self.index.keys(session).ok()?;
         let assertions = assertions::keys(session).ok()?;
         let times = Times { touched: self.clock.now(), expires: until };
         let (index, seen) = (Arc::clone(&self.index), Arc::clone(seen));
-        Some(Prolongation { index, key, assertions, times, seen, expires })
+        Some(Prolongation { index, keys, assertions, times, seen, expires })
     }
 
     /// Takes a session that is over out of the index, beside the request. If that fails, the entry goes with its time, or with
     /// whoever reads it next.
     pub(crate) fn leave_index(&self, session: &Session) {
-        if let Some(principal) = &session.principal {
-            self.leave_index_of(principal, &session.handle);
+        if let Ok(keys) = self.index.keys(session)
+            && !keys.is_empty()
+        {
+            self.remove_entries(keys.into_iter().map(|key| (key, None)).collect());
         }
     }
 
@@ -204,7 +222,7 @@ impl Cache {
 
     /// Removes entries beside the request, each only in its version, if one is given; up to the first failure, for storage
     /// has enough trouble then.
-    fn remove_entries(&self, entries: Vec<(Key, Option<Version>)>) {
+    pub(crate) fn remove_entries(&self, entries: Vec<(Key, Option<Version>)>) {
         let (index, now) = (Arc::clone(&self.index), self.clock.now());
         tokio::spawn(async move {
             for (key, version) in entries {
@@ -226,8 +244,8 @@ impl Cache {
 #[derive(Debug)]
 pub(crate) struct Prolongation {
     index: Arc<Index>,
-    /// Of its entry, if it is in the index.
-    key: Option<Key>,
+    /// Of its entries in the index.
+    keys: Vec<Key>,
     /// Of its assertions.
     assertions: Vec<Key>,
     times: Times,
@@ -253,15 +271,15 @@ impl Prolongation {
             // One that is lost is not there any more; nobody has it to write it again.
             self.index.storage.touch(key, self.times).await?;
         }
-        match &self.key {
-            Some(key) => self.index.prolong(key, self.times).await,
-            None => Ok(()),
+        for key in &self.keys {
+            self.index.prolong(key, self.times).await?;
         }
+        Ok(())
     }
 }
 
 /// The context of a principal.
-fn context(principal: &Principal) -> String {
+pub(crate) fn context(principal: &Principal) -> String {
     format!("{CONTEXT}.{}", URL_SAFE_NO_PAD.encode(principal.fingerprint()))
 }
 

@@ -44,6 +44,7 @@ mod repeating;
 mod revocations;
 mod roll_call;
 mod scope;
+mod search;
 mod show;
 mod sync;
 mod tier;
@@ -74,6 +75,7 @@ pub use purpose::Purpose;
 pub use receipt::{Acknowledged, Receipt, Tally};
 pub use renew::{Renew, Renewal};
 pub use revocations::ENDS;
+pub use search::{Between, Hits, MAX_LOOKED_AT, Search};
 pub use show::Shown;
 pub use why::Life;
 

@@ -114,6 +114,7 @@ impl Cache {
         let write = WriteId::random().map_err(|error| self.unavailable(error))?;
         let times = Self::times(realm, &session, now);
         let noted = self.keep_assertions(&opening.assertions, &session, realm, times).await?;
+        self.enter_values(&session, None, realm, times.expires).await?;
         let registration = self.tier.register(ticket.handle);
         let key = self.key(&ticket.handle)?;
         let version = match self.storage.create(&key, NewRecord::new(value, times, write)).await? {
@@ -124,9 +125,7 @@ impl Cache {
         self.confirm_entry(&session, realm, now).await;
         let seen = Seen::at(now);
         noted.stay();
-        if session.principal.is_some() || !session.assertions.is_empty() {
-            seen.enter(times.expires);
-        }
+        seen.enter(times.expires);
         let held = Held::new(session, version, Arc::new(seen));
         let mut held = self.tier.fitted(held, realm);
         held.is_exact = self.is_alone();

@@ -229,10 +229,13 @@ impl Cache {
                 return Ok(Changed::TooLarge(TooLarge { bytes, max }));
             }
             let times = Self::times(&application.realm, &next, now);
+            // In each round: whoever was faster may have taken the value away, and its entry been found stale.
+            self.enter_values(&next, Some(&held.session), &application.realm, times.expires).await?;
             let write = WriteId::random().map_err(|error| self.unavailable(error))?;
             let new = NewValue { expected: held.version, value, times: Some(times), write, is_end: false };
             match self.tier.attempt(handle, self.storage.update(&key, new)).await? {
                 Update::Updated(version) => {
+                    self.confirm_entry(&next, &application.realm, now).await;
                     let seen = earlier
                         .as_ref()
                         .map_or_else(|| Arc::clone(&held.seen), |held| Arc::clone(&held.seen));

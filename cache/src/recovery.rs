@@ -156,9 +156,7 @@ impl Cache {
         let (handle, realm, now) = (&session.handle, &application.realm, self.clock.now());
         let session = Session { is_recoverable: true, ..session.clone() };
         let times = Self::times(realm, &session, touched);
-        if let Some(principal) = &session.principal
-            && let Err(error) = self.enter(principal, handle, realm, times.expires).await
-        {
+        if let Err(error) = self.enter_all(&session, realm, times.expires).await {
             self.overlook(&session, error)?;
         }
         let (key, value) = (self.key(handle)?, Bytes::from(session::record::encode(&session)));

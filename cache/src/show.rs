@@ -30,12 +30,15 @@ impl Cache {
         // Of an end that storage does not have yet nobody can say what became of it.
         self.outbox.check(handle, self.storage.id())?;
         self.outbox.check_session(&held.session, self.storage.id())?;
-        // Its tombstone may be lost, and the record be back, as after a failover.
-        let is_gone = held.session.is_recoverable
-            && self.revocations.gone(handle).is_some_and(|gone| gone.why != Why::Moved);
-        if life != Life::Live || is_gone {
+        if life != Life::Live || self.is_gone(&held.session) {
             return Ok(None);
         }
         Ok(self.live_since(&held).map(|last_seen| Shown { session: held.session, last_seen }))
+    }
+
+    /// Whether a session was ended whose tombstone storage may have lost, and whose record be back, as after a failover.
+    pub(crate) fn is_gone(&self, session: &Session) -> bool {
+        session.is_recoverable
+            && self.revocations.gone(&session.handle).is_some_and(|gone| gone.why != Why::Moved)
     }
 }

@@ -29,6 +29,7 @@ mod probe;
 mod receipts;
 mod recovering;
 mod renewing;
+mod searching;
 mod secrets;
 mod simulation;
 mod threads;

@@ -157,6 +157,7 @@ async fn start(plan: Plan, stop: Stop, mut sockets: Sockets) -> miette::Result<(
     let cache = cache
         .known_as(entity_id)
         .without_index_of(not_indexed(&configuration))
+        .with_index_of_entries(indexed_entries(&configuration))
         .keeping_assertions(configuration.cache.cache_assertions)
         .named(&nodes::name(), version)
         .into_diagnostic()?;
@@ -322,6 +323,11 @@ pub(crate) fn settings(configuration: &Configuration) -> Settings {
 /// Names of whose sessions it is not written whose they are.
 pub(crate) fn not_indexed(configuration: &Configuration) -> impl Iterator<Item = Box<str>> {
     configuration.cache.exclude_reverse_index.iter().map(|name| name.as_str().into())
+}
+
+/// Names of entries by which sessions are found quickly.
+pub(crate) fn indexed_entries(configuration: &Configuration) -> impl Iterator<Item = Box<str>> {
+    configuration.cache.index_entries.iter().map(|name| name.as_str().into())
 }
 
 fn limits(configuration: &Configuration) -> Limits {

@@ -1,4 +1,4 @@
-//! Our own API, `/v1`: sessions as JSON, by their handles, for programs that open, look at, change and end sessions of others.
+//! Our own API, `/v1`: sessions as JSON, by their handles, for programs that open, look at, search, change and end sessions of others.
 //!
 //! Whoever calls is known before anything is read of what they say. What is wrong is said as RFC 9457 does
 //! ([`Problem`]). An outage of storage is 503, and never "there is no such session". Each thing that is done is in the log:
@@ -7,6 +7,7 @@
 mod changing;
 mod ending;
 mod fields;
+mod finding;
 mod introspection;
 mod problem;
 mod sessions;
@@ -93,6 +94,7 @@ impl Api {
             .route("/sessions/{handle}/renew", post(changing::renew))
             .route("/sessions/{handle}/why", get(sessions::why))
             .route("/sessions/{handle}/assertion", get(sessions::assertion))
+            .route("/find", post(finding::find))
             .route("/introspect", post(introspection::introspect))
             .route("/end", post(ending::end))
             .method_not_allowed_fallback(|| async { Problem::NoMethod })

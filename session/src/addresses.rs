@@ -59,6 +59,13 @@ impl Addresses {
         }
     }
 
+    /// Whether the session is tied to this address, or awaited from there.
+    #[must_use]
+    pub fn has(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.like(address) == Some(address) || self.awaited == Some(address)
+    }
+
     /// The address that it is tied to, of the family of `address`.
     fn like(&self, address: IpAddr) -> Option<IpAddr> {
         match address {

@@ -43,10 +43,8 @@ impl Cache {
         application: &Application,
     ) -> Result<(), Unavailable> {
         let entered = self.clock.now();
-        if let Some(principal) = &moving.principal {
-            let expires = application.realm.record_expires(moving.begun, entered);
-            self.enter(principal, &moving.handle, &application.realm, expires).await?;
-        }
+        let expires = application.realm.record_expires(moving.begun, entered);
+        self.enter_all(moving, &application.realm, expires).await?;
         self.put_on_server(moving, head, application).await?;
         self.confirm_entry(moving, &application.realm, entered).await;
         let now = self.clock.now();

@@ -135,9 +135,7 @@ impl Cache {
         let (key, value) = (self.key(&session.handle)?, session::record::encode(&session).into());
         let (realm, now) = (&application.realm, self.clock.now());
         let times = Self::times(realm, &session, now);
-        if let Some(principal) = &session.principal {
-            self.enter(principal, &session.handle, realm, times.expires).await?;
-        }
+        self.enter_all(&session, realm, times.expires).await?;
         let write = WriteId::random().map_err(|error| self.unavailable(error))?;
         match self.storage.create(&key, NewRecord::new(value, times, write)).await? {
             Create::Created(_) => {

@@ -12,7 +12,6 @@ use session::record::decode;
 use session::{Handle, Millis, Session};
 use storage::{Key, Read, Record, Scanned, Times, Touch, Unavailable};
 
-use super::list::is_entered;
 use super::{UNDER_WAY, covering, entry};
 use crate::Cache;
 use crate::application::SHORTEST_SLACK;
@@ -54,12 +53,12 @@ enum Did {
     Unreadable,
 }
 
-/// What was done about the entry of a session.
-#[derive(Debug, Clone, Copy)]
+/// What was done about the entries of a session, the most of it last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum About {
     InOrder,
-    Written,
     Prolonged,
+    Written,
 }
 
 /// What became of an entry.
@@ -79,7 +78,9 @@ impl Cache {
     /// # Errors
     /// Storage failed, or no index is kept. What was mended until then stays so, and another check does the rest.
     pub async fn check_index(&self, mut tell: impl FnMut(&IndexCheck)) -> Result<IndexCheck, Unavailable> {
-        self.check_index_is_kept()?;
+        if self.index.values_of.is_empty() {
+            self.check_index_is_kept()?;
+        }
         self.know_revocations().await?;
         let (mut check, mut cursor) = (IndexCheck::default(), None);
         loop {
@@ -114,30 +115,47 @@ impl Cache {
 
     /// Whether a session is in the index that was there when it was come by.
     async fn check_session(&self, key: &Key, session: &Session, expires: Millis) -> Result<Did, Unavailable> {
-        let principal = session.principal.as_ref().filter(|principal| self.index.has(principal));
-        let Some(principal) = principal.filter(|_| self.left_behind(session).is_none()) else {
+        let entries = self.index.keys(session).map_err(|error| self.unavailable(error))?;
+        if entries.is_empty() || self.left_behind(session).is_some() {
             return Ok(Did::Other);
-        };
+        }
+        let mut about = About::InOrder;
+        for entry in entries {
+            match self.check_entry_of(&entry, key, session, expires).await? {
+                Some(did) => about = about.max(did),
+                None => return Ok(Did::Other),
+            }
+        }
+        Ok(Did::Session(about))
+    }
+
+    /// Whether one entry of a session is there; none, if the session has ended meanwhile.
+    async fn check_entry_of(
+        &self,
+        entry: &Key,
+        key: &Key,
+        session: &Session,
+        expires: Millis,
+    ) -> Result<Option<About>, Unavailable> {
         let slack = self.realm(&session.realm).map_or(SHORTEST_SLACK, |realm| realm.index_slack());
         let times = Times { touched: self.clock.now(), expires: covering(&session.handle, expires, slack) };
-        let entry = self.index_key(principal, &session.handle)?;
-        if let Read::Found(found) = self.storage.read(&entry, None).await? {
+        if let Read::Found(found) = self.storage.read(entry, None).await? {
             if found.times.expires >= times.expires {
-                return Ok(Did::Session(About::InOrder));
+                return Ok(Some(About::InOrder));
             }
-            if self.storage.touch(&entry, times).await? == Touch::Touched {
-                return Ok(Did::Session(About::Prolonged));
+            if self.storage.touch(entry, times).await? == Touch::Touched {
+                return Ok(Some(About::Prolonged));
             }
         }
-        let Some(version) = self.index.create(&entry, times).await? else {
-            return Ok(Did::Session(About::InOrder));
+        let Some(version) = self.index.create(entry, times).await? else {
+            return Ok(Some(About::InOrder));
         };
         // Its end may have removed the entry before it was written.
-        if self.has_session(&entry, key).await? == Some(false) {
-            self.index.remove(&entry, Some(version), self.clock.now()).await?;
-            return Ok(Did::Other);
+        if self.has_session(entry, key).await? == Some(false) {
+            self.index.remove(entry, Some(version), self.clock.now()).await?;
+            return Ok(None);
         }
-        Ok(Did::Session(About::Written))
+        Ok(Some(About::Written))
     }
 
     /// Whether an entry has its session.
@@ -165,9 +183,9 @@ impl Cache {
     /// can say, for it cannot be read.
     async fn has_session(&self, entry: &Key, key: &Key) -> Result<Option<bool>, Unavailable> {
         Ok(match self.storage.read(key, None).await? {
-            Read::Found(record) => decode(&record.value)
-                .ok()
-                .map(|session| is_entered(&session, entry) && self.left_behind(&session).is_none()),
+            Read::Found(record) => decode(&record.value).ok().map(|session| {
+                self.index.is_entered(&session, entry) && self.left_behind(&session).is_none()
+            }),
             Read::Absent | Read::Unchanged(_) | Read::Buried(_) => Some(false),
         })
     }

@@ -122,7 +122,7 @@ impl Cache {
             Read::Found(record) => {
                 let held = Held::read(&record, self.storage.id())?;
                 let session = &held.session;
-                if !is_entered(session, key) || session.epochs.person < epoch {
+                if !self.index.is_entered(session, key) || session.epochs.person < epoch {
                     return Ok(Verified::Stale);
                 }
                 if self.must_ask() {
@@ -181,7 +181,7 @@ impl Cache {
             return Ok(None);
         };
         let held = Held::read(&record, self.storage.id())?;
-        let is_one = is_entered(&held.session, key) && is_selected(&held.session);
+        let is_one = self.index.is_entered(&held.session, key) && is_selected(&held.session);
         Ok((is_one && self.is_live_by_time(&held)).then_some(handle))
     }
 
@@ -203,9 +203,4 @@ impl Cache {
             "which sessions are whose is not kept (`maintain_reverse_index = false`): they cannot be listed";
         Err(Unavailable::refused(self.storage.id(), cause))
     }
-}
-
-/// Whether an entry at `key` says the truth of a session.
-pub(super) fn is_entered(session: &Session, key: &Key) -> bool {
-    session.principal.as_ref().is_some_and(|principal| context(principal) == key.context())
 }

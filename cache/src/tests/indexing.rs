@@ -18,7 +18,7 @@ use super::{Engine, on_every_engine};
 use crate::{Cache, Count, Listed};
 
 /// After so long an entry is not taken for that of a session which is about to come.
-pub(super) const LONG_AFTER: Duration = Duration::from_mins(6);
+pub(in crate::tests) const LONG_AFTER: Duration = Duration::from_mins(6);
 
 pub(super) fn person(name: &str) -> Principal {
     Principal::named("test", name)
@@ -35,7 +35,7 @@ impl Fixture {
     }
 
     /// How often something was written into the index.
-    pub(super) fn index_writes(&self) -> usize {
+    pub(in crate::tests) fn index_writes(&self) -> usize {
         self.probe.entries.load(Ordering::SeqCst)
     }
 

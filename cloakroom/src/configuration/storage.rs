@@ -379,7 +379,8 @@ impl Cache {
                 "index_entries",
                 &List(Text(EntryName)),
                 Vec::new(),
-                "Entries by which sessions are found quickly. Takes effect once sessions are listed.",
+                "Entries by which sessions are found quickly: each text that a session holds under one of these names, alone or in a list, \
+                 is a small record more. Of sessions that were there before, `cloakroom store check --index` writes them.",
             ),
             cache_assertions: section.value(
                 "cache_assertions",
@@ -423,13 +424,6 @@ impl Cache {
             );
             let cure = "remove it: visitors whom nobody can judge get 503 then, and nobody is logged out";
             section.warn("danger_outage_window", message, cure);
-        }
-        if section.given("index_entries") {
-            let message =
-                "`index_entries` takes effect once sessions are listed, which this version does not do yet";
-            section.warn("index_entries", message, "keep it for later, or remove this line");
-        } else {
-            section.without_effect(&["index_entries"]);
         }
         cache
     }

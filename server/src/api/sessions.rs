@@ -322,7 +322,7 @@ impl Seen {
 
 impl Seen {
     /// Its members.
-    fn into_map(self) -> Map<String, JsonValue> {
+    pub(super) fn into_map(self) -> Map<String, JsonValue> {
         match serde_json::to_value(self) {
             Ok(JsonValue::Object(members)) => members,
             // It has names and values that JSON has as well.

@@ -1,6 +1,7 @@
 //! The API, through real sockets: what it does, to whom, and what it says when it cannot.
 
 mod changing;
+mod finding;
 
 use std::net::SocketAddr;
 

@@ -21,7 +21,8 @@ pub(super) async fn check_index(which: &Which, told: &Told) -> miette::Result<()
     // As the program has it, but that nobody listens: it only asks and writes.
     let settings = run::settings(&configuration);
     let cache = Cache::new(storage, Arc::clone(&service.clock), settings, &mut Registry::default())
-        .without_index_of(run::not_indexed(&configuration));
+        .without_index_of(run::not_indexed(&configuration))
+        .with_index_of_entries(run::indexed_entries(&configuration));
     for realm in run::applications::realms(&configuration) {
         cache.reckon_with(&realm);
     }

@@ -85,14 +85,6 @@ fn sessions_that_come_back_need_somebody_who_remembers_their_end() {
 }
 
 #[test]
-fn what_has_no_effect_yet_is_a_warning_where_it_is_said() {
-    let found = warnings("[cache]\ntrust_window = \"10s\"\nindex_entries = []");
-    assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].starts_with("cloakroom.toml:6:"), "{found:?}");
-    assert!(found[0].contains("`index_entries` takes effect once sessions are listed"), "{found:?}");
-}
-
-#[test]
 fn what_shibboleth_gave_up_is_understood_and_said() {
     let found = warnings("[cache]\ncache_timeout = \"8h\"\nreverse_index_max_size = 5");
     assert_eq!(found.len(), 2, "{found:?}");

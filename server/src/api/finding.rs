@@ -1,0 +1,144 @@
+//! Sessions that are searched for, a page at a time.
+//!
+//! What is asked for is in the body, for it may say who somebody is, and addresses of requests are in logs everywhere. The
+//! cursor is the handle behind which to go on.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Extension, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use cache::{Between, Search};
+use serde::Deserialize;
+use serde_json::{Map, Value as JsonValue, json};
+use session::{Handle, Millis, Principal};
+
+use super::Api;
+use super::fields::Fields;
+use super::problem::Problem;
+use super::sessions::{Person, Seen};
+use crate::audit::{self, Upon};
+use crate::clients::{Caller, Right};
+
+/// How many sessions a page has, where nothing is said.
+const USUAL: usize = 100;
+/// And at most.
+const MOST: usize = 1_000;
+/// How many entries may be asked for at once.
+const MAX_ENTRIES: usize = 16;
+
+/// What is searched for; all that is said must hold.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    person: Option<Person>,
+    /// The realm, or an application of it.
+    realm: Option<Box<str>>,
+    application: Option<String>,
+    address: Option<IpAddr>,
+    #[serde(default)]
+    begun: Stretch,
+    #[serde(default)]
+    last_seen: Stretch,
+    /// Texts, by the names of the entries that hold them.
+    #[serde(default)]
+    entries: Map<String, JsonValue>,
+    fields: Option<String>,
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+/// A stretch of time, in milliseconds since 1970.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stretch {
+    after: Option<u64>,
+    before: Option<u64>,
+}
+
+/// `POST /v1/find`
+pub(super) async fn find(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let client = api.admit(&caller, &headers, Right::Sessions)?;
+    let (wanted, _room) = api.request::<Wanted>(&headers, body).await?;
+    if let Some(name) = wanted.entries.keys().find(|name| !client.attributes.shows(name)) {
+        return Err(Problem::NotShown(name.clone()));
+    }
+    let limit = wanted.limit.unwrap_or(USUAL);
+    if !(1..=MOST).contains(&limit) {
+        return Err(Problem::Unfit(format!("`limit` is from 1 to {MOST}")));
+    }
+    let after = wanted.cursor.as_deref().map(str::parse::<Handle>).transpose();
+    let after =
+        after.map_err(|_| Problem::Unfit("`cursor` is what the page before has as `next`".to_owned()))?;
+    let fields = wanted.fields.clone();
+    let fields = fields.as_deref().map(Fields::read).transpose()?;
+    let search = wanted.search(&api)?;
+    if search.realm.as_ref().is_some_and(|realm| !client.realms.has(realm)) {
+        return Err(client.not_there());
+    }
+    let hits = api.cache.search(&search, after, limit).await?;
+    let there = hits.sessions.iter().filter(|shown| client.realms.has(&shown.session.realm));
+    let sessions: Vec<_> = there
+        .map(|shown| {
+            let mut seen = Seen::of(shown, &client.attributes).into_map();
+            if let Some(fields) = &fields {
+                fields.select(&mut seen);
+            }
+            seen
+        })
+        .collect();
+    let count = sessions.len();
+    audit::done(
+        client,
+        &caller,
+        "sessions were searched by the API",
+        Upon { sessions: Some(&count), ..Upon::default() },
+    );
+    let next = hits.next.map(|handle| handle.to_string());
+    Ok(Json(json!({ "sessions": sessions, "next": next, "is_indexed": hits.is_indexed })).into_response())
+}
+
+impl Wanted {
+    fn search(self, api: &Api) -> Result<Search, Problem> {
+        let unfit = |why: &str| Problem::Unfit(why.to_owned());
+        let realm = match (self.realm, self.application) {
+            (realm, None) => realm,
+            (None, Some(id)) => {
+                let application = (api.applications.0)(&id);
+                Some((*application.ok_or_else(|| unfit("no application has this id"))?.realm.id).into())
+            }
+            (Some(_), Some(_)) => return Err(unfit("say `realm` or `application`, not both")),
+        };
+        if self.entries.len() > MAX_ENTRIES {
+            return Err(Problem::Unfit(format!("at most {MAX_ENTRIES} entries are asked for at once")));
+        }
+        let entries = self.entries.into_iter().map(|(name, value)| match value {
+            JsonValue::String(text) => Ok((name.into(), text.into())),
+            JsonValue::Number(number) => Ok((name.into(), number.to_string().into())),
+            JsonValue::Bool(is_so) => Ok((name.into(), is_so.to_string().into())),
+            _ => Err(unfit("an entry is searched by a text")),
+        });
+        Ok(Search {
+            principal: self.person.map(Principal::from),
+            realm,
+            address: self.address,
+            begun: self.begun.into(),
+            seen: self.last_seen.into(),
+            entries: entries.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl From<Stretch> for Between {
+    fn from(Stretch { after, before }: Stretch) -> Self {
+        Self { after: after.map(Millis), before: before.map(Millis) }
+    }
+}
