@@ -11,6 +11,7 @@ mod demonstration;
 mod entrance;
 mod hand_over;
 mod keys;
+mod llng;
 mod migration;
 mod nodes;
 mod notify;
@@ -198,6 +199,7 @@ async fn start(plan: Plan, stop: Stop, mut sockets: Sockets) -> miette::Result<(
         version,
         clients,
         clock,
+        llng: llng::of(&configuration, &verifiers)?,
     };
     let socket = sockets.take("server", configuration.listen.server, configuration.listen.reuse_port)?;
     listening.add("server", &socket)?;

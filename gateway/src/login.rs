@@ -8,6 +8,7 @@
 //! was really meant ([`Login::check_logout`]); what follows from that is the caller's.
 
 mod answers;
+mod checked;
 mod consent;
 mod ended;
 mod form;
@@ -35,6 +36,7 @@ use crate::path::{NormalPath, Prefixes};
 
 pub use answers::Refusal;
 pub(crate) use answers::SCHEME;
+pub use checked::{Checked, CheckedUsers};
 pub use consent::Elsewhere;
 pub use form::MAX_FORM;
 pub use limits::LimitSettings;

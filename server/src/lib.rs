@@ -8,6 +8,7 @@ mod audit;
 mod clients;
 mod end_point;
 mod exposition;
+mod llng;
 mod serve;
 
 use std::sync::Arc;
@@ -33,6 +34,7 @@ use self::clients::Clients;
 pub use self::clients::{Attributes, Client, Names, Right};
 use self::end_point::EndPoint;
 use self::exposition::Format;
+pub use self::llng::{Allow, Logins, Rule, Settings as LemonLdap, Verdict};
 pub use self::serve::Door;
 
 /// How long the health of storage is waited for.
@@ -55,6 +57,8 @@ pub struct Server {
     pub clients: Vec<Client>,
     /// By which it is judged what is over.
     pub clock: Arc<dyn Clock>,
+    /// How LemonLDAP::NG's sessions are kept and told, if they are.
+    pub llng: Option<LemonLdap>,
 }
 
 impl Server {
@@ -71,8 +75,13 @@ impl Server {
             .cache
             .as_ref()
             .filter(|_| is_asked)
-            .map(|cache| Api::new(clients, Arc::clone(cache), self.applications.clone()));
+            .map(|cache| Api::new(Arc::clone(&clients), Arc::clone(cache), self.applications.clone()));
+        let llng = self.llng.take().zip(self.cache.as_ref());
+        let llng = llng.map(|(settings, cache)| llng::router(settings, clients, cache));
         let mut router = self.router();
+        if let Some(llng) = llng {
+            router = router.merge(llng);
+        }
         if let Some(api) = api {
             router = router.merge(api.router());
         }

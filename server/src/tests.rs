@@ -1,4 +1,5 @@
 mod api;
+mod soap;
 mod storage_end_point;
 
 use prometheus_client::metrics::counter::Counter;
@@ -17,6 +18,7 @@ async fn started() -> (std::net::SocketAddr, Arc<Faulty>) {
     registry.register("tests", "Tests", Counter::<u64>::default());
     let storages = vec![Arc::clone(&storage) as _];
     let server = Server {
+        llng: None,
         registry,
         storages,
         cache: None,

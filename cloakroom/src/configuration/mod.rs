@@ -19,6 +19,7 @@ mod handoff;
 mod key_rotation;
 mod limits;
 mod listen;
+mod llng;
 mod login;
 mod names;
 mod node;
@@ -64,6 +65,7 @@ pub use limits::{Limits, OnFull};
 pub use listen::{
     CertificateFiles, CertificateTls, ClientCertificate, Listen, ListenHttp2, ListenTls, TlsVersion,
 };
+pub use llng::{LemonLdap, LlngLogin, TextForm};
 pub use login::{Login, LoginProvider};
 pub use node::{Audit, Gateway, Log, LogFormat};
 pub use problem::{Problem, Problems};
@@ -107,6 +109,8 @@ pub struct Configuration {
     pub gateway: Gateway,
     /// What stands behind the gateway. Empty: there is no gateway, only the session server.
     pub applications: Vec<Application>,
+    /// The session server for LemonLDAP::NG, if there is one.
+    pub llng: Option<LemonLdap>,
 }
 
 /// A configuration without mistakes.
@@ -247,7 +251,9 @@ impl Configuration {
         let client_text = "A program that may call the session server. Nothing is open to anybody but what says how Cloakroom is.";
         let clients = section.tables("client", client_text, |section| Client::read(section, &listen));
         check_clients(document, &clients);
-        section.later(&["llng"], "the session server for LemonLDAP::NG");
+        let llng_text = "The session server for LemonLDAP::NG: its portals, handlers and managers use it through their own session \
+                         modules. Which of them may call what is in `[[client]]`.";
+        let llng = section.optional_table("llng", llng_text, LemonLdap::read);
         Self {
             data_dir,
             listen,
@@ -262,6 +268,7 @@ impl Configuration {
             gateway,
             applications,
             storage,
+            llng,
         }
     }
 }

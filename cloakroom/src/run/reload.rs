@@ -21,8 +21,8 @@ use crate::logs::{AuditFile, Level};
 use crate::report;
 
 /// Begins of the names of keys that a running process cannot follow.
-const FIXED: [&str; 8] =
-    ["data_dir", "listen.", "client.", "storage.", "cache.", "log.format", "traces.", "audit."];
+const FIXED: [&str; 9] =
+    ["data_dir", "listen.", "client.", "storage.", "cache.", "log.format", "traces.", "audit.", "llng."];
 
 /// What a reload needs and changes.
 #[derive(Debug)]

@@ -52,6 +52,7 @@ impl Host {
             let _entered = runtime.enter();
             let registry = Registry::default();
             let server = Server {
+                llng: None,
                 registry,
                 storages: vec![storage],
                 cache: None,

@@ -74,6 +74,7 @@ impl House {
             ..client("stranger", STRANGER, vec![Right::Sessions, Right::AdminSessions, Right::Secrets])
         };
         let server = Server {
+            llng: None,
             registry: Registry::default(),
             storages: vec![Arc::clone(&storage) as _],
             cache: Some(Arc::clone(&cache)),

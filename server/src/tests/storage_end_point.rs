@@ -19,6 +19,7 @@ async fn offered(may: Vec<Right>) -> EndPointAt {
     let client = Client { token, ..Client::new("gateway", may) };
     let storages = vec![Arc::clone(&storage)];
     let server = Server {
+        llng: None,
         registry: Registry::default(),
         storages,
         cache: None,

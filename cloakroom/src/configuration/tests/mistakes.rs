@@ -104,8 +104,8 @@ fn what_is_not_built_yet_is_not_called_unknown() {
          for now",
     );
     assert_told(
-        "[llng]\nsoap = true",
-        "cloakroom.toml:1:2: `llng` is not built yet: it belongs to the session server for LemonLDAP::NG -> remove it for \
+        "[llng]\nrest = true",
+        "cloakroom.toml:2:1: `rest` is not built yet: it belongs to the REST interface of LemonLDAP::NG -> remove it for \
          now",
     );
     assert_told_of_shop(

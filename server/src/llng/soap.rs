@@ -1,0 +1,386 @@
+//! The SOAP end points of LemonLDAP::NG: `/sessions` for who reads, `/adminSessions` for who writes as well.
+//!
+//! Who calls is known before anything is read of what they say. Paths are matched as they are spelt, below one prefix at most: what
+//! is doubled, escaped or hidden by dots is no end point. An outage is a fault with the status 503, and never "there is no
+//! such session".
+
+mod answers;
+mod tokens;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, Extension, State};
+use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::response::Response;
+use axum::routing::{get, post};
+use cache::Cache;
+use dialects::llng::soap::{
+    Answer, Call, Fault, Listing, MAX_BODY, Method, Refused, Replying, Request, read,
+};
+use dialects::llng::{Changes, Id, Kind, Received};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use session::Value;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use self::answers::Failure;
+use self::tokens::Tokens;
+use super::Settings;
+use super::keeper::{By, Keeper, Kept, Made};
+use super::logins::Verdict;
+use super::rules;
+use crate::clients::{Attributes, Caller, Client, Clients, Right};
+
+/// How much all messages together may take, in KiB.
+const ROOM: usize = 64 << 10;
+
+/// How long a message may take, and the wait for room.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The most bytes of a list of all sessions. What is larger is a fault: a part of it would be taken for all.
+const MAX_LISTING: usize = 256 << 20;
+
+/// What `getCookies` answers where it logs nobody in, as LemonLDAP::NG numbers it.
+mod code {
+    /// The user name or the password is missing.
+    pub(super) const MISSING: u16 = 2;
+    /// There is no such user, or it is not their password.
+    pub(super) const WRONG: u16 = 5;
+    /// The session cannot be made.
+    pub(super) const NO_SESSION: u16 = 8;
+    /// It cannot be found out.
+    pub(super) const ERROR: u16 = 24;
+}
+
+/// The end points.
+#[derive(Debug)]
+pub(crate) struct Soap {
+    clients: Arc<Clients>,
+    cache: Arc<Cache>,
+    keeper: Arc<dyn Keeper>,
+    settings: Arc<Settings>,
+    tokens: Tokens,
+    room: Arc<Semaphore>,
+}
+
+/// Which one is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EndPoint {
+    /// `/sessions`
+    Readers,
+    /// `/adminSessions`
+    Administrators,
+}
+
+impl EndPoint {
+    const fn has(self, method: Method) -> bool {
+        match self {
+            Self::Readers => method.is_for_readers(),
+            Self::Administrators => method.is_for_administrators(),
+        }
+    }
+
+    const fn right(self) -> Right {
+        match self {
+            Self::Readers => Right::Sessions,
+            Self::Administrators => Right::AdminSessions,
+        }
+    }
+}
+
+/// Where a message is answered, and to whom.
+struct Asked<'a> {
+    end_point: EndPoint,
+    by: By<'a>,
+    replying: Replying,
+}
+
+impl Soap {
+    pub(crate) fn new(
+        clients: Arc<Clients>,
+        cache: Arc<Cache>,
+        keeper: Arc<dyn Keeper>,
+        settings: Arc<Settings>,
+    ) -> Arc<Self> {
+        let (tokens, room) = (Tokens::default(), Arc::new(Semaphore::new(ROOM)));
+        Arc::new(Self { clients, cache, keeper, settings, tokens, room })
+    }
+
+    /// The end points, and those below the prefixes that web servers of LemonLDAP::NG put before them.
+    pub(crate) fn router(self: Arc<Self>) -> Router {
+        let below = Router::new()
+            .route("/sessions", post(call_of_readers))
+            .route("/sessions/", post(call_of_readers))
+            .route("/adminSessions", post(call_of_administrators))
+            .route("/adminSessions/", post(call_of_administrators))
+            .route("/adminSessions/{*word}", post(call_of_administrators))
+            .route("/portal.wsdl", get(description));
+        Router::new()
+            .nest("/index.fcgi", below.clone())
+            .nest("/index.psgi", below.clone())
+            .merge(below)
+            // Messages have a bound of their own.
+            .layer(DefaultBodyLimit::disable())
+            .with_state(self)
+    }
+
+    /// Answers a message.
+    pub(crate) async fn call(
+        &self,
+        end_point: EndPoint,
+        caller: &Caller,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Response {
+        let answer = self.answered(end_point, caller, headers, body).await;
+        answer.unwrap_or_else(|failure| failure.into_response(headers))
+    }
+
+    async fn answered(
+        &self,
+        end_point: EndPoint,
+        caller: &Caller,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<Response, Failure> {
+        let client = self.clients.admit(caller, headers, end_point.right()).map_err(|denied| {
+            self.clients.note(caller, &denied, self.cache.now(), "the SOAP end points");
+            Failure::Denied(denied)
+        })?;
+        let header = |name: &str| headers.get(name).and_then(|found| found.to_str().ok());
+        let action = header("soapaction").ok_or(Refused::NotSoap)?;
+        let (body, _room) = self.body(headers, body).await?;
+        let call = read(Some(action), header(CONTENT_TYPE.as_str()), &body)?;
+        drop(body);
+        if !end_point.has(call.method) {
+            return Err(Fault::not_authorized(call.method.as_str()).into());
+        }
+        let asked = Asked { end_point, by: By { client, caller }, replying: call.replying() };
+        self.done(asked, call).await
+    }
+
+    async fn body(&self, headers: &HeaderMap, body: Body) -> Result<(Bytes, OwnedSemaphorePermit), Failure> {
+        let length = match headers.get(CONTENT_LENGTH) {
+            Some(length) => length.to_str().ok().and_then(|length| length.parse().ok()).unwrap_or(usize::MAX),
+            None => MAX_BODY,
+        };
+        if length > MAX_BODY {
+            return Err(Refused::TooLarge.into());
+        }
+        let room = u32::try_from(length / 1024 + 1).unwrap_or(u32::MAX);
+        let room = timeout(PATIENCE, Arc::clone(&self.room).acquire_many_owned(room)).await;
+        let Ok(Ok(room)) = room else { return Err(Failure::Busy) };
+        match timeout(PATIENCE, Limited::new(body, MAX_BODY).collect()).await {
+            Ok(Ok(whole)) => Ok((whole.to_bytes(), room)),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refused::TooLarge.into()),
+            Ok(Err(_)) | Err(_) => Err(Failure::Broken),
+        }
+    }
+
+    async fn done(&self, asked: Asked<'_>, call: Call) -> Result<Response, Failure> {
+        let by = asked.by;
+        match call.request()? {
+            Request::GetAttributes { id } => {
+                let kept = self.find(by, id).await?;
+                let attributes = kept.as_ref().map(|kept| self.shown(&asked, kept).collect());
+                Ok(self.written(&asked, &Answer::Session(attributes)))
+            }
+            Request::SetAttributes { id, changes } => {
+                let changes = self.without_masks(changes);
+                let is_done = match id {
+                    Some(id) => self.keeper.change(by, &id, Kind::Sso, changes).await?,
+                    None => false,
+                };
+                Ok(self.written(&asked, &Answer::Result(is_done)))
+            }
+            Request::NewSession { changes } => match self.keeper.make(by, None, Kind::Sso, changes).await? {
+                Made::Made(kept) => {
+                    Ok(self.written(&asked, &Answer::Created(self.shown(&asked, &kept).collect())))
+                }
+                Made::Refused => Ok(self.written(&asked, &Answer::Result(false))),
+            },
+            Request::DeleteSession { id } => {
+                let is_done = match id {
+                    Some(id) => self.keeper.end(by, &id).await?,
+                    None => false,
+                };
+                let answer = self.written(&asked, &Answer::Result(is_done));
+                Ok(if is_done {
+                    answers::with_cookie(answer, &self.settings.cookie_name, None)
+                } else {
+                    answer
+                })
+            }
+            Request::GetCipheredToken => {
+                let token = self.tokens.issue(self.cache.now()).map_err(|_| no_cipher())?;
+                let cipher = self.settings.cipher.as_ref().ok_or_else(no_key)?;
+                let ciphered = cipher.encrypt(token.as_bytes()).map_err(|_| no_cipher())?;
+                Ok(self.written(&asked, &Answer::Text(&ciphered)))
+            }
+            Request::GetKeyFromAllSessions { token, names } => {
+                let is_good = token.is_some_and(|token| self.tokens.take(&token, self.cache.now()));
+                if is_good { self.list(asked, names).await } else { Err(Fault::bad_token().into()) }
+            }
+            Request::GetCookies { user, password, id } => self.log_in(&asked, user, password, id).await,
+            Request::IsAuthorizedUri { id, uri } => {
+                let kept = self.find(by, id).await?.filter(|kept| kept.kind == Kind::Sso);
+                let may =
+                    |kept: &Kept| rules::allows(&self.settings.rules, &uri, |name| kept.attribute(name));
+                Ok(self.written(&asked, &Answer::Result(kept.as_ref().is_some_and(may))))
+            }
+            Request::Error { code } => {
+                let text = answers::meaning(code);
+                Ok(self.written(&asked, &Answer::Text(&text)))
+            }
+        }
+    }
+
+    async fn find(&self, by: By<'_>, id: Option<Id>) -> Result<Option<Kept>, Failure> {
+        match id {
+            Some(id) => Ok(self.keeper.find(by, &id).await?),
+            None => Ok(None),
+        }
+    }
+
+    async fn list(&self, asked: Asked<'_>, names: Option<Vec<Box<str>>>) -> Result<Response, Failure> {
+        let mut listing = Listing::new(asked.replying.clone(), self.settings.charset);
+        let is_wanted =
+            |name: &str| names.as_ref().is_none_or(|names| names.iter().any(|wanted| **wanted == *name));
+        let mut each = |id: &Id, kept: &Kept| {
+            listing.push(id.as_str(), self.shown(&asked, kept).filter(|(name, _)| is_wanted(name)));
+            listing.len() <= MAX_LISTING
+        };
+        self.keeper.list(asked.by, &mut each).await?;
+        if listing.len() > MAX_LISTING {
+            return Err(Fault::server(
+                "there are too many sessions for one message: name the keys, or use REST",
+            )
+            .into());
+        }
+        Ok(answers::message(listing.finish()))
+    }
+
+    async fn log_in(
+        &self,
+        asked: &Asked<'_>,
+        user: Option<Box<str>>,
+        password: Option<Box<str>>,
+        id: Option<Id>,
+    ) -> Result<Response, Failure> {
+        let refused = |code| self.written(asked, &Answer::Cookies(Err(code)));
+        let Some((user, password)) = user.zip(password) else { return Ok(refused(code::MISSING)) };
+        let Some(logins) = &self.settings.logins else { return Ok(refused(code::ERROR)) };
+        match logins.verify(asked.by.caller.address, &user, &password).await {
+            Verdict::Right => {}
+            Verdict::Wrong => return Ok(refused(code::WRONG)),
+            Verdict::Unknown => return Ok(refused(code::ERROR)),
+        }
+        let made = self.keeper.make(asked.by, id, Kind::Sso, self.attributes_of(asked, &user)).await?;
+        let Made::Made(kept) = made else { return Ok(refused(code::NO_SESSION)) };
+        let Some(id) = kept.attribute(dialects::llng::SESSION_ID).and_then(Value::as_text) else {
+            return Ok(refused(code::NO_SESSION));
+        };
+        let name = &self.settings.cookie_name;
+        let answer = self.written(asked, &Answer::Cookies(Ok(vec![(name, id)])));
+        Ok(answers::with_cookie(answer, name, Some(id)))
+    }
+
+    /// What is known of somebody who logged in with a password, as a portal writes it.
+    fn attributes_of(&self, asked: &Asked<'_>, user: &str) -> Changes {
+        let seconds = (self.cache.now().0 / 1000).to_string();
+        let address = asked.by.caller.address.to_canonical().to_string();
+        [
+            ("_user", user),
+            ("uid", user),
+            (dialects::llng::WHOSE, user),
+            ("_auth", "Htpasswd"),
+            ("_userDB", "Null"),
+            ("authenticationLevel", "2"),
+            ("_lastAuthnUTime", &seconds),
+            ("ipAddr", &address),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.into(), Received::Text(value.into())))
+        .collect()
+    }
+
+    /// The attributes that leave: on the end point for readers those that are exported, on both none that is hidden, unless the
+    /// client may see secrets.
+    fn shown<'k>(
+        &'k self,
+        asked: &'k Asked<'_>,
+        kept: &'k Kept,
+    ) -> impl Iterator<Item = (&'k str, &'k Value)> + Clone {
+        let client = asked.by.client;
+        let sees_secrets = client.may.contains(&Right::Secrets);
+        kept.attributes().filter(move |(name, _)| {
+            self.leaves(asked.end_point, client, name) && (sees_secrets || !self.settings.hidden.hides(name))
+        })
+    }
+
+    fn leaves(&self, end_point: EndPoint, client: &Client, name: &str) -> bool {
+        let is_listed = |names: &[Box<str>]| names.iter().any(|listed| **listed == *name);
+        let is_usual = || end_point == EndPoint::Administrators || self.settings.exported.allows(name);
+        match &client.attributes {
+            _ if name == dialects::llng::SESSION_ID => true,
+            Attributes::Usual => is_usual(),
+            Attributes::All => true,
+            Attributes::Only(names) => is_listed(names),
+            Attributes::Further(names) => is_usual() || is_listed(names),
+        }
+    }
+
+    /// Without hidden attributes of which a client got only the mask, over REST.
+    fn without_masks(&self, changes: Changes) -> Changes {
+        let is_change =
+            |(name, value): &(Box<str>, Received)| !self.settings.hidden.is_unchanged(name, value);
+        changes.into_iter().filter(is_change).collect()
+    }
+
+    fn written(&self, asked: &Asked<'_>, answer: &Answer<'_>) -> Response {
+        answers::message(answer.write(&asked.replying, self.settings.charset))
+    }
+}
+
+async fn call_of_readers(
+    State(soap): State<Arc<Soap>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    soap.call(EndPoint::Readers, &caller, &headers, body).await
+}
+
+async fn call_of_administrators(
+    State(soap): State<Arc<Soap>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    soap.call(EndPoint::Administrators, &caller, &headers, body).await
+}
+
+/// `GET /portal.wsdl`: for whoever may call what it describes.
+async fn description(
+    State(soap): State<Arc<Soap>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+) -> Response {
+    if let Err(denied) = soap.clients.admit(&caller, &headers, Right::Sessions) {
+        soap.clients.note(&caller, &denied, soap.cache.now(), "the SOAP end points");
+        return Failure::Denied(denied).into_response(&headers);
+    }
+    answers::description(&headers, &soap.settings)
+}
+
+fn no_key() -> Fault {
+    Fault::server("the session server has no `llng.key_file`: without the shared key there are no tokens")
+}
+
+fn no_cipher() -> Fault {
+    Fault::server("the system's random generator failed")
+}
