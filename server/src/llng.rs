@@ -1,9 +1,12 @@
 //! The session server of LemonLDAP::NG: what its portals, handlers, managers and scripts ask, in their own protocols.
 //!
-//! [`keeper`] says what they ask for, [`sessions`] does that with the session cache, and [`soap`] speaks with them.
+//! [`keeper`] says what they ask for, [`sessions`] does that with the session cache, and [`soap`] and [`rest`] speak with them.
 
+mod echoes;
+mod edit;
 mod keeper;
 mod logins;
+mod rest;
 mod rules;
 mod sessions;
 mod soap;
@@ -17,6 +20,7 @@ use dialects::llng::soap::Charset;
 use dialects::llng::{Cipher, Exported, Hidden};
 
 pub use self::logins::{Logins, Verdict};
+use self::rest::Rest;
 pub use self::rules::{Allow, Rule};
 use self::sessions::Sessions;
 use self::soap::Soap;
@@ -27,6 +31,10 @@ use crate::clients::Clients;
 pub struct Settings {
     /// Whether the SOAP end points are there.
     pub soap: bool,
+    /// Whether the REST end points are there.
+    pub rest: bool,
+    /// Whether sessions lie under hashes of what cookies hold: LemonLDAP::NG's `hashedSessionStore`.
+    pub hashed: bool,
     /// The cipher of the key that portals, handlers and managers share. Without it there are no lists of sessions.
     pub cipher: Option<Cipher>,
     /// How long a session lives from its `_utime`; zero means without bound.
@@ -53,9 +61,13 @@ pub struct Settings {
 pub(crate) fn router(settings: Settings, clients: Arc<Clients>, cache: &Arc<Cache>) -> Router {
     let settings = Arc::new(settings);
     let keeper = Arc::new(Sessions::new(Arc::clone(cache), Arc::clone(&settings)));
-    if settings.soap {
-        Soap::new(clients, Arc::clone(cache), keeper, settings).router()
-    } else {
-        Router::new()
+    let mut router = Router::new();
+    if settings.rest {
+        let (clients, cache, keeper) = (Arc::clone(&clients), Arc::clone(cache), Arc::clone(&keeper));
+        router = router.merge(Rest::new(clients, cache, keeper, Arc::clone(&settings)).router());
     }
+    if settings.soap {
+        router = router.merge(Soap::new(clients, Arc::clone(cache), keeper, settings).router());
+    }
+    router
 }

@@ -1,4 +1,5 @@
 mod api;
+mod rest;
 mod soap;
 mod storage_end_point;
 

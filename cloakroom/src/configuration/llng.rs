@@ -21,6 +21,10 @@ const YEAR: Duration = Duration::from_hours(24 * 366);
 pub struct LemonLdap {
     /// Whether there are SOAP end points.
     pub soap: bool,
+    /// Whether there is the REST interface.
+    pub rest: bool,
+    /// Whether sessions lie under hashes of what cookies hold.
+    pub hashed: bool,
     /// The file with the key that portals, handlers and managers share. Absolute.
     pub key_file: Option<PathBuf>,
     /// How long a session lives; zero: without bound.
@@ -70,7 +74,20 @@ impl LemonLdap {
             "SOAP at `/sessions` for clients that may `sessions`, and at `/adminSessions` for those that may `admin_sessions`; also \
              below `/index.fcgi` and `/index.psgi`.",
         );
-        section.later(&["rest"], "the REST interface of LemonLDAP::NG");
+        let rest = section.value(
+            "rest",
+            &Switch,
+            false,
+            "REST at `/sessions/<type>/...`: reading for clients that may `sessions`, all else for those that may `admin_sessions`; at \
+             `/session/my` and `/mysession` whoever has the cookie of a session is told of it.",
+        );
+        let hashed = section.value(
+            "hashed",
+            &Switch,
+            false,
+            "Sessions lie under hashes of what cookies hold: LemonLDAP::NG's `hashedSessionStore`. Lists tell the hashes, and `?hash=1` \
+             says that a request has the value of a cookie.",
+        );
         let key_file = section.optional(
             "key_file",
             &Text(FileName),
@@ -140,7 +157,20 @@ impl LemonLdap {
         let rule_text = "What handlers and scripts are told that ask `isAuthorizedURI`. The longest path of a host decides; what has no \
                          rule is not allowed.";
         let rules = section.tables("rule", rule_text, rule);
-        Self { soap, key_file, timeout, timeout_activity, cookie_name, exported, hidden, text, login, rules }
+        Self {
+            soap,
+            rest,
+            hashed,
+            key_file,
+            timeout,
+            timeout_activity,
+            cookie_name,
+            exported,
+            hidden,
+            text,
+            login,
+            rules,
+        }
     }
 }
 

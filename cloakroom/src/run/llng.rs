@@ -35,6 +35,8 @@ fn settings(
     let logins = llng.login.as_ref().map(|login| logins(&login.file, verifiers)).transpose()?;
     Ok(server::LemonLdap {
         soap: llng.soap,
+        rest: llng.rest,
+        hashed: llng.hashed,
         cipher,
         timeout: llng.timeout,
         timeout_activity: llng.timeout_activity,

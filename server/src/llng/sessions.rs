@@ -7,24 +7,34 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cache::{Application, Cache, Ended, Find, OpenForeign, Opening, Realm, Rewriting, Rewritten};
-use dialects::llng::received::settle;
-use dialects::llng::{BEGAN, Changes, Id, Kind, SESSION_ID, SESSION_KIND, WHOSE};
-use session::{Ending, Millis, Patch, Principal, Secret, Session, Ticket, Timeouts, Value, Why};
+use cache::{AFTERLIFE, Application, Cache, Ended, Find, OpenForeign, Opening, Realm, Rewritten};
+use dialects::llng::json::Search;
+use dialects::llng::{BEGAN, Changes, Id, Kind, LAST_SEEN, SESSION_ID, SESSION_KIND, WHOSE};
+use session::{Ending, Handle, Millis, Patch, Principal, Secret, Session, Ticket, Timeouts, Value, Why};
 use storage::{Scanned, Unavailable};
 
 use super::Settings;
-use super::keeper::{By, Keeper, Kept, Made};
+use super::echoes::{BEFORE, REVISION};
+use super::edit::{Edit, seconds};
+use super::keeper::{By, Changed, Keeper, Kept, Made};
 use crate::audit::{self, Upon};
 
 /// The realm of these sessions, and the space of their ids.
 const REALM: &str = "llng";
 
+/// The same for persistent ones, which are no logins: they have no time-outs, ids that can be guessed and come back, and do not
+/// end with whom they are about.
+const PERSISTENT: &str = "llng.persistent";
+
 /// The issuer of those to whom they belong.
 const ISSUER: &str = "llng";
 
-/// How often the last use of a session is written, at most.
-const TOUCH_INTERVAL: Duration = Duration::from_mins(1);
+/// How often the last use of a session is written, at most. Nothing is judged by it: handlers that keep sessions in caches of
+/// their own say in an attribute when one was used.
+const TOUCH_INTERVAL: Duration = Duration::from_mins(10);
+
+/// LemonLDAP::NG counts in seconds, and a session may be as old as the time-out says.
+const SECOND: Duration = Duration::from_secs(1);
 
 /// How many records are looked at together.
 const PAGE: usize = 512;
@@ -33,41 +43,65 @@ const PAGE: usize = 512;
 #[derive(Debug)]
 pub(super) struct Sessions {
     cache: Arc<Cache>,
-    application: Application,
+    usual: Application,
+    persistent: Application,
     settings: Arc<Settings>,
 }
 
 impl Sessions {
     pub(super) fn new(cache: Arc<Cache>, settings: Arc<Settings>) -> Self {
-        let timeouts = Timeouts { idle: settings.timeout_activity, lifetime: settings.timeout };
-        let realm = Arc::new(Realm {
-            id: REALM.into(),
-            timeouts: vec![timeouts],
-            touch_interval: TOUCH_INTERVAL,
-            // Last uses are gathered.
-            lateness: TOUCH_INTERVAL * 2,
-            allowance: Duration::ZERO,
-        });
-        cache.reckon_with(&realm);
-        let application =
-            Application { realm, timeouts, touch_interval: TOUCH_INTERVAL, renew_interval: Duration::ZERO };
-        Self { cache, application, settings }
+        let lifetime = if settings.timeout.is_zero() { Duration::ZERO } else { settings.timeout + SECOND };
+        let application = |realm: &str, lifetime| {
+            let timeouts = Timeouts { idle: Duration::ZERO, lifetime };
+            let realm = Arc::new(Realm {
+                id: realm.into(),
+                timeouts: vec![timeouts],
+                touch_interval: TOUCH_INTERVAL,
+                lateness: TOUCH_INTERVAL * 2,
+                allowance: AFTERLIFE,
+            });
+            cache.reckon_with(&realm);
+            Application { realm, timeouts, touch_interval: TOUCH_INTERVAL, renew_interval: Duration::ZERO }
+        };
+        let (usual, persistent) = (application(REALM, lifetime), application(PERSISTENT, Duration::ZERO));
+        Self { cache, usual, persistent, settings }
     }
 
-    fn ticket(id: &Id) -> Ticket {
-        Ticket::of_foreign(REALM, id.as_str())
-    }
-
-    /// The live session of an id, if it exists for the client.
-    async fn session(&self, by: By<'_>, id: &Id) -> Result<Option<(Kind, Arc<Session>)>, Unavailable> {
-        match self.cache.find(&Self::ticket(id), &self.application).await? {
-            Find::Found(found) => Ok(kind_for(by, &found.session).map(|kind| (kind, found.session))),
-            Find::Absent(_) | Find::Ended(_) => Ok(None),
+    const fn application(&self, kind: Kind) -> &Application {
+        match kind {
+            Kind::Persistent => &self.persistent,
+            _ => &self.usual,
         }
     }
 
+    /// The live session of an id in the space of a kind, if it exists for the client.
+    async fn session(&self, by: By<'_>, id: &Id, kind: Kind) -> Result<Option<Kept>, Unavailable> {
+        let application = self.application(kind);
+        let found = match self.cache.find(&ticket(application, id), application).await? {
+            Find::Found(found) => found.session,
+            Find::Absent(_) | Find::Ended(_) => return Ok(None),
+        };
+        let Some(kind) = kind_for(by, &found) else { return Ok(None) };
+        if self.is_idle(&found) {
+            let ending = Ending::new(self.cache.now(), Why::Idle, "timeout_activity");
+            self.cache.end(&found, ending, application).await?;
+            return Ok(None);
+        }
+        Ok(Some(Self::kept(id, kind, found)))
+    }
+
+    /// Whether a session was not used for too long, as LemonLDAP::NG's handlers judge it: what says nothing of its last use, as
+    /// offline sessions of OpenID Connect do, is never idle.
+    fn is_idle(&self, session: &Session) -> bool {
+        let last_seen = session.entries.get(LAST_SEEN).and_then(seconds);
+        !self.settings.timeout_activity.is_zero()
+            && last_seen
+                .is_some_and(|at| self.cache.now().since(at) >= self.settings.timeout_activity + SECOND)
+    }
+
     fn kept(id: &Id, kind: Kind, session: Arc<Session>) -> Kept {
-        Kept { kind, facts: vec![(SESSION_ID, id.as_str().into())], session }
+        let facts = vec![(SESSION_ID, id.as_str().into()), (REVISION, session.revision.0.to_string().into())];
+        Kept { kind, facts, session }
     }
 
     /// The id of a session, which its entries hold ciphered.
@@ -81,9 +115,9 @@ impl Sessions {
     fn opening(&self, id: &Id, kind: Kind, begun: Millis, changes: Changes) -> Opening {
         let mut opening = Opening::default();
         let mut entries = Patch::new(opening.entries.seen);
-        for (name, received) in changes.into_iter().filter(|(name, _)| !is_ours(name)) {
+        for (name, received) in changes.into_iter().filter(|(name, _)| !is_ours(name) && **name != *BEGAN) {
             if let Some(value) = received.settle(None) {
-                if *name == *WHOSE {
+                if *name == *WHOSE && kind != Kind::Persistent {
                     opening.principal = owner(&value);
                 }
                 entries.set(&name, value);
@@ -103,53 +137,45 @@ impl Sessions {
 #[async_trait]
 impl Keeper for Sessions {
     async fn find(&self, by: By<'_>, id: &Id) -> Result<Option<Kept>, Unavailable> {
-        let found = self.session(by, id).await?;
-        Ok(found.map(|(kind, session)| Self::kept(id, kind, session)))
+        self.session(by, id, Kind::Sso).await
     }
 
-    async fn change(&self, by: By<'_>, id: &Id, kind: Kind, changes: Changes) -> Result<bool, Unavailable> {
-        let Some((found, session)) = self.session(by, id).await? else { return Ok(false) };
-        if found != kind {
-            return Ok(false);
+    async fn find_persistent(&self, by: By<'_>, id: &Id) -> Result<Option<Kept>, Unavailable> {
+        self.session(by, id, Kind::Persistent).await
+    }
+
+    async fn change(
+        &self,
+        by: By<'_>,
+        id: &Id,
+        kind: Kind,
+        changes: Changes,
+    ) -> Result<Changed, Unavailable> {
+        let Some(kept) = self.session(by, id, kind).await? else { return Ok(Changed::Absent) };
+        if kept.kind != kind {
+            return Ok(Changed::Absent);
         }
-        let changes: Changes = changes.into_iter().filter(|(name, _)| !is_fixed(name)).collect();
-        let owner = changes
-            .iter()
-            .find(|(name, _)| **name == *WHOSE)
-            .and_then(|(_, received)| owner(&received.clone().settle(None)?));
-        let rewritten = self
-            .cache
-            .rewrite(&Self::ticket(id), owner.as_ref(), &self.application, |current| {
-                let mut rewriting = Rewriting { patch: Patch::new(current.revision), begun: None };
-                for (name, value) in settle(changes.clone(), &current.entries) {
-                    if *name == *BEGAN {
-                        rewriting.begun = value.as_ref().and_then(seconds);
-                    }
-                    match value {
-                        Some(value) => rewriting.patch.set(&name, value),
-                        None => rewriting.patch.remove(&name),
-                    }
-                }
-                rewriting
-            })
-            .await?;
-        let is_done = match rewritten {
-            Rewritten::Written(_) => true,
-            Rewritten::Absent | Rewritten::Ended(_) | Rewritten::LoggedOut(_) => false,
-            Rewritten::TooLarge(_) => {
-                tracing::warn!(handle = %session.handle, "a session of LemonLDAP::NG would be larger than storage takes");
-                false
+        let application = self.application(kind);
+        let edit = Edit::of(by, &self.settings, changes, self.cache.now());
+        let owner = edit.whose().filter(|_| kind != Kind::Persistent).and_then(|value| owner(&value));
+        let ticket = ticket(application, id);
+        let edited = |session: &Session| edit.made_to(session);
+        let rewritten = self.cache.rewrite(&ticket, owner.as_ref(), application, edited).await?;
+        Ok(match rewritten {
+            Rewritten::Written(_) => {
+                let upon = Upon::one(kept.session.handle);
+                audit::done(by.client, by.caller, "a session of LemonLDAP::NG was changed", upon);
+                Changed::Done
             }
-        };
-        if is_done {
-            audit::done(
-                by.client,
-                by.caller,
-                "a session of LemonLDAP::NG was changed",
-                Upon::one(session.handle),
-            );
-        }
-        Ok(is_done)
+            Rewritten::Absent | Rewritten::Ended(_) | Rewritten::LoggedOut(_) => Changed::Absent,
+            Rewritten::TooLarge(_) => {
+                tracing::warn!(
+                    handle = %kept.session.handle, client = &*by.client.id,
+                    "a session of LemonLDAP::NG would be larger than storage takes, and was not changed"
+                );
+                Changed::TooLarge
+            }
+        })
     }
 
     async fn make(
@@ -159,9 +185,13 @@ impl Keeper for Sessions {
         kind: Kind,
         changes: Changes,
     ) -> Result<Made, Unavailable> {
-        if !by.client.kinds.has(kind.as_str()) || !by.client.realms.has(REALM) {
+        let application = self.application(kind);
+        if !by.client.kinds.has(kind.as_str()) || !by.client.realms.has(&application.realm.id) {
             return Ok(Made::Refused);
         }
+        // Whoever chooses the id says when the session began as well: what is to last shorter began earlier.
+        let told = changes.iter().find(|(name, _)| id.is_some() && **name == *BEGAN);
+        let told = told.and_then(|(_, received)| seconds(&received.clone().settle(None)?));
         let id = match id {
             Some(id) => id,
             None => match Secret::random() {
@@ -173,50 +203,57 @@ impl Keeper for Sessions {
             },
         };
         // LemonLDAP::NG counts in seconds.
-        let begun = Millis(self.cache.now().0 / 1000 * 1000);
+        let begun = told.unwrap_or(Millis(self.cache.now().0 / 1000 * 1000));
         let opening = self.opening(&id, kind, begun, changes);
-        let opened = self.cache.open_foreign(&Self::ticket(&id), begun, &opening, &self.application).await?;
-        Ok(match opened {
+        let ticket = ticket(application, &id);
+        Ok(match self.cache.open_foreign(&ticket, begun, &opening, application).await? {
             OpenForeign::Opened(session) => {
-                audit::done(
-                    by.client,
-                    by.caller,
-                    "a session of LemonLDAP::NG was made",
-                    Upon::one(session.handle),
-                );
+                let upon = Upon::one(session.handle);
+                audit::done(by.client, by.caller, "a session of LemonLDAP::NG was made", upon);
                 Made::Made(Self::kept(&id, kind, session))
             }
             OpenForeign::Exists | OpenForeign::Ended(_) | OpenForeign::LoggedOut(_) => Made::Refused,
         })
     }
 
-    async fn end(&self, by: By<'_>, id: &Id) -> Result<bool, Unavailable> {
-        let Some((_, session)) = self.session(by, id).await? else { return Ok(false) };
+    async fn end(&self, by: By<'_>, id: &Id, kind: Kind) -> Result<bool, Unavailable> {
+        let Some(kept) = self.session(by, id, kind).await? else { return Ok(false) };
         let from = Some(by.caller.address.to_canonical());
         let ending = Ending { from, ..Ending::new(self.cache.now(), Why::Logout, &by.client.id) };
-        let ended = self.cache.end(&session, ending, &self.application).await?;
-        audit::done(by.client, by.caller, "a session of LemonLDAP::NG was ended", Upon::one(session.handle));
+        let application = self.application(kind);
+        let ended = match kind {
+            Kind::Persistent => self.cache.end_life(&ticket(application, id), ending).await?,
+            _ => self.cache.end(&kept.session, ending, application).await?,
+        };
+        audit::done(
+            by.client,
+            by.caller,
+            "a session of LemonLDAP::NG was ended",
+            Upon::one(kept.session.handle),
+        );
         Ok(ended == Ended::Now)
     }
 
     async fn list(
         &self,
         by: By<'_>,
+        search: Option<&Search>,
         each: &mut (dyn for<'i, 'k> FnMut(&'i Id, &'k Kept) -> bool + Send),
     ) -> Result<(), Unavailable> {
+        if let Some(whose) = search.filter(|search| *search.name == *WHOSE) {
+            // The index of the session cache knows these.
+            return self.list_of(by, &Principal::named(ISSUER, whose.value()), each).await;
+        }
         let mut cursor = None;
         loop {
             let scan = self.cache.storage().scan(cursor.as_deref(), PAGE).await?;
             for (key, scanned) in scan.found {
                 let Scanned::Live(record) = scanned else { continue };
                 let Ok(Some(session)) = cache::Kind::read(&key, &record.value) else { continue };
-                if *session.realm != *REALM {
-                    continue;
-                }
-                let Some((kind, id)) = kind_for(by, &session).zip(self.id_of(&session)) else { continue };
-                // Whether it is over is not for its record alone to say.
-                let Some(shown) = self.cache.show(&session.handle).await? else { continue };
-                if !each(&id, &Self::kept(&id, kind, shown.session)) {
+                if matches!(&*session.realm, REALM | PERSISTENT)
+                    && kind_for(by, &session).is_some()
+                    && !self.show(by, &session.handle, each).await?
+                {
                     return Ok(());
                 }
             }
@@ -228,10 +265,51 @@ impl Keeper for Sessions {
     }
 }
 
+impl Sessions {
+    /// Has `each` look at the sessions of somebody.
+    async fn list_of(
+        &self,
+        by: By<'_>,
+        whose: &Principal,
+        each: &mut (dyn for<'i, 'k> FnMut(&'i Id, &'k Kept) -> bool + Send),
+    ) -> Result<(), Unavailable> {
+        let mut after = None;
+        loop {
+            let listing = self.cache.list(whose, after.as_deref(), PAGE).await?;
+            for listed in listing.sessions.iter().filter(|listed| *listed.realm == *REALM) {
+                if !self.show(by, &listed.handle, each).await? {
+                    return Ok(());
+                }
+            }
+            after = listing.next;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Has `each` look at a session, if it is live: whether that is so is not for its record alone to say. Whether to go on.
+    async fn show(
+        &self,
+        by: By<'_>,
+        handle: &Handle,
+        each: &mut (dyn for<'i, 'k> FnMut(&'i Id, &'k Kept) -> bool + Send),
+    ) -> Result<bool, Unavailable> {
+        let Some(shown) = self.cache.show(handle).await? else { return Ok(true) };
+        let session = shown.session;
+        let known = kind_for(by, &session).zip(self.id_of(&session)).filter(|_| !self.is_idle(&session));
+        Ok(known.is_none_or(|(kind, id)| each(&id, &Self::kept(&id, kind, session))))
+    }
+}
+
+fn ticket(application: &Application, id: &Id) -> Ticket {
+    Ticket::of_foreign(&application.realm.id, id.as_str())
+}
+
 /// The kind of a session, if it exists for the client.
 fn kind_for(by: By<'_>, session: &Session) -> Option<Kind> {
     let kind: Kind = session.entries.get(SESSION_KIND)?.as_text()?.parse().ok()?;
-    (by.client.kinds.has(kind.as_str()) && by.client.realms.has(REALM)).then_some(kind)
+    (by.client.kinds.has(kind.as_str()) && by.client.realms.has(&session.realm)).then_some(kind)
 }
 
 /// Whose session it is that says so.
@@ -239,18 +317,7 @@ fn owner(value: &Value) -> Option<Principal> {
     value.as_text().filter(|name| !name.is_empty()).map(|name| Principal::named(ISSUER, name))
 }
 
-/// The moment that a client means by a number of seconds.
-fn seconds(value: &Value) -> Option<Millis> {
-    let seconds: u64 = value.as_text()?.parse().ok()?;
-    Some(Millis(seconds.checked_mul(1000)?).min(Millis::NEVER))
-}
-
-/// What no client changes.
-fn is_fixed(name: &str) -> bool {
-    name == SESSION_ID || name == SESSION_KIND
-}
-
-/// What no client says of a new session.
-fn is_ours(name: &str) -> bool {
-    is_fixed(name) || name == BEGAN
+/// What no client sets.
+pub(super) fn is_ours(name: &str) -> bool {
+    matches!(name, SESSION_ID | SESSION_KIND | REVISION | BEFORE)
 }

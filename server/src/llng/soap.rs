@@ -28,9 +28,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use self::answers::Failure;
+pub(super) use self::answers::with_cookie;
 use self::tokens::Tokens;
 use super::Settings;
-use super::keeper::{By, Keeper, Kept, Made};
+use super::keeper::{By, Changed, Keeper, Kept, Made};
 use super::logins::Verdict;
 use super::rules;
 use crate::clients::{Attributes, Caller, Client, Clients, Right};
@@ -190,9 +191,8 @@ impl Soap {
                 Ok(self.written(&asked, &Answer::Session(attributes)))
             }
             Request::SetAttributes { id, changes } => {
-                let changes = self.without_masks(changes);
                 let is_done = match id {
-                    Some(id) => self.keeper.change(by, &id, Kind::Sso, changes).await?,
+                    Some(id) => self.keeper.change(by, &id, Kind::Sso, changes).await? == Changed::Done,
                     None => false,
                 };
                 Ok(self.written(&asked, &Answer::Result(is_done)))
@@ -205,7 +205,7 @@ impl Soap {
             },
             Request::DeleteSession { id } => {
                 let is_done = match id {
-                    Some(id) => self.keeper.end(by, &id).await?,
+                    Some(id) => self.keeper.end(by, &id, Kind::Sso).await?,
                     None => false,
                 };
                 let answer = self.written(&asked, &Answer::Result(is_done));
@@ -254,7 +254,7 @@ impl Soap {
             listing.push(id.as_str(), self.shown(&asked, kept).filter(|(name, _)| is_wanted(name)));
             listing.len() <= MAX_LISTING
         };
-        self.keeper.list(asked.by, &mut each).await?;
+        self.keeper.list(asked.by, None, &mut each).await?;
         if listing.len() > MAX_LISTING {
             return Err(Fault::server(
                 "there are too many sessions for one message: name the keys, or use REST",
@@ -332,13 +332,6 @@ impl Soap {
             Attributes::Only(names) => is_listed(names),
             Attributes::Further(names) => is_usual() || is_listed(names),
         }
-    }
-
-    /// Without hidden attributes of which a client got only the mask, over REST.
-    fn without_masks(&self, changes: Changes) -> Changes {
-        let is_change =
-            |(name, value): &(Box<str>, Received)| !self.settings.hidden.is_unchanged(name, value);
-        changes.into_iter().filter(is_change).collect()
     }
 
     fn written(&self, asked: &Asked<'_>, answer: &Answer<'_>) -> Response {

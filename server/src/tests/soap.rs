@@ -10,21 +10,25 @@ use session::SecretHash;
 
 use super::*;
 
-const ADMIN: &str = "the-token-of-a-portal-0123456789abcdef";
-const READER: &str = "the-token-of-a-handler-0123456789abcdef";
-const OPERATOR: &str = "the-token-of-an-operator-0123456789abcdef";
-const KEY: &[u8] = b"qwertyuiop123456";
-const NOW: u64 = 1_795_321_143_000;
-const HOUR: Duration = Duration::from_hours(1);
+pub(super) const ADMIN: &str = "the-token-of-a-portal-0123456789abcdef";
+pub(super) const READER: &str = "the-token-of-a-handler-0123456789abcdef";
+pub(super) const OPERATOR: &str = "the-token-of-an-operator-0123456789abcdef";
+pub(super) const KEY: &[u8] = b"qwertyuiop123456";
+pub(super) const NOW: u64 = 1_795_321_143_000;
+pub(super) const HOUR: Duration = Duration::from_hours(1);
 
-struct House {
-    address: SocketAddr,
-    storage: Arc<Faulty>,
-    clock: Arc<ManualClock>,
+pub(super) struct House {
+    pub(super) address: SocketAddr,
+    pub(super) storage: Arc<Faulty>,
+    pub(super) clock: Arc<ManualClock>,
 }
 
 impl House {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
+        Self::with(of_tests()).await
+    }
+
+    pub(super) async fn with(llng: LemonLdap) -> Self {
         let clock = Arc::new(ManualClock::at(Millis(NOW)));
         let memory = Memory::new("local", Arc::clone(&clock) as _, 64 << 20);
         let storage = Arc::new(Faulty::new(Arc::new(memory)));
@@ -60,7 +64,7 @@ impl House {
                 Client { kinds, ..client("other", "the-token-of-one-for-other-kinds-01234567", everything) },
             ],
             clock: Arc::clone(&clock) as _,
-            llng: Some(of_tests()),
+            llng: Some(llng),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -68,7 +72,7 @@ impl House {
         Self { address, storage, clock }
     }
 
-    async fn answer(&self, line: &str, headers: &str, body: &str) -> (u16, String, String) {
+    pub(super) async fn answer(&self, line: &str, headers: &str, body: &str) -> (u16, String, String) {
         let mut socket = TcpStream::connect(self.address).await.unwrap();
         let length = body.len();
         let request = format!(
@@ -112,11 +116,13 @@ impl House {
     }
 }
 
-fn of_tests() -> LemonLdap {
+pub(super) fn of_tests() -> LemonLdap {
     let rule = |path: &str, allow| Rule { host: "test1.example.com".into(), path: path.into(), allow };
     let admins = Allow::Attribute { name: "groups".into(), value: "timelords".into() };
     LemonLdap {
         soap: true,
+        rest: true,
+        hashed: false,
         cipher: Some(Cipher::new(KEY).unwrap()),
         timeout: HOUR * 20,
         timeout_activity: Duration::ZERO,

@@ -90,7 +90,7 @@ pub(super) fn message(message: Vec<u8>) -> Response {
 }
 
 /// The same with the cookie of a session, or without it from now on.
-pub(super) fn with_cookie(mut answer: Response, name: &str, id: Option<&str>) -> Response {
+pub(in crate::llng) fn with_cookie(mut answer: Response, name: &str, id: Option<&str>) -> Response {
     let cookie = match id {
         Some(id) => format!("{name}={id}; path=/; HttpOnly; SameSite=Lax"),
         None => format!("{name}=0; path=/; expires=Wed, 21 Oct 2015 00:00:00 GMT; HttpOnly; SameSite=Lax"),

@@ -1,0 +1,141 @@
+//! One session: `/sessions/<type>/<id>`, and one of its attributes below.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Extension, Path, RawQuery, State};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use dialects::llng::json::{self, Update, Wanted};
+use dialects::llng::{Id, Kind, SESSION_KIND, StorageType};
+
+use super::answers::{self, Failure};
+use super::{Asked, Rest, content_type};
+use crate::clients::{Caller, Right};
+use crate::llng::keeper::{By, Changed, Made};
+use crate::llng::soap::with_cookie;
+
+pub(super) async fn call(
+    State(rest): State<Arc<Rest>>,
+    Extension(caller): Extension<Caller>,
+    Path((kind, id)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+    method: Method,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let asked = Asked::of(query.as_deref());
+    let target = Target { storage: &kind, id: &id, key: None, asked };
+    rest.answer_one(&caller, &method, target, &headers, body)
+        .await
+        .unwrap_or_else(|failure| failure.into_response(&headers))
+}
+
+pub(super) async fn call_with_key(
+    State(rest): State<Arc<Rest>>,
+    Extension(caller): Extension<Caller>,
+    Path((kind, id, key)): Path<(String, String, String)>,
+    RawQuery(query): RawQuery,
+    method: Method,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let asked = Asked::of(query.as_deref());
+    // Further words are not looked at.
+    let key = key.split('/').next().filter(|key| !key.is_empty());
+    let target = Target { storage: &kind, id: &id, key, asked };
+    rest.answer_one(&caller, &method, target, &headers, body)
+        .await
+        .unwrap_or_else(|failure| failure.into_response(&headers))
+}
+
+/// What a path names.
+struct Target<'p> {
+    storage: &'p str,
+    id: &'p str,
+    key: Option<&'p str>,
+    asked: Asked,
+}
+
+impl Rest {
+    async fn answer_one(
+        &self,
+        caller: &Caller,
+        method: &Method,
+        target: Target<'_>,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<Response, Failure> {
+        let right = if *method == Method::GET { Right::Sessions } else { Right::AdminSessions };
+        let client = self.admit(caller, headers, right)?;
+        if *method == Method::OPTIONS {
+            return Ok(StatusCode::NO_CONTENT.into_response());
+        }
+        let storage: StorageType = target.storage.parse().map_err(|_| Failure::NoType)?;
+        let by = By { client, caller };
+        match *method {
+            Method::GET => {
+                let id = self.id(target.id, &target.asked)?;
+                let kept = self.find(by, storage, &id).await?.ok_or(Failure::NoSession)?;
+                // One kind is not another.
+                if target.asked.kind.as_deref().is_some_and(|kind| kind != kept.kind.as_str()) {
+                    return Err(Failure::NoSession);
+                }
+                let wanted = target.key.map_or(Wanted::All, Wanted::of_path);
+                Ok(answers::json(self.written(client, &kept, &wanted)))
+            }
+            Method::PUT => {
+                let id = self.id(target.id, &target.asked)?;
+                let (body, _room) = self.body(headers, body).await?;
+                let update = match target.key {
+                    None => json::read_update(content_type(headers), &body)?,
+                    Some(key) => {
+                        let value = json::read_value(content_type(headers), &body)?;
+                        Update { changes: vec![(key.into(), value)], secret: None }
+                    }
+                };
+                drop(body);
+                self.put(by, storage, &id, update).await?;
+                Ok(answers::json(json::DONE))
+            }
+            Method::DELETE => {
+                let id = self.id(target.id, &target.asked)?;
+                let kept = self.find(by, storage, &id).await?.ok_or(Failure::NoSession)?;
+                if !self.keeper.end(by, &id, kept.kind).await? {
+                    return Err(Failure::NoSession);
+                }
+                Ok(with_cookie(answers::json(json::DELETED), &self.settings.cookie_name, None))
+            }
+            // A login with an id that is given.
+            Method::POST if target.asked.is_login => Err(Failure::NotHere),
+            Method::POST => Err(Failure::NoSession),
+            _ => Err(Failure::NoMethod),
+        }
+    }
+
+    async fn put(&self, by: By<'_>, storage: StorageType, id: &Id, update: Update) -> Result<(), Failure> {
+        let Update { changes, secret } = update;
+        let has_proof = self.is_secret(secret.as_deref());
+        if let Some(kept) = self.find(by, storage, id).await? {
+            return match self.keeper.change(by, id, kept.kind, changes).await? {
+                Changed::Done => Ok(()),
+                Changed::Absent => Err(Failure::NoSession),
+                Changed::TooLarge => Err(json::Unread::TooLarge.into()),
+            };
+        }
+        // LemonLDAP::NG's clients choose ids themselves: who knows the key makes a session by writing it.
+        if !has_proof {
+            return Err(Failure::NoSession);
+        }
+        let told = changes.iter().find(|(name, _)| **name == *SESSION_KIND);
+        let told: Option<Kind> =
+            told.and_then(|(_, kind)| kind.clone().into_text()).and_then(|kind| kind.parse().ok());
+        let kind = told.filter(|kind| storage.may_hold(*kind)).unwrap_or(storage.default_kind());
+        // A persistent session has a storage of its own, or none.
+        let kind = if storage == StorageType::Global && kind == Kind::Persistent { Kind::Sso } else { kind };
+        match self.keeper.make(by, Some(id.clone()), kind, changes).await? {
+            Made::Made(_) => Ok(()),
+            Made::Refused => Err(Failure::NoSession),
+        }
+    }
+}

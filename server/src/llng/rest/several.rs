@@ -1,0 +1,121 @@
+//! Several sessions, or a new one: `/sessions/<type>`.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Extension, Path, RawQuery, State};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use dialects::llng::json::{self, Search, Wanted};
+use dialects::llng::{Id, StorageType};
+
+use super::answers::{self, Failure};
+use super::{Asked, Rest, content_type};
+use crate::audit::{self, Upon};
+use crate::clients::{Caller, Right};
+use crate::llng::keeper::{By, Kept, Made};
+
+/// The most bytes of an answer. A part of the sessions would be taken for all.
+const MAX_LISTING: usize = 256 << 20;
+
+pub(super) async fn call(
+    State(rest): State<Arc<Rest>>,
+    Extension(caller): Extension<Caller>,
+    Path(kind): Path<String>,
+    RawQuery(query): RawQuery,
+    method: Method,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let asked = Asked::of(query.as_deref());
+    rest.answer_several(&caller, &method, &kind, asked, &headers, body)
+        .await
+        .unwrap_or_else(|failure| failure.into_response(&headers))
+}
+
+impl Rest {
+    async fn answer_several(
+        &self,
+        caller: &Caller,
+        method: &Method,
+        storage: &str,
+        asked: Asked,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<Response, Failure> {
+        let client = self.admit(caller, headers, Right::AdminSessions)?;
+        if *method == Method::OPTIONS {
+            return Ok(StatusCode::NO_CONTENT.into_response());
+        }
+        let storage: StorageType = storage.parse().map_err(|_| Failure::NoType)?;
+        let by = By { client, caller };
+        match *method {
+            Method::POST => {}
+            Method::GET | Method::PUT | Method::DELETE => return Err(Failure::NoId),
+            _ => return Err(Failure::NoMethod),
+        }
+        let (body, _room) = self.body(headers, body).await?;
+        if asked.is_all {
+            let (wanted, secret) = json::read_list(content_type(headers), &body)?;
+            drop(body);
+            if !self.is_secret(secret.as_deref()) {
+                return Err(Failure::NoSecret);
+            }
+            return self.list(by, storage, asked.search.as_deref(), &wanted).await;
+        }
+        let update = json::read_update(content_type(headers), &body)?;
+        drop(body);
+        match self.keeper.make(by, None, storage.default_kind(), update.changes).await? {
+            Made::Made(kept) => Ok(answers::json(json::created(self.shown(client, &kept)))),
+            Made::Refused => Err(Failure::NoSession),
+        }
+    }
+
+    async fn list(
+        &self,
+        by: By<'_>,
+        storage: StorageType,
+        search: Option<&str>,
+        wanted: &Wanted,
+    ) -> Result<Response, Failure> {
+        let search = match search {
+            Some(text) => Some(Search::parse(text).ok_or(json::Unread::NoObject)?),
+            None => None,
+        };
+        let mut listing = json::Listing::new();
+        let mut each = |id: &Id, kept: &Kept| {
+            let is_found = search.as_ref().is_none_or(|search| {
+                // What a client may not see it cannot look for either.
+                search.finds(self.attribute(by.client, kept, &search.name))
+            });
+            if is_found && storage.may_hold(kept.kind) {
+                match wanted {
+                    Wanted::All => {
+                        listing.push(
+                            id.as_str(),
+                            self.shown(by.client, kept).map(|(name, value)| (name, Some(value))),
+                        );
+                    }
+                    Wanted::One(name) => {
+                        listing.push(
+                            id.as_str(),
+                            [(&**name, self.attribute(by.client, kept, name))].into_iter(),
+                        );
+                    }
+                    Wanted::These(names) => listing.push(
+                        id.as_str(),
+                        names.iter().map(|name| (&**name, self.attribute(by.client, kept, name))),
+                    ),
+                }
+            }
+            listing.len() <= MAX_LISTING
+        };
+        self.keeper.list(by, search.as_ref(), &mut each).await?;
+        if listing.len() > MAX_LISTING {
+            return Err(Failure::TooMany);
+        }
+        let upon = Upon { of: Some(storage.as_str()), ..Upon::default() };
+        audit::done(by.client, by.caller, "sessions of LemonLDAP::NG were listed", upon);
+        Ok(answers::json(listing.finish()))
+    }
+}
