@@ -16,6 +16,7 @@ mod given;
 mod hand_over;
 mod index;
 mod kits;
+mod lemonldap;
 mod metrics;
 mod migration;
 mod nodes;

@@ -93,8 +93,9 @@ impl Client {
             &List(RIGHT),
             vec![Right::Storage],
             "What it may call. `storage`: the storages of this Cloakroom, as the engine `remote` of another one uses them; \
-             with all sessions in them. `sessions`: the API, to look at sessions and be told why they are over. `admin_sessions`: \
-             the API, to open, change and end them. `secrets`: the API, to fetch the assertions that are kept beside them.",
+             with all sessions in them. `sessions`: the API, to look at sessions and be told why they are over, and LemonLDAP::NG's \
+             `/sessions`. `admin_sessions`: the API, to open, change and end them, and LemonLDAP::NG's `/adminSessions`. `secrets`: \
+             the API, to fetch the assertions that are kept beside them, and LemonLDAP::NG's hidden attributes.",
         );
         let all = || vec!["*".to_owned()];
         let kinds = section.value(
