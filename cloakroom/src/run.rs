@@ -49,6 +49,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
 use self::applications::Before;
+pub(crate) use self::clients::token as client_token;
 use self::control::Control;
 pub use self::entrance::{entrance, server_entrance};
 use self::hand_over::{HandingOver, Predecessor};
@@ -58,6 +59,7 @@ use self::migration::Progress;
 use self::reload::Reloading;
 use self::sockets::{Listening, Sockets};
 use self::stop::Stop;
+pub(crate) use self::upstream::{address as server_address, believing};
 use crate::configuration::{Configuration, Loaded};
 use crate::key_metrics::KeyMetrics;
 use crate::logs::{AuditFile, Level};

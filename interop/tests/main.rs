@@ -28,6 +28,7 @@ mod sealed;
 mod sealing;
 mod service_manager;
 mod session_limits;
+mod sessions;
 mod shared_cloakroom;
 mod shared_cluster;
 mod shared_database;

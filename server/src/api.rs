@@ -4,6 +4,7 @@
 //! ([`Problem`]). An outage of storage is 503, and never "there is no such session". Each thing that is done is in the log:
 //! who did it, from where, to which handle. A ticket is told once, to the one who opened its session.
 
+mod changes;
 mod changing;
 mod ending;
 mod fields;
@@ -15,7 +16,7 @@ mod value;
 mod versions;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -35,6 +36,7 @@ use tokio::time::timeout;
 
 use self::problem::Problem;
 use crate::clients::{Caller, Client, Clients, Denied, Names, Right};
+use crate::end_point::journal::Journal;
 
 /// The most bytes of a request.
 const MAX_BODY: usize = 16 << 20;
@@ -75,11 +77,19 @@ pub(crate) struct Api {
     cache: Arc<Cache>,
     applications: Applications,
     room: Arc<Semaphore>,
+    /// What happened to sessions lately, once somebody has asked for it.
+    journal: OnceLock<Arc<Journal>>,
 }
 
 impl Api {
     pub(crate) fn new(clients: Arc<Clients>, cache: Arc<Cache>, applications: Applications) -> Arc<Self> {
-        Arc::new(Self { clients, cache, applications, room: Arc::new(Semaphore::new(ROOM)) })
+        Arc::new(Self {
+            clients,
+            cache,
+            applications,
+            room: Arc::new(Semaphore::new(ROOM)),
+            journal: OnceLock::new(),
+        })
     }
 
     pub(crate) fn router(self: Arc<Self>) -> Router {
@@ -94,6 +104,7 @@ impl Api {
             .route("/sessions/{handle}/renew", post(changing::renew))
             .route("/sessions/{handle}/why", get(sessions::why))
             .route("/sessions/{handle}/assertion", get(sessions::assertion))
+            .route("/changes", get(changes::changes))
             .route("/find", post(finding::find))
             .route("/introspect", post(introspection::introspect))
             .route("/end", post(ending::end))

@@ -4,7 +4,7 @@
 //! being read or worked on share [`ROOM`], and whoever comes when it is taken waits. What takes longer than its caller
 //! waits is given up.
 
-mod journal;
+pub(crate) mod journal;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -175,7 +175,7 @@ async fn changes(
     });
     let journal = Arc::clone(&service.journal);
     let patience = deadline(&headers).min(STREAM_PATIENCE);
-    let followed = journal.follow(service.storage.as_ref(), from, patience).await;
+    let followed = journal.follow(service.storage.as_ref(), from, patience, protocol::event).await;
     Ok(match followed {
         Ok(follower) => {
             let events = unfold(follower, |mut follower| async {

@@ -82,16 +82,21 @@ impl Server {
         if let Some(llng) = llng {
             router = router.merge(llng);
         }
-        if let Some(api) = api {
-            router = router.merge(api.router());
+        if let Some(api) = &api {
+            router = router.merge(Arc::clone(api).router());
         }
-        let Some(end_point) = end_point else { return serve::serve(router, doors, stop).await };
-        let router = router.merge(Arc::clone(&end_point).router());
-        let journals = tokio::spawn(Arc::clone(&end_point).keep_journals());
+        if let Some(end_point) = &end_point {
+            router = router.merge(Arc::clone(end_point).router());
+        }
+        let journals =
+            end_point.as_ref().map(|end_point| tokio::spawn(Arc::clone(end_point).keep_journals()));
         let stop = async {
             stop.await;
-            journals.abort();
-            end_point.end_streams();
+            if let Some(journals) = journals {
+                journals.abort();
+            }
+            end_point.iter().for_each(|end_point| end_point.end_streams());
+            api.iter().for_each(|api| api.end_streams());
         };
         serve::serve(router, doors, stop).await;
     }
@@ -100,6 +105,7 @@ impl Server {
         Router::new()
             .route("/", get(front))
             .route("/health", get(health))
+            .route("/v1/health", get(health))
             .route("/metrics", get(metrics))
             .with_state(Arc::new(self))
     }

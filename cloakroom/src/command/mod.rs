@@ -5,6 +5,7 @@ mod config;
 mod explain;
 mod keys;
 mod reload;
+mod sessions;
 mod store;
 
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ Examples:
   cloakroom run --config cloakroom.toml        start
   cloakroom reload --config cloakroom.toml     go on by a changed configuration
   cloakroom store check --config cloakroom.toml  verify every record where sessions are kept
+  cloakroom sessions list --config cloakroom.toml  whose sessions there are now
 
 The book: docs/ in the source. The keys of the configuration: cloakroom config reference.";
 
@@ -72,6 +74,9 @@ enum Command {
     /// Look into a storage service, and move its records to another one
     #[command(subcommand)]
     Store(store::Store),
+    /// List, show, end and export sessions of a running Cloakroom, over its API
+    #[command(subcommand)]
+    Sessions(Box<sessions::Sessions>),
     /// Print what can be configured, and what is
     #[command(subcommand)]
     Config(config::Config),
@@ -127,6 +132,7 @@ fn execute(line: Line) -> miette::Result<()> {
         Command::Reload(option) => reload::reload(&option),
         Command::Keys(keys) => keys.execute(),
         Command::Store(store) => store.execute(),
+        Command::Sessions(sessions) => sessions.execute(),
         Command::Config(config) => config.execute(),
     }
 }

@@ -4,6 +4,7 @@
 //! weight of its own; both are read by the one form [`Servers`].
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::form::{Count, Form, Span, Switch, Text, Wording, Wrong, quote};
+use super::listen::Listen;
 use super::names::FileName;
 use super::section::Section;
 use super::shape::Kind;
@@ -68,6 +70,34 @@ impl Server {
     pub(crate) fn at(host: &str, port: u16) -> Self {
         let origin = Origin { scheme: Scheme::Http, host: host.to_owned(), port };
         Self { url: ServerUrl::Network(origin), weight: 1 }
+    }
+}
+
+impl ServerUrl {
+    /// The one that somebody writes outside of a configuration.
+    ///
+    /// # Errors
+    /// What is wrong with it, to follow it in a sentence, and what would be right.
+    pub fn read(text: &str) -> Result<Self, String> {
+        Text(ServerText).parse(text).map_err(|wrong| format!("{}: {}", wrong.problem, wrong.cure))
+    }
+
+    /// Where the session server of this machine is reached: by its socket, if it has one.
+    pub fn of_server(listen: &Listen) -> Self {
+        if let Some(path) = &listen.server_socket {
+            return Self::Unix(path.clone());
+        }
+        let address = match listen.server.ip() {
+            IpAddr::V4(address) if address.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(address) if address.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            address => address,
+        };
+        let host = match address {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => format!("[{address}]"),
+        };
+        let scheme = if listen.server_tls.is_some() { Scheme::Https } else { Scheme::Http };
+        Self::Network(Origin { scheme, host, port: listen.server.port() })
     }
 }
 

@@ -57,7 +57,7 @@ fn basic(basic: &Basic) -> miette::Result<SecretHash> {
 }
 
 /// The token in a file: one line of visible ASCII.
-pub(super) fn token(file: &Path) -> miette::Result<Zeroizing<String>> {
+pub(crate) fn token(file: &Path) -> miette::Result<Zeroizing<String>> {
     let text = read(file)?;
     let token = text.trim();
     if token.len() < MIN_TOKEN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {

@@ -37,7 +37,8 @@ pub(super) fn settings(upstream: &Upstream) -> miette::Result<UpstreamSettings> 
     })
 }
 
-pub(super) fn address(url: &ServerUrl) -> miette::Result<ServerAddress> {
+/// Where a server is.
+pub(crate) fn address(url: &ServerUrl) -> miette::Result<ServerAddress> {
     let origin = match url {
         ServerUrl::Unix(path) => return Ok(ServerAddress::Unix(path.clone())),
         ServerUrl::Network(origin) => origin,
@@ -47,6 +48,11 @@ pub(super) fn address(url: &ServerUrl) -> miette::Result<ServerAddress> {
         Scheme::Http => ServerAddress::Http(authority),
         Scheme::Https => ServerAddress::Https(authority),
     })
+}
+
+/// TLS to a server whom these authorities vouch for, or those whom the system believes.
+pub(crate) fn believing(authorities: Option<&Path>) -> miette::Result<TlsSettings> {
+    Ok(TlsSettings { authorities: authorities.map(certificates).transpose()?, ..TlsSettings::default() })
 }
 
 pub(super) fn tls(tls: &UpstreamTls) -> miette::Result<TlsSettings> {

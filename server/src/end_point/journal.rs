@@ -1,4 +1,4 @@
-//! The last notices of one storage service, so that whoever lost the connection can go on where they were.
+//! The last notices of one storage service, for nodes and for programs, so that whoever lost the connection can go on where they were.
 //!
 //! One task follows the change stream of the service, for all who follow it here. It keeps the last [`KEPT`] notices;
 //! a follower reads from there at their own pace, and one that falls further behind sees a gap. Positions count notices, from a
@@ -8,11 +8,10 @@
 //! not.
 
 use std::collections::VecDeque;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::protocol::{HEARTBEAT, HEARTBEAT_TEXT, event};
+use client::protocol::{HEARTBEAT, HEARTBEAT_TEXT};
 use futures_util::StreamExt as _;
 use parking_lot::Mutex;
 use storage::{Notice, Position, Storage, Unavailable};
@@ -48,12 +47,16 @@ struct State {
     is_live: bool,
 }
 
+/// How a notice is written as an event; nothing, if it does not concern whoever follows.
+pub(crate) type Write = fn(Position, &Notice) -> String;
+
 /// Somebody who follows.
 #[derive(Debug)]
 pub(crate) struct Follower {
     journal: Arc<Journal>,
     state: watch::Receiver<State>,
     position: u64,
+    write: Write,
     /// Nothing was said yet.
     is_new: bool,
 }
@@ -107,6 +110,7 @@ impl Journal {
         storage: &dyn Storage,
         position: Option<Position>,
         patience: Duration,
+        write: Write,
     ) -> Result<Follower, Unavailable> {
         let mut state = self.state.subscribe();
         // The stream of the service may just be being opened.
@@ -114,7 +118,7 @@ impl Journal {
             return Err(Unavailable::failed(storage.id(), "its changes cannot be followed now"));
         }
         let position = position.map_or_else(|| self.kept.lock().last, |position| position.0);
-        Ok(Follower { journal: self, state, position, is_new: true })
+        Ok(Follower { journal: self, state, position, write, is_new: true })
     }
 
     fn append(&self, notice: Notice) {
@@ -131,18 +135,17 @@ impl Journal {
     }
 
     /// What comes after `position`, as events, and the position after that. Nothing, if that is the last one.
-    fn after(&self, position: u64) -> (String, u64) {
+    fn after(&self, position: u64, write_event: Write) -> (String, u64) {
         let kept = self.kept.lock();
         let behind = kept.last.checked_sub(position).and_then(|behind| usize::try_from(behind).ok());
         let Some(behind) = behind.filter(|behind| *behind <= kept.notices.len()) else {
-            return (event(Position(kept.last), &Notice::Gap), kept.last);
+            return (write_event(Position(kept.last), &Notice::Gap), kept.last);
         };
         let mut position = position;
         let mut text = String::new();
         for notice in kept.notices.iter().skip(kept.notices.len() - behind).take(CHUNK) {
             position += 1;
-            // Writing to a string does not fail.
-            let _ = write!(text, "{}", event(Position(position), notice));
+            text.push_str(&write_event(Position(position), notice));
         }
         (text, position)
     }
@@ -153,11 +156,14 @@ impl Follower {
     pub(crate) async fn next(&mut self) -> Option<String> {
         loop {
             let is_live = self.state.borrow_and_update().is_live;
-            let (text, position) = self.journal.after(self.position);
-            self.position = position;
+            let (text, position) = self.journal.after(self.position, self.write);
+            let has_moved = std::mem::replace(&mut self.position, position) != position;
             if !text.is_empty() {
                 self.is_new = false;
                 return Some(text);
+            }
+            if has_moved {
+                continue;
             }
             // What was heard before is told before the end.
             if !is_live {

@@ -2,6 +2,7 @@
 
 mod changing;
 mod finding;
+mod watching;
 
 use std::net::SocketAddr;
 
