@@ -1,5 +1,6 @@
-//! LemonLDAP::NG's own session class keeps its sessions in Cloakroom.
+//! LemonLDAP::NG's own session classes, as Debian has them, keep their sessions in Cloakroom.
 
+use std::path::Path;
 use std::process::Command;
 
 use interop::{Cloakroom, Error, Result, available};
@@ -11,6 +12,7 @@ gateway = \"{gateway}\"
 server = \"{server}\"
 [llng]
 soap = true
+rest = true
 key_file = \"llng.key\"
 [[client]]
 id = \"portal\"
@@ -34,15 +36,41 @@ fn perl() -> Result<Command> {
     }
 }
 
-#[test]
-fn its_class_for_soap_finds_every_value_as_it_was_and_nothing_after_the_end() {
+/// Runs a script against a session server of its own: it says what is wrong, and that it came to its end.
+fn finds_nothing_wrong(script: &str, arguments: impl FnOnce(&Cloakroom) -> Vec<String>) {
     let Some(mut perl) = available(perl()).unwrap() else { return };
     let files = [("llng.key", KEY), ("portal.password", "open sesame\n")];
     let cloakroom = Cloakroom::start_with(CONFIGURATION, &files).unwrap();
-    let url = format!("http://{}/adminSessions", cloakroom.server());
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lemonldap/soap.pl");
-    let output = perl.args([script, &url, KEY]).output().unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lemonldap").join(script);
+    let output = perl.arg(script).args(arguments(&cloakroom)).output().unwrap();
     let told = String::from_utf8_lossy(&output.stdout);
     assert_eq!(told, "done\n", "{}\n{}", String::from_utf8_lossy(&output.stderr), cloakroom.log());
     assert!(!cloakroom.log().contains("open sesame"));
+}
+
+#[test]
+fn its_class_for_soap_finds_every_value_as_it_was_and_nothing_after_the_end() {
+    finds_nothing_wrong("soap.pl", |cloakroom| {
+        vec![format!("http://{}/adminSessions", cloakroom.server()), KEY.to_owned()]
+    });
+}
+
+macro_rules! its_classes_find_nothing_wrong_with {
+    ($($name:ident $check:literal)*) => {$(
+        #[test]
+        fn $name() {
+            let arguments = |cloakroom: &Cloakroom| vec![$check.to_owned(), cloakroom.server().to_string()];
+            finds_nothing_wrong("client.pl", arguments);
+        }
+    )*};
+}
+
+its_classes_find_nothing_wrong_with! {
+    every_value_survives_every_way_and_nothing_grows "values"
+    characters_stay_what_they_are "characters"
+    eight_programs_that_write_at_once_by_both_protocols_lose_nothing "writers"
+    who_was_ended_is_not_brought_back_by_who_has_it_still "dead"
+    what_is_deleted_is_gone "removal"
+    lists_and_searches_find_what_is_there "lists"
+    sessions_of_all_kinds_are_made_read_changed_and_removed "sessions"
 }
