@@ -38,7 +38,7 @@ impl Meeting {
     const fn lies_aside(self, kind: Kind) -> bool {
         match kind {
             Kind::Revoked | Kind::Renewed | Kind::Counter | Kind::Entry => true,
-            Kind::Session | Kind::Assertion | Kind::Other => false,
+            Kind::Session | Kind::Assertion | Kind::Once | Kind::Other => false,
             Kind::Head => self.aside && !self.beside,
             Kind::Node => self.aside,
         }

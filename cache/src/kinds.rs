@@ -6,7 +6,7 @@ use storage::Key;
 
 use crate::revocations::{GONE, RENEWED, read_gone};
 use crate::scope::{self, Mark, Scope};
-use crate::{assertions, cache, heads, index, nodes, recovery, roll_call};
+use crate::{assertions, cache, heads, index, nodes, once, recovery, roll_call};
 
 /// The context of the counters that end all sessions of a principal, or of many: sessions remember their versions, so that all that is
 /// drawn here must be above all that ever was, wherever the records move.
@@ -30,6 +30,8 @@ pub enum Kind {
     Entry,
     /// What a login was proved by, kept beside its session.
     Assertion,
+    /// What was opened under a key by which somebody may ask again.
+    Once,
     /// A gateway that uses the storage, or what gateways ask each other about an end. It is of no use in another storage.
     Node,
     /// None of the cache's.
@@ -52,7 +54,7 @@ pub enum Strange {
 
 impl Kind {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Session,
         Self::Head,
         Self::Revoked,
@@ -60,6 +62,7 @@ impl Kind {
         Self::Counter,
         Self::Entry,
         Self::Assertion,
+        Self::Once,
         Self::Node,
         Self::Other,
     ];
@@ -75,6 +78,7 @@ impl Kind {
             Self::Counter => "counter",
             Self::Entry => "index",
             Self::Assertion => "assertion",
+            Self::Once => "once",
             Self::Node => "node",
             Self::Other => "other",
         }
@@ -100,6 +104,7 @@ impl Kind {
             scope::COUNTERS => Self::Counter,
             index::CONTEXT => Self::Entry,
             assertions::CONTEXT => Self::Assertion,
+            once::CONTEXT => Self::Once,
             _ => Self::Other,
         }
     }
@@ -130,6 +135,7 @@ impl Kind {
             | Self::Counter
             | Self::Entry
             | Self::Assertion
+            | Self::Once
             | Self::Node
             | Self::Other => Ok(None),
         }
@@ -153,6 +159,7 @@ mod tests {
             (scope::MARKS, Kind::Revoked),
             (&*format!("{}.0a", index::CONTEXT), Kind::Entry),
             (&*format!("{}.0a", assertions::CONTEXT), Kind::Assertion),
+            (once::CONTEXT, Kind::Once),
             (nodes::NODES, Kind::Node),
             (roll_call::CALLS, Kind::Node),
             (roll_call::ANSWERS, Kind::Node),

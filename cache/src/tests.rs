@@ -20,6 +20,7 @@ mod indexing;
 mod limit;
 mod logouts;
 mod nodes;
+mod once;
 mod outage_kit;
 mod outages;
 mod outbox;

@@ -6,6 +6,7 @@
 
 mod changes;
 mod changing;
+pub(crate) mod description;
 mod ending;
 mod fields;
 mod finding;
@@ -104,6 +105,7 @@ impl Api {
             .route("/sessions/{handle}/renew", post(changing::renew))
             .route("/sessions/{handle}/why", get(sessions::why))
             .route("/sessions/{handle}/assertion", get(sessions::assertion))
+            .route("/openapi.json", get(description::describe))
             .route("/changes", get(changes::changes))
             .route("/find", post(finding::find))
             .route("/introspect", post(introspection::introspect))

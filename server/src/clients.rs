@@ -221,6 +221,12 @@ impl Client {
         SecretHash::of(joined.as_bytes())
     }
 
+    /// The hash of what proves it: of its token, its password, or the name in its certificate; nothing, if its network is all.
+    pub(crate) fn proof(&self) -> Option<SecretHash> {
+        let subject = || self.subject.as_ref().map(|subject| SecretHash::of(subject.as_bytes()));
+        self.token.or(self.basic).or_else(subject)
+    }
+
     const fn has_proof(&self) -> bool {
         self.token.is_some() || self.basic.is_some() || self.subject.is_some()
     }

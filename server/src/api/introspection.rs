@@ -45,7 +45,8 @@ pub(super) async fn introspect(
     let client = api.admit(&caller, &headers, Right::Sessions)?;
     let (asked, _room) = if is_form(&headers) {
         let (body, room) = api.body(&headers, body).await?;
-        (Asked::in_form(&body), room)
+        let no_token = || Problem::Malformed("the form has no `token`".to_owned());
+        (Asked::in_form(&body).ok_or_else(no_token)?, room)
     } else {
         api.request::<Asked>(&headers, body).await?
     };
@@ -69,18 +70,21 @@ pub(super) async fn introspect(
 }
 
 impl Asked {
-    /// The parameters of RFC 7662, 2.1, and ours. Others are ignored, as it wants it.
-    fn in_form(body: &[u8]) -> Self {
-        let mut asked = Self::default();
+    /// The parameters of RFC 7662, 2.1, and ours; nothing without a token. Others are ignored, as it wants it.
+    fn in_form(body: &[u8]) -> Option<Self> {
+        let (mut asked, mut has_token) = (Self::default(), false);
         for (name, value) in form_urlencoded::parse(body) {
             match &*name {
-                "token" => asked.token = value.into_owned(),
+                "token" => {
+                    asked.token = value.into_owned();
+                    has_token = true;
+                }
                 "application" => asked.application = Some(value.into_owned()),
                 "activity" => asked.activity = value == "true",
                 _ => {}
             }
         }
-        asked
+        has_token.then_some(asked)
     }
 }
 

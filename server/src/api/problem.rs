@@ -45,6 +45,10 @@ pub(crate) enum Problem {
     Conflict(Box<JsonValue>),
     /// There was one, and it is over.
     Over,
+    /// Something else was asked under the same key.
+    OtherRequest,
+    /// The same is being done already.
+    UnderWay,
     /// A logout came before the session.
     LoggedOut,
     Assertions(NotKept),
@@ -74,10 +78,10 @@ impl Problem {
             Self::BodyTooLarge | Self::Assertions(NotKept::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Broken | Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::Busy => StatusCode::TOO_MANY_REQUESTS,
-            Self::Unfit(_) | Self::Assertions(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Unfit(_) | Self::OtherRequest | Self::Assertions(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Over => StatusCode::GONE,
             Self::Behind(_) => StatusCode::PRECONDITION_FAILED,
-            Self::LoggedOut | Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::LoggedOut | Self::UnderWay | Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Unavailable(error) => match error.blame {
                 Blame::Caller => StatusCode::UNPROCESSABLE_ENTITY,
                 Blame::Storage | Blame::Network => StatusCode::SERVICE_UNAVAILABLE,
@@ -106,6 +110,10 @@ impl Problem {
             Self::Conflict(_) => {
                 "somebody else has changed the same entries meanwhile; nothing was done".to_owned()
             }
+            Self::OtherRequest => {
+                "something else was asked under this `Idempotency-Key`, or by another token".to_owned()
+            }
+            Self::UnderWay => "the same request is being answered: repeat it in a moment".to_owned(),
             Self::LoggedOut => "a logout came before this session, and holds for it".to_owned(),
             Self::Assertions(why) => why.to_string(),
             // What failed may name hosts and files: that is for the log.

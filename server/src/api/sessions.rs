@@ -10,7 +10,7 @@ use axum::extract::{Extension, Path, Query, State};
 use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use cache::{Asserted, Life, Open, Opening, Shown};
+use cache::{Asserted, Life, Once, Open, OpenOnce, Opening, Shown};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as JsonValue};
 use session::{
@@ -18,14 +18,16 @@ use session::{
     Ticket,
 };
 
-use super::Api;
 use super::fields::Fields;
 use super::problem::Problem;
 use super::value::{read, shown};
 use super::versions::{is_known, tag};
+use super::{Api, is_json};
 use crate::audit::{self, Upon};
 use crate::clients::{Attributes, Caller, Right};
 
+/// draft-ietf-httpapi-idempotency-key-header.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// As Shibboleth says of those that it exports.
 const ASSERTION_TYPE: &str = "application/samlassertion+xml";
 
@@ -144,7 +146,12 @@ pub(super) async fn create(
     body: Body,
 ) -> Result<Response, Problem> {
     let client = api.admit(&caller, &headers, Right::AdminSessions)?;
-    let (new, _room) = api.request::<New>(&headers, body).await?;
+    let key = idempotency_key(&headers)?;
+    if !is_json(&headers) {
+        return Err(Problem::WrongType);
+    }
+    let (body, _room) = api.body(&headers, body).await?;
+    let new: New = serde_json::from_slice(&body).map_err(|error| Problem::malformed(&error))?;
     let id = new.application.clone();
     let application = (api.applications.0)(&id);
     let application = application.ok_or_else(|| Problem::Unfit("no application has this id".to_owned()))?;
@@ -155,15 +162,49 @@ pub(super) async fn create(
         return Err(Problem::NotShown(name.clone()));
     }
     let opening = new.opening(&api)?;
-    let opened = match api.cache.open(opening, &application).await? {
-        Open::Opened(opened) => opened,
-        Open::LoggedOut(_) => return Err(Problem::LoggedOut),
+    let ticket = match key {
+        None => match api.cache.open(opening, &application).await? {
+            Open::Opened(opened) => opened.ticket,
+            Open::LoggedOut(_) => return Err(Problem::LoggedOut),
+        },
+        Some(key) => {
+            let no_proof = || {
+                Problem::Unfit(
+                    "an `Idempotency-Key` needs a client with a token, password or certificate".to_owned(),
+                )
+            };
+            let proof = client.proof().ok_or_else(no_proof)?;
+            let once = Once::new(&client.id, proof.as_bytes(), key, &body);
+            match api.cache.open_once(&once, &opening, &application).await? {
+                OpenOnce::Opened(opened) => opened.ticket,
+                OpenOnce::Again(ticket) => return Ok(told(&ticket)),
+                OpenOnce::LoggedOut(_) => return Err(Problem::LoggedOut),
+                OpenOnce::Another => return Err(Problem::OtherRequest),
+                OpenOnce::UnderWay => return Err(Problem::UnderWay),
+                OpenOnce::Over(_) => return Err(Problem::Over),
+            }
+        }
     };
-    let handle = opened.session.handle;
+    let handle = ticket.handle;
     let upon = Upon { of: Some(&id), ..Upon::one(handle) };
     audit::done(client, &caller, "a session was opened by the API", upon);
-    let location = [(LOCATION, format!("/v1/sessions/{handle}"))];
-    Ok((StatusCode::CREATED, location, Json(Told::of(&opened.ticket))).into_response())
+    Ok(told(&ticket))
+}
+
+fn told(ticket: &Ticket) -> Response {
+    let location = [(LOCATION, format!("/v1/sessions/{}", ticket.handle))];
+    (StatusCode::CREATED, location, Json(Told::of(ticket))).into_response()
+}
+
+/// The key under which a request may be repeated, quoted (RFC 9651, 3.3.3) or not.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let Some(said) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let said = said.to_str().unwrap_or_default();
+    let key = said.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(said);
+    if (16..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(Some(key));
+    }
+    Err(Problem::Malformed("an `Idempotency-Key` has 16 to 255 visible characters: take a UUID".to_owned()))
 }
 
 /// `GET /v1/sessions/{handle}`

@@ -1,7 +1,9 @@
 //! The API, through real sockets: what it does, to whom, and what it says when it cannot.
 
 mod changing;
+mod described;
 mod finding;
+mod once;
 mod watching;
 
 use std::net::SocketAddr;

@@ -207,6 +207,7 @@ async fn a_gateway_of_others_asks_what_a_ticket_is_worth() {
         format!("Authorization: Bearer {READER}\r\nContent-Type: application/x-www-form-urlencoded\r\n");
     let body = format!("token={token}&token_type_hint=access_token");
     assert_eq!(house.says("POST /v1/introspect", &form, &body).await.2, active);
+    is_problem(&house.says("POST /v1/introspect", &form, "application=shop").await, 400);
     let inactive = json!({"active": false});
     let wrong = Ticket { handle, secret: Ticket::random().unwrap().secret }.expose().to_string();
     for token in ["", "x", &*Ticket::random().unwrap().expose().to_string(), &*wrong] {
