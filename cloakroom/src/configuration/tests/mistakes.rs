@@ -103,11 +103,6 @@ fn what_is_not_built_yet_is_not_called_unknown() {
         "cloakroom.toml:3:11: `engine = \"memcached\"` is not built yet -> say `memory`, `embedded`, `sql`, `redis` or `remote` \
          for now",
     );
-    assert_told(
-        "[llng]\nrest = true",
-        "cloakroom.toml:2:1: `rest` is not built yet: it belongs to the REST interface of LemonLDAP::NG -> remove it for \
-         now",
-    );
     assert_told_of_shop(
         "apache = true",
         "cloakroom.toml:4:1: `apache` is not built yet: it belongs to the carrier `apache` -> remove it for now",
