@@ -20,6 +20,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
 
 use crate::end::Ended;
+use crate::heads::Head;
 use crate::held::Held;
 use crate::outbox::due::{Target, Waiting};
 use crate::receipt::{Acknowledged, Tally};
@@ -270,6 +271,15 @@ impl Cache {
         Ok(ended(live, tally, subjects.into_iter().flatten().collect()))
     }
 
+    /// Ends a session that may be carried, by whom and since when nobody here knows.
+    async fn revoke_handle(&self, handle: &Handle, end: &End, now: Millis) -> Result<(), Unavailable> {
+        let until = self.all_over_at(now);
+        match self.revoke_carried(handle, &end.ending, until).await {
+            Ok(_) => Ok(()),
+            Err(failed) => Err(self.wait_to_revoke(handle, end.ending.clone(), until, failed).await),
+        }
+    }
+
     /// Ends a session of which only the handle is known: the handle if it was live on the server, and what other nodes may be
     /// asked about, if anything was ended.
     async fn end_handle(
@@ -283,16 +293,17 @@ impl Cache {
             Read::Buried(_) => {
                 // Whoever ended it may not have come to that yet.
                 self.tier.end(&handle);
+                // Nor, if it has moved there, to the note that older cookies are worthless.
+                if self.is_deaf() || matches!(self.heads.ask(&handle).await?, Head::Buried(_)) {
+                    self.revoke_handle(&handle, end, now).await?;
+                }
                 return Ok((None, Some(Subject::Session(handle))));
             }
             Read::Absent | Read::Unchanged(_) => None,
         };
         let Some(known) = known else {
-            // If it is anywhere, its visitor carries it, and only they know since when.
-            let until = self.all_over_at(now);
-            if let Err(failed) = self.revoke_carried(&handle, &end.ending, until).await {
-                return Err(self.wait_to_revoke(&handle, end.ending.clone(), until, failed).await);
-            }
+            // If it is anywhere, its visitor carries it.
+            self.revoke_handle(&handle, end, now).await?;
             return Ok((None, Some(Subject::Carried(handle, end.ending.why))));
         };
         let held = match known {

@@ -178,6 +178,8 @@ impl Cache {
                 // Before anybody is told: what one request was told is over must not be found by the next.
                 Read::Buried(tombstone) => {
                     self.tier.end(&ticket.handle);
+                    // If it was carried before, this node may not have heard yet that older cookies of it are worthless.
+                    self.heads.doubt_about(&ticket.handle);
                     return Ok(Find::Ended(tombstone.ending));
                 }
                 Read::Absent | Read::Unchanged(_) => {

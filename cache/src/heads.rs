@@ -139,6 +139,13 @@ impl Heads {
         self.known.put(*handle, (), self.clock.now().plus(WINDOW * 2), |_, ()| ());
     }
 
+    /// There may be one that nobody has told of yet.
+    pub(crate) fn doubt_about(&self, handle: &Handle) {
+        if !self.is_local {
+            self.hear(handle);
+        }
+    }
+
     /// Some may have been missed.
     pub(crate) fn doubt(&self) {
         if self.is_local {

@@ -5,6 +5,7 @@
 #[cfg(test)]
 mod book;
 mod fuzz;
+mod nightly;
 mod packages;
 mod steps;
 mod test;
@@ -36,8 +37,8 @@ What developers of Cloakroom run.
                              into docs/src/images
   cargo xtask nightly        what takes too long for every test: a million simulated worlds of sessions, a thousand
                              logouts against changes under way, a hundred thousand schedules of browsers whose
-                             tickets are renewed, and keys that change every minute, for ten minutes under load
-                             (docs/nightly holds the last results)
+                             tickets are renewed, outages of ten minutes, and keys that change every minute, for ten
+                             minutes under load; a page of each goes into docs/nightly
   cargo xtask help           this text
 ";
 
@@ -57,7 +58,7 @@ fn main() -> ExitCode {
         ["example", "cluster"] => cluster("20"),
         ["example", "cluster", seconds] => cluster(seconds),
         ["screenshots"] => screenshots(),
-        ["nightly"] => nightly(),
+        ["nightly"] => nightly::run(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(())
@@ -80,28 +81,6 @@ fn bench(rest: &[&str]) -> Result<(), Failed> {
     packages::install_to_measure()?;
     let bench = ["run", "--release", "--package", "cloakroom-bench", "--"];
     cargo(&[&bench, rest].concat()).run()
-}
-
-fn nightly() -> Result<(), Failed> {
-    packages::install()?;
-    let browsers = ["test", "--release", "--package", "cloakroom-cache", "--lib", "tests::browsing"];
-    // Others than every test has: each schedule is a number.
-    cargo(&browsers).with("CLOAKROOM_SCHEDULES", "2000..102000").run()?;
-    // A million simulated worlds: four kinds, so many of each. And a thousand logouts of the program as it runs.
-    let worlds = ["test", "--release", "--package", "cloakroom-cache", "--lib", "tests::simulation"];
-    cargo(&worlds).with("CLOAKROOM_RUNS", "250000").run()?;
-    let kits = ["test", "--release", "--package", "cloakroom-interop", "--test", "blackbox", "kits::"];
-    cargo(&kits).with("KIT_ROUNDS", "1000").run()?;
-    // Storage is away: a thousand schedules in simulated time, then for real, with a gateway that is killed meanwhile.
-    let outages = ["test", "--release", "--package", "cloakroom-cache", "--lib", "tests::outage_kit"];
-    cargo(&outages).and(&["--", "--ignored"]).run()?;
-    let leaving =
-        ["test", "--release", "--package", "cloakroom-interop", "--test", "blackbox", "outages::leaving"];
-    for seconds in ["30", "600"] {
-        cargo(&leaving).with("OUTAGE_SECONDS", seconds).run()?;
-    }
-    let rotation = ["run", "--release", "--package", "cloakroom-interop", "--bin", "rotation", "--"];
-    cargo(&[&rotation[..], &["600", "docs/nightly/rotation.md"]].concat()).run()
 }
 
 fn cluster(seconds: &str) -> Result<(), Failed> {

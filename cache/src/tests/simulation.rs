@@ -33,7 +33,7 @@ fn run(kind: Kind) {
             world.story()
         );
     }
-    eprintln!("{kind:?}: {acknowledged} ends acknowledged, {merged} changes merged");
+    eprintln!("told: {acknowledged} worlds with an end that was acknowledged, {merged} changes");
     if std::env::var_os(SEED).is_none() {
         // Else the law would hold for want of ends and changes.
         assert!(acknowledged > 10 && merged > 100, "{acknowledged} ends, {merged} changes");

@@ -1,14 +1,14 @@
 //! The same kits against Apache: what they find there is what its users live with.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 
-use interop::{Apache, available};
+use interop::{Answer, Apache, Capture, available};
 
-use super::{Found, Kept, application, visit};
+use super::{Found, Keeper, MARK, TAKES, run, visit};
 
 /// mod_session presents a session to a proxied application only with help; this is how people do it.
 const HAND_OFF: &str = "\
@@ -20,19 +20,63 @@ const HAND_OFF: &str = "\
 /// Room for all who come at once.
 const WORKERS: &str = "ThreadLimit 64\nThreadsPerChild 64\nMaxRequestWorkers 256\n";
 
-/// Its application ends a session by leaving nothing in it.
-fn empty(address: SocketAddr, cookie: &str) -> bool {
-    visit(address, "/leave", cookie).status == 200
+/// Apache with sessions, before an application that answers `GET /all/KEY=VALUE` after a while with the whole session as it is then,
+/// `/leave` by emptying it, and shows what it was presented for anything else.
+struct Sessions {
+    name: &'static str,
+    apache: Apache,
+    _application: Capture,
+}
+
+fn application() -> Capture {
+    Capture::answering(|request| {
+        let target = request.line().split(' ').nth(1).unwrap_or_default().to_owned();
+        let presented = request.header("x-session").unwrap_or_default();
+        let presented = presented.replace("(null)", "");
+        let update = match target.strip_prefix("/all/") {
+            Some(pair) if presented.is_empty() => pair.to_owned(),
+            Some(pair) => format!("{presented}&{pair}"),
+            None if target == "/leave" => String::new(),
+            None => return Answer::ok(&presented),
+        };
+        thread::sleep(TAKES);
+        Answer::with(&format!("X-Replace-Session: {update}\r\n"), "put")
+    })
+    .unwrap()
+}
+
+impl Keeper for Sessions {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn open(&self) -> String {
+        let answer = visit(self.apache.address(), &format!("/all/{MARK}"), "");
+        answer.cookie("session").expect("a new session comes with a cookie").to_owned()
+    }
+
+    fn put(&self, _door: usize, key: &str, held: &str) -> (bool, Option<String>) {
+        let answer = visit(self.apache.address(), &format!("/all/{key}=1"), held);
+        (answer.status == 200, answer.cookie("session").map(str::to_owned))
+    }
+
+    /// Its application ends a session by leaving nothing in it.
+    fn leave(&self, _door: usize, held: &str) -> bool {
+        visit(self.apache.address(), "/leave", held).status == 200
+    }
+
+    fn shown(&self, _door: usize, held: &str) -> Vec<String> {
+        visit(self.apache.address(), "/", held).text().split('&').map(str::to_owned).collect()
+    }
 }
 
 /// Runs the kits against Apache with these modules; nothing, if it is not installed.
 fn measure(name: &'static str, modules: &[&str], sessions: &str) -> Option<Found> {
-    let upstream = application();
+    let application = application();
     let modules = [&["proxy", "proxy_http", "headers", "session"], modules].concat();
-    let configuration = format!("{WORKERS}{sessions}{HAND_OFF}ProxyPass / {}/\n", upstream.url());
+    let configuration = format!("{WORKERS}{sessions}{HAND_OFF}ProxyPass / {}/\n", application.url());
     let apache = available(Apache::start(&modules, &configuration)).unwrap()?;
-    let kept = Kept { name, addresses: vec![apache.address()], says_all: true, leave: empty };
-    Some(kept.run(20))
+    Some(run(&Sessions { name, apache, _application: application }, 20))
 }
 
 #[test]

@@ -268,8 +268,7 @@ async fn without_leave_nothing_moves(f: Fixture) {
     eventually(async || f.lies_there("session").await == (0, 0)).await;
 }
 
-/// Found by the simulation, in one of a quarter of a million worlds (seed 34819, carried, calm): the note of the end was there before
-/// the record had gone.
+/// Found by the simulation, in one of a quarter of a million worlds: the note of the end was there before the record had gone.
 async fn whoever_is_told_of_a_logout_by_a_cookie_does_not_find_it_by_its_ticket(f: Fixture) {
     let carried = full(&f).await;
     let ticket = moves(&f, &carried, "e").await;

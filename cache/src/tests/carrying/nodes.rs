@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use session::{Selector, Whose};
 use storage::faulty::Which;
 
 use super::{Fixture, end, is_absent, is_over, logged_in, on_every_engine, opens, roomy, spills, text};
@@ -16,6 +17,7 @@ on_every_engine!(
     an_end_in_the_other_process_holds_here_at_once
     an_end_of_all_in_the_other_process_holds_here_at_once
     an_end_in_the_other_process_of_what_moves_here_wins
+    an_end_by_handle_holds_for_cookies_while_another_node_is_about_to_end_it
 );
 
 async fn what_another_node_wrote_is_found_here(f: Fixture) {
@@ -126,4 +128,27 @@ async fn an_end_in_the_other_process_of_what_moves_here_wins(f: Fixture) {
             assert!(!matches!(answer, Find::Found(_)), "{answer:?}");
         }
     }
+}
+
+/// Found by the simulation: the other node had buried the record that there might be, and not written yet that cookies are
+/// worthless. Whoever met that tombstone took it for all that there is to do.
+async fn an_end_by_handle_holds_for_cookies_while_another_node_is_about_to_end_it(f: Fixture) {
+    let f = Fixture::with(f.engine, |capabilities| capabilities.is_shared = true).await;
+    let carried = f.open_carried(None).await;
+    let carried = f.write(&carried, "b", "2").await;
+    let other = f.another_cache();
+    let gate = f.hold_before(Which::Create);
+    let leaving = tokio::spawn({
+        let (application, session, ending) =
+            (f.application.clone(), Arc::clone(&carried.session), f.logout());
+        async move { other.end(&session, ending, &application).await }
+    });
+    gate.arrival().await;
+    let selector = Selector::all(Whose::Handles(vec![carried.session.handle]));
+    f.cache.end_where(selector, f.logout()).await.unwrap();
+    // Also for a node that cannot ask.
+    assert!(f.cache.revocations.gone(&carried.session.handle).is_some());
+    is_over(f.bring(&carried).await);
+    gate.open();
+    leaving.await.unwrap().unwrap();
 }
