@@ -21,6 +21,7 @@ use crate::held::Held;
 use crate::index::Index;
 use crate::nodes::Nodes;
 use crate::outbox::Outbox;
+use crate::recent::RecentEnds;
 use crate::recovery::Recoverable;
 use crate::renew::Renewing;
 use crate::revocations::Revocations;
@@ -66,6 +67,8 @@ pub struct Cache {
     pub(crate) settings: Settings,
     pub(crate) tier: Arc<FirstTier>,
     pub(crate) outbox: Outbox,
+    /// The ends of the last minutes.
+    pub(crate) recent: RecentEnds,
     pub(crate) revocations: Revocations,
     /// Whether what was heard of others is good.
     pub(crate) trust: Trust,
@@ -113,6 +116,7 @@ impl Cache {
         let tier = Arc::new(FirstTier::new(is_needed, settings.inproc_bytes));
         let (outbox, nodes) = (Outbox::default(), Nodes::default());
         Self {
+            recent: RecentEnds::new(storage.capabilities().is_shared),
             revocations: Revocations::default(),
             trust: Trust::new(
                 storage.capabilities().is_shared.then_some(settings.trust_window),

@@ -36,6 +36,7 @@ pub(crate) struct Counters {
     /// Found in a cookie: kept apart from its family as well.
     pub(crate) found_carried: Counter,
     pub(crate) ends_waiting: Counter,
+    pub(crate) ends_repeated: Counter,
     pub(crate) patched: Counter,
     pub(crate) conflicts: Counter,
     pub(crate) touched: Counter,
@@ -73,6 +74,7 @@ impl Counters {
             ended: Reasons::of(&Why::ALL.map(Why::as_str)),
             ended_all: Counter::default(),
             ends_waiting: Counter::default(),
+            ends_repeated: Counter::default(),
             patched: Counter::default(),
             conflicts: Counter::default(),
             touched: Counter::default(),
@@ -150,6 +152,12 @@ impl Counters {
             "Ends that storage did not confirm at once and that were repeated until it did. A rise: storage was away \
              while somebody logged out",
             self.ends_waiting.clone(),
+        );
+        sessions.register(
+            "ends_repeated",
+            "Ends that storage had confirmed and did not have any more, which were made again. Above zero: it failed over to a \
+             replica that lagged, or was restored, and what it confirmed last is lost",
+            self.ends_repeated.clone(),
         );
         sessions.register("patched", "Updates of sessions written", self.patched.clone());
         sessions.register(

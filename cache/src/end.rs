@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use session::{Ending, Handle, Session};
+use session::{Ending, Epoch, Handle, Session};
 use storage::{Burial, Bury, Unavailable, Was};
 use tracing::Instrument as _;
 
 use crate::Cache;
 use crate::application::{Application, Realm};
+use crate::end_where::End;
 use crate::outbox::due::{Target, Waiting};
+use crate::recent::EndOf;
 
 /// A session is ended, and will not be found again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,9 +89,18 @@ impl Cache {
 
     async fn bury_only(&self, handle: &Handle, burial: Burial) -> Result<Ended, Unavailable> {
         let key = self.key(handle)?;
+        let (ending, until) = (burial.ending.clone(), burial.until);
         let buried = self.storage.bury(&key, burial).await?;
         // After storage has it: a copy that was read before is caught here, one that is read later finds the tombstone.
         self.tier.end(handle);
+        if matches!(buried, Bury::Buried(_)) {
+            self.recent.made(
+                EndOf::Session(*handle),
+                End { ending, before: None, late: None },
+                until,
+                Epoch::default(),
+            );
+        }
         Ok(match buried {
             Bury::Buried(Was::Live) => Ended::Now,
             Bury::Buried(Was::Buried | Was::Absent) | Bury::Conflict(_) => Ended::Before,

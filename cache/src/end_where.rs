@@ -24,6 +24,7 @@ use crate::heads::Head;
 use crate::held::Held;
 use crate::outbox::due::{Target, Waiting};
 use crate::receipt::{Acknowledged, Tally};
+use crate::recent;
 use crate::roll_call::Subject;
 use crate::scope::{Mark, Scope};
 use crate::{Cache, Count, MAX_LISTED};
@@ -236,6 +237,8 @@ impl Cache {
             if let Some(version) = written {
                 let epoch = Epoch(version.0);
                 self.revocations.put_epoch(scope, epoch, expires);
+                let end = End { before: None, ..end.clone() };
+                self.recent.made(recent::EndOf::Counter(scope), end, Some(expires), epoch);
                 return Ok(Made::Counter { scope, before, now: epoch });
             }
         }
@@ -243,7 +246,7 @@ impl Cache {
     }
 
     /// Writes a mark: each session that began before its moment is over.
-    async fn write_mark(&self, mark: Mark, end: &End) -> Result<Made, Unavailable> {
+    pub(crate) async fn write_mark(&self, mark: Mark, end: &End) -> Result<Made, Unavailable> {
         let key = mark.key().map_err(|error| self.unavailable(error))?;
         let write = WriteId::random().map_err(|error| self.unavailable(error))?;
         let now = self.clock.now();
@@ -257,6 +260,7 @@ impl Cache {
         }
         let before = self.revocations.mark(&mark.scope);
         self.revocations.put_mark(mark, times.expires);
+        self.recent.made(recent::EndOf::Mark(mark), end.clone(), Some(times.expires), Epoch::default());
         Ok(Made::Mark { mark, before })
     }
 

@@ -187,6 +187,10 @@ impl Cache {
                     return Ok(Find::Absent(Absence::Unknown));
                 }
             };
+            if let Some(ending) = self.ended_lately(&ticket.handle).await? {
+                self.tier.end(&ticket.handle);
+                return Ok(Find::Ended(ending));
+            }
             let held = Held::read(&record, self.storage.id())?;
             let mut held = self.tier.fitted(held, &application.realm);
             if let Err(error) = self.know_revocations_of(&held.session).await {
@@ -236,7 +240,10 @@ impl Cache {
                     }
                     let ending = match why {
                         Why::Theft => Ending::new(now, why, "an old ticket"),
-                        _ => self.ending_for(&held.session, why).await,
+                        _ => {
+                            let (_, over_at) = self.bounds_of(&held);
+                            self.ending_for(&held.session, why, over_at).await
+                        }
                     };
                     if why == Why::Theft {
                         tracing::warn!(

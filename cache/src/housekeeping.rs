@@ -11,6 +11,7 @@ use tokio::time::sleep;
 use crate::Cache;
 use crate::cache::handle_of;
 use crate::heads::Heads;
+use crate::recent::EndOf;
 use crate::revocations::is_revocation;
 use crate::sync::jitter;
 
@@ -27,11 +28,11 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(600);
 
 impl Cache {
-    /// Reaps, follows the change stream, shows this process to the other nodes, writes which tickets were used, and repeats
-    /// ends and failed touches until storage confirms them. Runs until it is dropped.
+    /// Reaps, follows the change stream, shows this process to the other nodes, writes which tickets were used, repeats ends and
+    /// failed touches until storage confirms them, and looks whether it still has the ends that it confirmed. Runs until it is dropped.
     pub async fn keep_house(self: Arc<Self>) {
         let nodes = async { tokio::join!(self.attend_nodes(), self.answer_roll()) };
-        let ends = async { tokio::join!(self.repeat_ends(), self.adopt_ends()) };
+        let ends = async { tokio::join!(self.repeat_ends(), self.adopt_ends(), self.make_ends_again()) };
         let memory = async { tokio::join!(self.reap(), self.forget_unused()) };
         let uses =
             async { tokio::join!(self.repeat_touches(), self.confirm_tickets(), self.write_gathered()) };
@@ -124,7 +125,10 @@ impl Cache {
                 if let Some(handle) = handle_of(&change.key) {
                     match change.kind {
                         Kind::Written => self.tier.outdate(&handle, change.version),
-                        Kind::Buried => self.tier.end(&handle),
+                        Kind::Buried => {
+                            self.recent.heard(EndOf::Session(handle), Epoch::default());
+                            self.tier.end(&handle);
+                        }
                     }
                 } else if let Some(handle) = Heads::handle_of(&change.key) {
                     self.heads.hear(&handle);
@@ -141,6 +145,7 @@ impl Cache {
     fn doubt_all(&self) {
         self.tier.doubt_all();
         self.heads.doubt();
+        self.recent.doubt();
         if self.storage.capabilities().is_shared {
             self.revocations.doubt();
             self.doubt_nodes();

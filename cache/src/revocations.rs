@@ -16,7 +16,9 @@ use tokio::try_join;
 use crate::Cache;
 use crate::application::AFTERLIFE;
 use crate::end::Ended;
+use crate::end_where::End;
 use crate::expiring::Expiring;
+use crate::recent;
 use crate::roll_call::Subject;
 use crate::scope::{ByScope, COUNTERS, MARKS, Mark, Scope, Scopes};
 use crate::sync::AtomicU64;
@@ -221,7 +223,9 @@ impl Cache {
         // Longer than it may live: the notice does not say.
         let now = self.clock.now();
         let until = self.all_over_at(now).plus(AFTERLIFE);
-        self.learn(key, version, Times { touched: now, expires: until });
+        if let Some(subject) = self.learn(key, version, Times { touched: now, expires: until }) {
+            self.recent.heard(subject, version);
+        }
     }
 
     /// Another node asks whether this is refused here, and storage has its end.
@@ -247,16 +251,19 @@ impl Cache {
         Ok(())
     }
 
-    fn learn(&self, key: &Key, version: Epoch, times: Times) {
+    /// Enters what is at `key`; what that ends, if it is an end.
+    fn learn(&self, key: &Key, version: Epoch, times: Times) -> Option<recent::EndOf> {
         if let Some(scope) = Scope::of(key) {
             self.revocations.put_epoch(scope, version, times.expires);
-        } else if let Some(mark) = Mark::of(key) {
-            self.revocations.put_mark(mark, times.expires);
-        } else if key.context() != RENEWED
-            && let Some((handle, why)) = read_gone(key)
-        {
-            self.revocations.put_gone(handle, Gone { why, at: times.touched }, times.expires);
+            return Some(recent::EndOf::Counter(scope));
         }
+        if let Some(mark) = Mark::of(key) {
+            self.revocations.put_mark(mark, times.expires);
+            return Some(recent::EndOf::Mark(mark));
+        }
+        let (handle, why) = read_gone(key).filter(|_| key.context() != RENEWED)?;
+        self.revocations.put_gone(handle, Gone { why, at: times.touched }, times.expires);
+        Some(recent::EndOf::Gone(handle, why))
     }
 
     /// A carried session is over, or carried no longer. When this returns `Ok` no cookie opens it on this node, now or
@@ -275,6 +282,8 @@ impl Cache {
         let created = self.storage.create(&key, new).await?;
         let before = self.revocations.gone(handle).filter(|gone| gone.why != Why::Moved);
         self.revocations.put_gone(*handle, Gone { why: ending.why, at: ending.at }, until);
+        let end = End { ending: ending.clone(), before: None, late: None };
+        self.recent.made(recent::EndOf::Gone(*handle, ending.why), end, Some(until), Epoch::default());
         Ok(match (created, before) {
             (Create::Created(_), None) => Ended::Now,
             _ => Ended::Before,
@@ -311,7 +320,7 @@ pub(crate) fn gone_context(first: u8) -> String {
 }
 
 /// The reason is a part of the name, so that a list tells all.
-fn gone_key(handle: &Handle, why: Why) -> Result<Key, storage::KeyError> {
+pub(crate) fn gone_key(handle: &Handle, why: Why) -> Result<Key, storage::KeyError> {
     let [first, ..] = handle.as_bytes();
     Key::new(&gone_context(*first), format!("{handle}.{why}").as_bytes())
 }

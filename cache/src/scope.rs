@@ -29,7 +29,7 @@ const ISSUED: u8 = b's';
 pub(crate) type Id = [u8; 32];
 
 /// Sessions that may end together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Scope {
     /// Of one principal.
     Person(Id),
@@ -125,7 +125,7 @@ fn digest(parts: &[&[u8]]) -> Id {
 }
 
 /// What began before a moment is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Mark {
     pub(crate) scope: Scope,
     pub(crate) before: Millis,

@@ -11,6 +11,7 @@ mod browsing;
 mod carrying;
 mod chance;
 mod endings;
+mod failing_over;
 mod finding;
 mod fixture;
 mod foreign;

@@ -196,7 +196,7 @@ async fn start(plan: Plan, stop: Stop, mut sockets: Sockets) -> miette::Result<(
         cache: Some(Arc::clone(&cache)),
         applications: gateway.as_ref().map_or_else(server::Applications::none, |(gateway, _)| {
             let gateway = Arc::clone(gateway);
-            server::Applications::new(move |id| gateway.judge(id))
+            server::Applications::new(move |id| gateway.openings(id))
         }),
         version,
         clients,

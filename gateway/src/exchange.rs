@@ -266,6 +266,9 @@ impl Service {
         if let Effect::Crowded(crowded) = effect {
             return self.crowded(&asked.headers(), crowded);
         }
+        if matches!(effect, Effect::LoggedOut) {
+            return self.logged_out_meanwhile(&asked.headers());
+        }
         let mut response = self.returned(answer, upgrade, asked, course);
         let change = match effect {
             Effect::Set(credential) => {
@@ -282,7 +285,7 @@ impl Service {
                 let may_delete = matches!(effect, Effect::Delete) || asked.may_delete();
                 may_delete.then_some(Change::Delete)
             }
-            Effect::None | Effect::Crowded(_) => match outdated {
+            Effect::None | Effect::Crowded(_) | Effect::LoggedOut => match outdated {
                 Some(outdated) => {
                     Box::pin(self.refreshed(&outdated, sessions, asked)).await.map(Change::Refresh)
                 }

@@ -79,9 +79,14 @@ impl Gateway {
         self.service.load().application(application)?.sessions.as_ref()?.login.clone()
     }
 
-    /// By which bounds an application judges its sessions now, if it has any.
-    pub fn judge(&self, application: &str) -> Option<cache::Application> {
-        Some(self.service.load().application(application)?.sessions.as_ref()?.judge.clone())
+    /// By what an application bounds its sessions now, if it has any: those that others open for it count with those that its
+    /// visitors open.
+    pub fn openings(&self, application: &str) -> Option<cache::Openings> {
+        let service = self.service.load();
+        let sessions = service.application(application)?.sessions.as_ref()?;
+        let limit = sessions.limits.per_person.map(|limit| limit.of_whom_nobody_can_ask());
+        let newcomers = Arc::clone(&sessions.newcomers) as _;
+        Some(cache::Openings { judge: sessions.judge.clone(), limit, newcomers })
     }
 
     /// Serves connections of `listener` until `stop` is ready. Then each connection may bring one more request, idle ones

@@ -35,7 +35,7 @@ use crate::pages::{Fault, Pages};
 use crate::path::{NormalPath, Prefixes};
 
 pub use answers::Refusal;
-pub(crate) use answers::SCHEME;
+pub(crate) use answers::{LOGGED_OUT_MEANWHILE, SCHEME};
 pub use checked::{Checked, CheckedUsers};
 pub use consent::Elsewhere;
 pub use form::MAX_FORM;
@@ -242,6 +242,21 @@ impl Login {
         let return_to = self.usable(ReturnTo::parse(return_to));
         let form = answers::LoginForm { user, ..self.empty(&return_to) };
         self.refused(request, Refusal::Full, &form, now)
+    }
+
+    /// The answer to `user`, who was [accepted](Submission::Accepted), and for whom a logout came that is later than their
+    /// password, or does not say when it was: the form, to log in anew.
+    #[must_use]
+    pub fn logged_out_meanwhile(
+        &self,
+        request: &Parts,
+        user: &str,
+        return_to: &str,
+        now: Millis,
+    ) -> Response<Bytes> {
+        let return_to = self.usable(ReturnTo::parse(return_to));
+        let form = answers::LoginForm { user, ..self.empty(&return_to) };
+        self.refused(request, Refusal::LoggedOut, &form, now)
     }
 
     /// The page that asks whether to log out, or, where `logged_in` is nobody, says that it is done.

@@ -12,8 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cache::{Cache, Life};
-use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use futures_util::stream::iter;
+use futures_util::{FutureExt as _, StreamExt as _};
 use parking_lot::Mutex;
 use session::{Handle, Millis};
 
@@ -94,6 +95,16 @@ impl Newcomers {
     }
 }
 
+impl cache::Newcomers for Newcomers {
+    fn admit<'a>(&'a self, from: IpAddr, cache: &'a Cache) -> BoxFuture<'a, Result<(), Duration>> {
+        async move { self.admit(from, cache).await.map_err(|crowded| crowded.wait) }.boxed()
+    }
+
+    fn note(&self, from: IpAddr, handle: Handle) {
+        self.note(from, handle);
+    }
+}
+
 impl Live {
     async fn admit(&self, network: &IpAddr, cache: &Cache) -> Result<(), Crowded> {
         let Some(opened) = self.addresses.get(network) else { return Ok(()) };
@@ -116,7 +127,7 @@ impl Live {
             // Of what nobody can say anything now it is not said that it is over.
             let is_over = matches!(
                 cache.why(&handle).await,
-                Ok(Life::Ended(_) | Life::Idle | Life::Lifetime | Life::Unknown)
+                Ok(Life::Ended(_) | Life::Idle(_) | Life::Lifetime(_) | Life::Unknown)
             );
             is_over.then_some(handle)
         };

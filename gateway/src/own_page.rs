@@ -111,6 +111,12 @@ impl Service {
                     Err(error) => return self.unavailable(&parts.headers, &error, Some(NOT_LOGGED_IN)),
                 };
                 let logged_in = match self.log_in(application, visit, over_here, user.clone(), proof).await {
+                    Ok(Some(Effect::LoggedOut)) => {
+                        self.counters.login(Refusal::LoggedOut.name());
+                        let now = self.cache.now();
+                        let page = login.logged_out_meanwhile(&parts, &user, &return_to, now);
+                        return page.map(Outbound::from);
+                    }
                     Ok(Some(effect)) => Ok(effect),
                     Ok(None) => {
                         self.counters.login("limit");
@@ -266,7 +272,7 @@ impl Service {
                 self.counters.login("crowded");
                 self.crowded(&parts.headers, crowded)
             }
-            Ok(Effect::None | Effect::Delete | Effect::Emptied) => {
+            Ok(Effect::None | Effect::Delete | Effect::Emptied | Effect::LoggedOut) => {
                 self.counters.login("no_room");
                 let detail = "You are not logged in: your session has no room for it.";
                 let fault = Fault::new(StatusCode::INTERNAL_SERVER_ERROR).detail(detail).session_at_risk();

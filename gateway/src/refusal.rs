@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use http::header::{ACCEPT, TE};
+use http::header::{ACCEPT, TE, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use storage::Unavailable;
@@ -13,6 +13,7 @@ use crate::application::{Application, Sessions};
 use crate::body::{InboundError, Outbound};
 use crate::forwarded::Client;
 use crate::hygiene::Refused;
+use crate::login::{LOGGED_OUT_MEANWHILE, SCHEME};
 use crate::newcomers::Crowded;
 use crate::pages::Fault;
 use crate::path::PathError;
@@ -160,6 +161,15 @@ impl Service {
                       before you send it again.";
         let fault = Fault::new(StatusCode::TOO_MANY_REQUESTS).detail(detail).code("too_many_sessions");
         self.error(request, &fault.retry_after(crowded.wait))
+    }
+
+    /// An application logged somebody in who has been logged out since. What it answers is for somebody who is not there.
+    pub(crate) fn logged_out_meanwhile(&self, request: &HeaderMap) -> Response<Outbound> {
+        self.counters.refuse("logged_out");
+        let fault = Fault::new(StatusCode::UNAUTHORIZED).detail(LOGGED_OUT_MEANWHILE).code("logged_out");
+        let mut response = self.error(request, &fault);
+        response.headers_mut().insert(WWW_AUTHENTICATE, SCHEME);
+        response
     }
 
     pub(crate) fn refusal(&self, parts: &Parts, refusal: &Refusal) -> Response<Outbound> {

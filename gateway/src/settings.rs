@@ -249,6 +249,17 @@ pub struct PersonLimit {
     pub when_full: OnFull,
 }
 
+impl PersonLimit {
+    /// The same where nobody can be asked what gives way.
+    pub(crate) const fn of_whom_nobody_can_ask(self) -> cache::SessionLimit {
+        let when_full = match self.when_full {
+            OnFull::Refuse | OnFull::Ask => cache::WhenFull::Refuse,
+            OnFull::EndOldest => cache::WhenFull::EndOldest,
+        };
+        cache::SessionLimit { most: self.most, when_full }
+    }
+}
+
 /// What happens to a login of somebody who has as many sessions as they may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnFull {

@@ -37,6 +37,8 @@ pub(crate) enum Effect {
     Emptied,
     /// It stays, and nothing was opened: too many sessions were, from where this came.
     Crowded(Crowded),
+    /// It stays, and nobody was logged in: they have been logged out since they proved who they are.
+    LoggedOut,
 }
 
 /// Who says that somebody is who they say.
@@ -127,9 +129,11 @@ impl<'a> Updater<'a> {
                 let fresh = Visit { address: self.visit.address, ..Visit::default() };
                 match (Updater { visit: &fresh, ..*self }).change(patch).await? {
                     Effect::Set(credential) => Ok(Effect::Set(credential)),
-                    Effect::None | Effect::Delete | Effect::Emptied | Effect::Crowded(_) => {
-                        Ok(Effect::Delete)
-                    }
+                    Effect::None
+                    | Effect::Delete
+                    | Effect::Emptied
+                    | Effect::Crowded(_)
+                    | Effect::LoggedOut => Ok(Effect::Delete),
                 }
             }
         }
@@ -283,12 +287,13 @@ impl<'a> Updater<'a> {
     }
 
     /// A login came late: its person has been logged out since they proved who they are.
-    fn logged_out(&self, logged_out: &LoggedOut) {
+    fn logged_out(&self, logged_out: &LoggedOut) -> Effect {
         self.counters.update("logged_out");
         tracing::info!(
             application = %self.application.id, by = %logged_out.ending.by,
             "a login was refused: its person was logged out before it came"
         );
+        Effect::LoggedOut
     }
 
     fn no_room(&self, keys: usize) {

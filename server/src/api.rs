@@ -28,7 +28,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::{get, post};
-use cache::Cache;
+use cache::{Cache, Openings};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use session::{Ending, Handle, Why};
@@ -50,11 +50,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub struct Applications(Arc<Finder>);
 
-type Finder = dyn Fn(&str) -> Option<cache::Application> + Send + Sync;
+type Finder = dyn Fn(&str) -> Option<Openings> + Send + Sync;
 
 impl Applications {
     /// Those that `find` finds.
-    pub fn new(find: impl Fn(&str) -> Option<cache::Application> + Send + Sync + 'static) -> Self {
+    pub fn new(find: impl Fn(&str) -> Option<Openings> + Send + Sync + 'static) -> Self {
         Self(Arc::new(find))
     }
 

@@ -50,9 +50,7 @@ impl EndedBy {
     /// This end waits for late logins as well, and with what waited before it.
     pub fn wait(&mut self, late: impl IntoIterator<Item = Late>, before: &[Late], now: Millis) {
         for late in before.iter().copied().chain(late) {
-            let is_needless =
-                self.late.iter().any(|known| known.issued >= late.issued && known.until >= late.until);
-            if late.until <= now || is_needless {
+            if late.until <= now || self.waits_as(late) {
                 continue;
             }
             self.late.retain(|known| known.issued > late.issued || known.until > late.until);
@@ -70,6 +68,12 @@ impl EndedBy {
     #[must_use]
     pub fn late(&self) -> &[Late] {
         &self.late
+    }
+
+    /// Whether it refuses whom this logout refuses, and for as long.
+    #[must_use]
+    pub fn waits_as(&self, late: Late) -> bool {
+        self.late.iter().any(|known| known.issued >= late.issued && known.until >= late.until)
     }
 
     /// Until when it waits for somebody: so long its record must stay.

@@ -97,7 +97,10 @@ impl Cache {
             Standing::OtherRealm => Ok(Find::Absent(Absence::OtherRealm)),
             Standing::OverHere => Ok(Find::Absent(Absence::OverHere)),
             Standing::Over(why) => {
-                let ending = self.ending_for(&session, why).await;
+                let used = self.uses.get(handle).map_or(touched, |later| later.max(touched));
+                let over_at = application.realm.over_at(session.begun, used, grace);
+                let over_at = session.ends.map_or(over_at, |ends| ends.min(over_at));
+                let ending = self.ending_for(&session, why, over_at).await;
                 self.end_carried(&session, &application.realm, ending.clone()).await?;
                 Ok(Find::Ended(ending))
             }

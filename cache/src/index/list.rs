@@ -150,18 +150,23 @@ impl Cache {
 
     /// When a session was last used, if it is not over by time.
     pub(crate) fn live_since(&self, held: &Held) -> Option<Millis> {
-        let (session, now) = (&held.session, self.clock.now());
+        let (last_seen, over_at) = self.bounds_of(held);
+        (self.clock.now() < over_at).then_some(last_seen)
+    }
+
+    /// When a session was last used, and when it is over by time for all of its realm, unless it is used once more.
+    pub(crate) fn bounds_of(&self, held: &Held) -> (Millis, Millis) {
+        let session = &held.session;
         let in_memory = self.tier.held(&session.handle);
         let last_seen =
             in_memory.as_ref().map_or(held.seen.last(), |known| known.seen.last().max(held.seen.last()));
-        let is_over = session.ends.is_some_and(|ends| now >= ends)
-            || self.realm(&session.realm).is_some_and(|realm| {
-                // Where another node may know of a later use, nobody is called idle early.
-                let is_exact = in_memory.is_some_and(|known| known.is_exact && self.is_alone());
-                let grace = if is_exact { Duration::ZERO } else { realm.lateness };
-                now >= realm.over_at(session.begun, last_seen, grace)
-            });
-        (!is_over).then_some(last_seen)
+        let over_at = self.realm(&session.realm).map_or(Millis::NEVER, |realm| {
+            // Where another node may know of a later use, nobody is called idle early.
+            let is_exact = in_memory.is_some_and(|known| known.is_exact && self.is_alone());
+            let grace = if is_exact { Duration::ZERO } else { realm.lateness };
+            realm.over_at(session.begun, last_seen, grace)
+        });
+        (last_seen, session.ends.map_or(over_at, |ends| ends.min(over_at)))
     }
 
     /// The first entries of a principal.

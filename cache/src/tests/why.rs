@@ -68,20 +68,27 @@ async fn one_that_its_visitor_carried_has_its_reason(f: Fixture) {
     let ending = f.by_operator();
     f.cache.end(&carried.session, ending.clone(), &f.application).await.unwrap();
     assert_eq!(f.why(&handle).await, Life::Ended(ending));
-    let idle = f.open_carried(None).await;
-    f.advance(IDLE + TOUCH_INTERVAL);
+    let (idle, since) = (f.open_carried(None).await, f.clock_now());
+    f.advance(IDLE + TOUCH_INTERVAL * 5);
     super::carrying::is_over(f.bring(&idle).await);
-    assert_eq!(f.why(&idle.session.handle).await, Life::Idle);
+    let Life::Idle(ending) = f.why(&idle.session.handle).await else { panic!("it was not used") };
+    assert_eq!((ending.at, &*ending.by), (since.plus(IDLE + TOUCH_INTERVAL), "the time-out"));
 }
 
 async fn time_is_a_reason_of_its_own(f: Fixture) {
-    let (asked, unasked) = (f.open().await, f.open().await);
-    f.advance(IDLE + TOUCH_INTERVAL);
+    let (asked, unasked, since) = (f.open().await, f.open().await, f.clock_now());
+    f.advance(IDLE + TOUCH_INTERVAL * 5);
     f.ending(&asked.ticket).await;
     for opened in [&asked, &unasked] {
-        assert_eq!(f.why(&opened.ticket.handle).await, Life::Idle);
+        let Life::Idle(ending) = f.why(&opened.ticket.handle).await else { panic!("nobody used it") };
+        // When it was over, not when somebody came to look.
+        assert!(
+            ending.at >= since.plus(IDLE) && ending.at <= since.plus(IDLE + TOUCH_INTERVAL),
+            "{ending:?}"
+        );
+        assert_eq!((&*ending.by, ending.from), ("the time-out", None));
     }
-    let used = f.open().await;
+    let (used, begun) = (f.open().await, f.clock_now());
     let mut left = LIFETIME;
     while !left.is_zero() {
         let step = left.min(IDLE / 2);
@@ -92,9 +99,11 @@ async fn time_is_a_reason_of_its_own(f: Fixture) {
             f.quiet().await;
         }
     }
-    assert_eq!(f.why(&used.ticket.handle).await, Life::Lifetime);
-    f.ending(&used.ticket).await;
-    assert_eq!(f.why(&used.ticket.handle).await, Life::Lifetime);
+    f.advance(MILLISECOND * 5);
+    let ending = Ending::new(begun.plus(LIFETIME), Why::Lifetime, "the time-out");
+    assert_eq!(f.why(&used.ticket.handle).await, Life::Lifetime(ending.clone()));
+    assert_eq!(f.ending(&used.ticket).await, ending);
+    assert_eq!(f.why(&used.ticket.handle).await, Life::Lifetime(ending));
 }
 
 async fn without_storage_nothing_is_said(f: Fixture) {

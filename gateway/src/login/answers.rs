@@ -21,6 +21,10 @@ use crate::pages::{Fault, LoggedOutPage, LoginPage, LogoutPage, json, own, retry
 pub(super) const REALLY: &str =
     "This came from another page, or the form was too old. Do you want to log out?";
 
+/// What somebody is told who logs in, and whom a logout has overtaken.
+pub(crate) const LOGGED_OUT_MEANWHILE: &str =
+    "You were logged out while you were logging in: this login does not hold. Please log in once more.";
+
 /// Why a form was not accepted. For logs and metrics: an extension of the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
@@ -41,6 +45,8 @@ pub enum Refusal {
     },
     /// The person has as many sessions as they may.
     Full,
+    /// The person has been logged out since they entered their password.
+    LoggedOut,
     /// Too many log in at once; the password was not tried.
     Busy,
     /// The system has no randomness for a token.
@@ -59,6 +65,7 @@ impl Refusal {
             Self::Wrong => "wrong",
             Self::TooMany { .. } => "too_many",
             Self::Full => "limit",
+            Self::LoggedOut => "logged_out_meanwhile",
             Self::Busy => "busy",
             Self::Broken => "broken",
         }
@@ -69,7 +76,7 @@ impl Refusal {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Form | Self::Incomplete => StatusCode::BAD_REQUEST,
             Self::Token => StatusCode::FORBIDDEN,
-            Self::Wrong => StatusCode::UNAUTHORIZED,
+            Self::Wrong | Self::LoggedOut => StatusCode::UNAUTHORIZED,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Full => StatusCode::CONFLICT,
             Self::Busy | Self::Broken => StatusCode::SERVICE_UNAVAILABLE,
@@ -82,6 +89,7 @@ impl Refusal {
                 "This form was too old, or your browser did not keep its cookie. Please try again.".into()
             }
             Self::Incomplete => "Please enter your user name and your password.".into(),
+            Self::LoggedOut => LOGGED_OUT_MEANWHILE.into(),
             Self::Wrong => "The user name or the password is wrong.".into(),
             Self::TooMany { wait } => match wait.as_millis().div_ceil(1000).max(1) {
                 1 => "Too many attempts. Please try again in a second.".into(),

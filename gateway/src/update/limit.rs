@@ -5,7 +5,7 @@ use session::{Handle, Principal, Session, Why};
 use storage::Unavailable;
 
 use super::{Proof, Updater};
-use crate::settings::{OnFull, PersonLimit};
+use crate::settings::OnFull;
 
 impl Updater<'_> {
     /// Whether one session more of `principal` is within what they may have, when this visit becomes theirs, and with it goes
@@ -85,13 +85,13 @@ impl Updater<'_> {
 
     /// What visitors carry is not counted.
     fn limit(&self, proof: &Proof) -> Option<SessionLimit> {
-        let PersonLimit { most, when_full } =
-            self.sessions.limits.per_person.filter(|_| !self.sessions.carrier.is_sealed())?;
-        let when_full = match when_full {
-            OnFull::Ask if proof.may_end_oldest => WhenFull::EndOldest,
-            OnFull::Refuse | OnFull::Ask => WhenFull::Refuse,
-            OnFull::EndOldest => WhenFull::EndOldest,
-        };
-        Some(SessionLimit { most, when_full })
+        let limit = self.sessions.limits.per_person.filter(|_| !self.sessions.carrier.is_sealed())?;
+        let has_been_asked = limit.when_full == OnFull::Ask && proof.may_end_oldest;
+        let unasked = limit.of_whom_nobody_can_ask();
+        Some(if has_been_asked {
+            SessionLimit { when_full: WhenFull::EndOldest, ..unasked }
+        } else {
+            unasked
+        })
     }
 }

@@ -111,10 +111,7 @@ impl Updater<'_> {
                 self.tell(&ticket.handle, &merge);
                 Ok(Some(Effect::Set(Credential::Ticket(ticket))))
             }
-            Renew::LoggedOut(logged_out) => {
-                self.logged_out(&logged_out);
-                Ok(Some(Effect::None))
-            }
+            Renew::LoggedOut(logged_out) => Ok(Some(self.logged_out(&logged_out))),
             Renew::TooLarge(too_large) => {
                 self.too_large(&too_large);
                 Ok(Some(Effect::None))
@@ -169,8 +166,7 @@ impl Updater<'_> {
                     return self.renew(&moved, &Credential::Ticket(ticket), login, authority, patch).await;
                 }
                 RenewCarried::LoggedOut(logged_out) => {
-                    self.logged_out(&logged_out);
-                    return Ok(Some(Effect::None));
+                    return Ok(Some(self.logged_out(&logged_out)));
                 }
                 RenewCarried::Unfit if patch.is_empty() => {
                     self.unfit();

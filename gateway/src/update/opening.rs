@@ -53,8 +53,7 @@ impl Updater<'_> {
                 return Ok(Effect::None);
             }
             Attempt::LoggedOut(logged_out) => {
-                self.logged_out(&logged_out);
-                return Ok(Effect::None);
+                return Ok(self.logged_out(&logged_out));
             }
         };
         self.counters.update("opened");

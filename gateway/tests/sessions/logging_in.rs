@@ -1,6 +1,9 @@
 //! Logging in through the gateway's own form.
 
+use std::time::Duration;
+
 use http::Method;
+use session::{Ending, Late, Principal, Selector, Why};
 use storage::faulty::{Fault as StorageFault, Gate as StorageGate, Which};
 
 use crate::application::update;
@@ -12,7 +15,44 @@ fn guarded() -> Plan {
     Plan { login: Some(&["/account"]), ..plan() }
 }
 
+/// A logout at the issuer, whose clock is so far ahead of ours.
+async fn logged_out_by_the_issuer(house: &House, ahead: Duration) {
+    let issued = house.now().plus(ahead);
+    let late = Some(Late { issued, until: issued.plus(Duration::from_secs(300)) });
+    let ada = Principal::named(&house.judge().realm.id, "ada");
+    let ending = Ending::new(house.now(), Why::Logout, "the issuer");
+    house.cache().end_where(Selector { late, ..Selector::person(ada) }, ending).await.unwrap();
+}
+
 over_each_engine! {
+    async fn who_was_logged_out_while_logging_in_is_told_so_and_logs_in_anew(engine: Engine) {
+        let house = House::over(engine, vec![guarded()]).await;
+        let visitor = house.visitor();
+        visitor.get("/").answered(update("basket=tea")).await;
+        logged_out_by_the_issuer(&house, Duration::from_secs(30)).await;
+        let reply = visitor.try_to_log_in(ADA).await;
+        assert_eq!(reply.status, 401);
+        assert!(reply.body.contains("You were logged out while you were logging in"), "{}", reply.body);
+        assert!(reply.body.contains("value=\"ada\""), "the form is there to log in anew");
+        assert_eq!(house.counted("logins", "logged_out_meanwhile"), 1);
+        assert_eq!(visitor.get("/").await.session(), Some("basket=tea"), "what was collected stays");
+        house.time_passes(Duration::from_secs(31));
+        visitor.log_in(ADA).await;
+        assert_eq!(visitor.get("/account").await.session(), Some("user=ada&basket=tea"));
+    }
+
+    async fn what_an_application_answers_to_somebody_who_was_logged_out_meanwhile_is_not_passed_on(engine: Engine) {
+        let house = House::over(engine, vec![Plan { may_login: true, ..plan() }]).await;
+        let visitor = house.visitor();
+        logged_out_by_the_issuer(&house, Duration::from_secs(30)).await;
+        let reply = visitor.get("/").answered(update("user=ada")).header("accept", "application/json").await;
+        assert_eq!(reply.status, 401);
+        assert!(reply.body.contains("\"logged_out\""), "{}", reply.body);
+        assert!(!visitor.has_session_cookie());
+        let reply = visitor.get("/").answered(update("user=bob")).await;
+        assert_eq!(reply.status, 200, "nobody else is concerned");
+    }
+
     async fn a_login_hands_over_who_it_is_under_a_new_ticket(engine: Engine) {
         let house = House::over(engine, vec![guarded()]).await;
         let visitor = house.visitor();

@@ -113,7 +113,7 @@ impl Wanted {
             (realm, None) => realm,
             (None, Some(id)) => {
                 let application = (api.applications.0)(&id);
-                Some((*application.ok_or_else(|| unfit("no application has this id"))?.realm.id).into())
+                Some((*application.ok_or_else(|| unfit("no application has this id"))?.judge.realm.id).into())
             }
             (Some(_), Some(_)) => return Err(unfit("say `realm` or `application`, not both")),
         };

@@ -1,5 +1,7 @@
 //! What went wrong, as RFC 9457 says it: a status, a title that is always the same, and a detail for people.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
@@ -51,6 +53,12 @@ pub(crate) enum Problem {
     UnderWay,
     /// A logout came before the session.
     LoggedOut,
+    /// Its person has as many sessions as they may.
+    TooManyOfPerson,
+    /// Too many sessions were opened for people at this address: when to try again.
+    TooManyFromAddress {
+        wait: Duration,
+    },
     Assertions(NotKept),
     Unavailable(Unavailable),
 }
@@ -77,15 +85,29 @@ impl Problem {
             Self::WrongType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge | Self::Assertions(NotKept::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Broken | Self::Malformed(_) => StatusCode::BAD_REQUEST,
-            Self::Busy => StatusCode::TOO_MANY_REQUESTS,
+            Self::Busy | Self::TooManyFromAddress { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Unfit(_) | Self::OtherRequest | Self::Assertions(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Over => StatusCode::GONE,
             Self::Behind(_) => StatusCode::PRECONDITION_FAILED,
-            Self::LoggedOut | Self::UnderWay | Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::LoggedOut | Self::UnderWay | Self::TooManyOfPerson | Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Unavailable(error) => match error.blame {
                 Blame::Caller => StatusCode::UNPROCESSABLE_ENTITY,
                 Blame::Storage | Blame::Network => StatusCode::SERVICE_UNAVAILABLE,
             },
+        }
+    }
+
+    /// What kind of problem it is, for programs, and its title; those that have no name of their own are what their status says.
+    const fn kind(&self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::TooManyOfPerson => {
+                Some(("/problems/sessions-per-person", "Too many sessions of this person"))
+            }
+            Self::TooManyFromAddress { .. } => {
+                Some(("/problems/sessions-per-address", "Too many sessions from this address"))
+            }
+            Self::LoggedOut => Some(("/problems/logged-out", "Logged out before the session")),
+            _ => None,
         }
     }
 
@@ -115,6 +137,14 @@ impl Problem {
             }
             Self::UnderWay => "the same request is being answered: repeat it in a moment".to_owned(),
             Self::LoggedOut => "a logout came before this session, and holds for it".to_owned(),
+            Self::TooManyOfPerson => {
+                "this person has as many sessions of the application as they may (`sessions_per_person`): end one first".to_owned()
+            }
+            Self::TooManyFromAddress { .. } => {
+                "too many sessions of the application were opened for people at this address (`sessions_per_address`, \
+                 `new_sessions_per_minute`): try again later"
+                    .to_owned()
+            }
             Self::Assertions(why) => why.to_string(),
             // What failed may name hosts and files: that is for the log.
             Self::Unavailable(error) => {
@@ -158,13 +188,14 @@ struct Sent {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.status();
-        let title = status.canonical_reason().unwrap_or_default();
         // The title is that of the status, which RFC 9457 (4.2.1) calls `about:blank`.
         let more = match &self {
             Self::Behind(more) | Self::Conflict(more) => JsonValue::clone(more),
             _ => JsonValue::Object(Map::new()),
         };
-        let sent = Sent { kind: "about:blank", title, status: status.as_u16(), detail: self.detail(), more };
+        let blank = ("about:blank", status.canonical_reason().unwrap_or_default());
+        let (kind, title) = self.kind().unwrap_or(blank);
+        let sent = Sent { kind, title, status: status.as_u16(), detail: self.detail(), more };
         let mut response = (status, Json(sent)).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -173,6 +204,11 @@ impl IntoResponse for Problem {
             Self::Unavailable(error) if status == StatusCode::SERVICE_UNAVAILABLE => {
                 let seconds = error.retry_after.map_or(RETRY_SECONDS, |after| after.as_secs().max(1));
                 headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            Self::TooManyFromAddress { wait } => {
+                let seconds = wait.as_millis().div_ceil(1000).max(1);
+                let seconds = HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX));
+                headers.insert(RETRY_AFTER, seconds);
             }
             Self::Busy => {
                 headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_SECONDS));

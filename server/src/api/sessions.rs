@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as JsonValue};
 use session::{
     Addresses, Authentication, Ending, Handle, MAX_ENTRIES, Millis, Patch, Principal, Revision, Session,
-    Ticket,
+    Ticket, Why,
 };
 
 use super::fields::Fields;
@@ -155,15 +155,28 @@ pub(super) async fn create(
     let id = new.application.clone();
     let application = (api.applications.0)(&id);
     let application = application.ok_or_else(|| Problem::Unfit("no application has this id".to_owned()))?;
-    if !client.realms.has(&application.realm.id) {
+    if !client.realms.has(&application.judge.realm.id) {
         return Err(client.not_there());
     }
     if let Some(name) = new.entries.keys().find(|name| !client.attributes.shows(name)) {
         return Err(Problem::NotShown(name.clone()));
     }
+    let address = new.address;
     let opening = new.opening(&api)?;
+    let limit = application.limit.zip(opening.principal.clone());
+    // Whether a request is a repeated one is known when it is opened; then what is too many gives way afterwards.
+    if key.is_none()
+        && let Some((limit, principal)) = &limit
+        && !api.cache.has_room(principal, &[], limit, &application.judge.realm).await?
+    {
+        return Err(Problem::TooManyOfPerson);
+    }
+    if let Some(address) = address {
+        let admitted = application.newcomers.admit(address, &api.cache).await;
+        admitted.map_err(|wait| Problem::TooManyFromAddress { wait })?;
+    }
     let ticket = match key {
-        None => match api.cache.open(opening, &application).await? {
+        None => match api.cache.open(opening, &application.judge).await? {
             Open::Opened(opened) => opened.ticket,
             Open::LoggedOut(_) => return Err(Problem::LoggedOut),
         },
@@ -175,7 +188,7 @@ pub(super) async fn create(
             };
             let proof = client.proof().ok_or_else(no_proof)?;
             let once = Once::new(&client.id, proof.as_bytes(), key, &body);
-            match api.cache.open_once(&once, &opening, &application).await? {
+            match api.cache.open_once(&once, &opening, &application.judge).await? {
                 OpenOnce::Opened(opened) => opened.ticket,
                 OpenOnce::Again(ticket) => return Ok(told(&ticket)),
                 OpenOnce::LoggedOut(_) => return Err(Problem::LoggedOut),
@@ -186,6 +199,20 @@ pub(super) async fn create(
         }
     };
     let handle = ticket.handle;
+    if let Some(address) = address {
+        application.newcomers.note(address, handle);
+    }
+    if let Some((limit, principal)) = &limit {
+        let ending = api.ending(client, &caller, Why::Limit);
+        match api.cache.hold_to(principal, limit, &application.judge.realm, ending).await {
+            Ok(ended) if ended.contains(&handle) => return Err(Problem::TooManyOfPerson),
+            Ok(_) => {}
+            // Nobody is kept out by an outage (law 3); whoever comes next counts again.
+            Err(error) => {
+                tracing::warn!(application = id, %error, "it is not certain that a person has no more sessions than they may");
+            }
+        }
+    }
     let upon = Upon { of: Some(&id), ..Upon::one(handle) };
     audit::done(client, &caller, "a session was opened by the API", upon);
     Ok(told(&ticket))
@@ -251,8 +278,8 @@ pub(super) async fn why(
     let (life, ending) = match life {
         Life::Live => ("live", None),
         Life::Ended(ending) => ("ended", Some(ending)),
-        Life::Idle => ("idle", None),
-        Life::Lifetime => ("lifetime", None),
+        Life::Idle(ending) => ("idle", Some(ending)),
+        Life::Lifetime(ending) => ("lifetime", Some(ending)),
         Life::Unknown => ("unknown", None),
     };
     let ending = ending.map(HowItEnded::from);
@@ -287,7 +314,7 @@ impl Api {
     pub(super) async fn gone(&self, handle: &Handle) -> Problem {
         match self.cache.why(handle).await {
             Ok(Life::Live | Life::Unknown) => Problem::NoSession,
-            Ok(Life::Ended(_) | Life::Idle | Life::Lifetime) => Problem::Over,
+            Ok(Life::Ended(_) | Life::Idle(_) | Life::Lifetime(_)) => Problem::Over,
             Err(error) => error.into(),
         }
     }

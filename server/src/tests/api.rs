@@ -6,9 +6,16 @@ mod finding;
 mod once;
 mod watching;
 
-use std::net::SocketAddr;
+use std::future::ready;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
 
-use cache::{Application, Asserted, Find, MAX_ASSERTIONS, Realm, Settings};
+use cache::{
+    Application, Asserted, Find, MAX_ASSERTIONS, Newcomers, Openings, Realm, SessionLimit, Settings, WhenFull,
+};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use serde_json::{Value as Json, json};
 use session::{AddressRule, Handle, Origin, SecretHash, Ticket, Timeouts};
 
@@ -25,7 +32,27 @@ struct House {
     cache: Arc<Cache>,
     shop: Application,
     storage: Arc<Faulty>,
+    newcomers: Arc<Crowd>,
     clock: Arc<ManualClock>,
+}
+
+/// Lets in nobody from a crowded address, and remembers whom it let in.
+#[derive(Debug, Default)]
+struct Crowd {
+    noted: Mutex<Vec<(IpAddr, Handle)>>,
+}
+
+const CROWDED: &str = "192.0.2.99";
+
+impl Newcomers for Crowd {
+    fn admit<'a>(&'a self, from: IpAddr, _: &'a Cache) -> BoxFuture<'a, Result<(), Duration>> {
+        let is_crowded = from.to_string() == CROWDED;
+        ready(if is_crowded { Err(Duration::from_millis(4_200)) } else { Ok(()) }).boxed()
+    }
+
+    fn note(&self, from: IpAddr, handle: Handle) {
+        self.noted.lock().push((from, handle));
+    }
 }
 
 impl House {
@@ -34,6 +61,11 @@ impl House {
     }
 
     async fn with(keeps_assertions: bool) -> Self {
+        Self::limited(keeps_assertions, None, WhenFull::Refuse).await
+    }
+
+    /// Where a person may have so many sessions.
+    async fn limited(keeps_assertions: bool, most: Option<usize>, when_full: WhenFull) -> Self {
         let clock = Arc::new(ManualClock::at(Millis(1_700_000_000_000)));
         let memory = Memory::new("local", Arc::clone(&clock) as _, 64 << 20);
         let storage = Arc::new(Faulty::new(Arc::new(memory)));
@@ -61,7 +93,10 @@ impl House {
             renew_interval: Duration::ZERO,
         };
         cache.reckon_with(&shop.realm);
-        let known = shop.clone();
+        let newcomers = Arc::new(Crowd::default());
+        let limit = most.and_then(NonZeroUsize::new);
+        let limit = limit.map(|most| SessionLimit { most, when_full });
+        let known = Openings { judge: shop.clone(), limit, newcomers: Arc::clone(&newcomers) as _ };
         let client = |id: &str, token: &str, may| Client {
             token: Some(SecretHash::of(token.as_bytes())),
             ..Client::new(id, may)
@@ -95,7 +130,7 @@ impl House {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(server.serve(vec![listener.into()], std::future::pending()));
-        Self { address, cache, shop, storage, clock }
+        Self { address, cache, shop, storage, newcomers, clock }
     }
 
     /// The status, the head and the body of an answer.
@@ -196,6 +231,67 @@ async fn a_session_is_opened_for_somebody_with_what_proved_it() {
         "assertions": ["_one", "two.with/dots"],
     });
     assert_eq!(seen, expected);
+}
+
+#[tokio::test]
+async fn one_session_too_many_of_a_person_is_refused_and_says_so() {
+    let house = House::limited(true, Some(2), WhenFull::Refuse).await;
+    for _ in 0..2 {
+        house.opened(&of_ann()).await;
+    }
+    let answer = house.as_admin("POST /v1/sessions", &of_ann()).await;
+    is_problem(&answer, 409);
+    assert_eq!(answer.2.get("type").unwrap(), "/problems/sessions-per-person");
+    assert!(answer.2.get("detail").unwrap().as_str().unwrap().contains("sessions_per_person"));
+    assert_eq!(house.newcomers.noted.lock().len(), 2, "nothing was opened");
+    house.opened(&json!({"application": "shop", "principal": {"issuer": "idp", "name": "bob"}})).await;
+    house.opened(&json!({"application": "shop"})).await;
+}
+
+#[tokio::test]
+async fn the_oldest_session_of_a_person_gives_way_to_one_more() {
+    let house = House::limited(true, Some(1), WhenFull::EndOldest).await;
+    let (first, ticket) = house.opened(&of_ann()).await;
+    house.clock.advance(Duration::from_secs(1));
+    let (_, later) = house.opened(&of_ann()).await;
+    assert!(!house.is_found(&ticket).await && house.is_found(&later).await);
+    let (_, _, why) = house.as_admin(&format!("GET /v1/sessions/{first}/why"), &json!(null)).await;
+    let ending = why.get("ending").unwrap();
+    assert_eq!((ending.get("why").unwrap(), ending.get("by").unwrap()), (&json!("limit"), &json!("admin")));
+}
+
+#[tokio::test]
+async fn sessions_for_somebody_at_an_address_count_with_those_that_are_opened_from_there() {
+    let house = House::new().await;
+    let (handle, _) = house.opened(&of_ann()).await;
+    assert_eq!(*house.newcomers.noted.lock(), [("192.0.2.1".parse().unwrap(), handle)]);
+    let crowded = json!({"application": "shop", "address": CROWDED});
+    let answer = house.as_admin("POST /v1/sessions", &crowded).await;
+    is_problem(&answer, 429);
+    assert_eq!(answer.2.get("type").unwrap(), "/problems/sessions-per-address");
+    assert!(answer.1.contains("retry-after: 5\r\n"), "{}", answer.1);
+    house.opened(&json!({"application": "shop"})).await;
+    assert_eq!(house.newcomers.noted.lock().len(), 1, "of nowhere nobody counts");
+}
+
+#[tokio::test]
+async fn of_a_session_that_nobody_used_it_is_said_since_when_it_is_over() {
+    let house = House::new().await;
+    let (handle, ticket) = house.opened(&of_ann()).await;
+    house.clock.advance(Duration::from_hours(5));
+    for is_asked_for in [false, true] {
+        if is_asked_for {
+            assert!(!house.is_found(&ticket).await);
+        }
+        let (status, _, why) = house.as_admin(&format!("GET /v1/sessions/{handle}/why"), &json!(null)).await;
+        let at = 1_700_000_000_000_u64 + 3_600_000;
+        assert_eq!(status, 200);
+        let expected = json!({
+            "handle": handle.to_string(), "life": "idle",
+            "ending": {"at": at, "why": "idle", "by": "the time-out"},
+        });
+        assert_eq!(why, expected);
+    }
 }
 
 #[tokio::test]
