@@ -20,9 +20,10 @@ use futures_util::future::try_join_all;
 use session::{Ending, Handle, Millis, Session, Why};
 use storage::{Burial, Create, Key, KeyError, NewRecord, Read, Storage, Times, Unavailable, WriteId};
 
-use crate::Cache;
-use crate::application::Realm;
+use crate::application::{Application, Realm};
+use crate::find::{Standing, standing};
 use crate::index::covering;
+use crate::{Cache, Shown};
 
 pub(crate) const CONTEXT: &str = "assertion";
 
@@ -136,9 +137,34 @@ impl Cache {
 
     /// An assertion of a live session. Asks storage, and is no use of the session.
     pub async fn assertion(&self, handle: &Handle, id: &str) -> Result<Asserted, Unavailable> {
+        self.assertion_if(handle, id, |_| true).await
+    }
+
+    /// The same where `application` wants it: only of a session of its realm that is live for it.
+    pub async fn assertion_for(
+        &self,
+        handle: &Handle,
+        id: &str,
+        application: &Application,
+    ) -> Result<Asserted, Unavailable> {
+        let is_live = |shown: &Shown| {
+            let (touched, now) = (shown.last_seen, self.clock.now());
+            let grace = application.realm.lateness;
+            let standing = standing(&shown.session, touched, grace, &self.revocations, application, now);
+            matches!(standing, Standing::Live)
+        };
+        self.assertion_if(handle, id, is_live).await
+    }
+
+    async fn assertion_if(
+        &self,
+        handle: &Handle,
+        id: &str,
+        is_meant: impl Fn(&Shown) -> bool,
+    ) -> Result<Asserted, Unavailable> {
         let key = key(handle, id).map_err(|error| self.unavailable(error))?;
         let record = self.storage.read(&key, None).await?;
-        let Some(shown) = self.show(handle).await? else { return Ok(Asserted::NoSession) };
+        let Some(shown) = self.show(handle).await?.filter(is_meant) else { return Ok(Asserted::NoSession) };
         if !shown.session.assertions.iter().any(|known| **known == *id) {
             return Ok(Asserted::Unknown);
         }

@@ -199,6 +199,7 @@ impl Said {
                 demanded: self.prefixes(Kind::Require, Kind::Exempt),
                 own_pages: OwnPages { login: "/login".into(), logout: "/logout".into() },
             }),
+            export: None,
             rules: rules.map(|line| line.rule.clone()).collect(),
         };
         Map::new(vec![site]).expect("no rule changes a header of ours, and they are few")

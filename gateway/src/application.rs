@@ -11,6 +11,7 @@ use session::{Addresses, Authentication, Entries, OnConflict, Patch, Principal, 
 use crate::carrier::Carrier;
 use crate::cookies::{Cookie, CookieError, ValueError};
 use crate::counters::{Answers, Counters};
+use crate::export::Export;
 use crate::forwarded::Trust;
 use crate::handoff::{Fact, Presentation};
 use crate::hygiene::Update;
@@ -65,6 +66,7 @@ pub(crate) struct Sessions {
     pub(crate) update: Update,
     pub(crate) conflict_header: HeaderName,
     pub(crate) authentication: AuthenticationHeaders,
+    pub(crate) export: Option<Export>,
     pub(crate) on_conflict: OnConflict,
     pub(crate) user_entry: Option<Box<str>>,
     pub(crate) may_login: bool,
@@ -121,6 +123,11 @@ impl Application {
 }
 
 impl Application {
+    /// Whether it answers for named hosts only.
+    pub(crate) const fn has_hosts(&self) -> bool {
+        !self.site.hosts.is_empty()
+    }
+
     /// Where a request goes that was decided on so.
     pub(crate) fn upstream(&self, decision: &Decision<'_>) -> &Arc<Upstream> {
         let of_rule = |rule| self.upstreams.iter().find(|(index, _)| *index == rule);
@@ -226,6 +233,7 @@ impl Sessions {
             update: Update::new(settings.update_header),
             conflict_header: settings.conflict_header,
             authentication: settings.authentication,
+            export: settings.export,
             on_conflict: settings.on_conflict,
             user_entry: settings.user_entry,
             may_login: settings.may_login,

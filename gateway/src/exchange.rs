@@ -158,6 +158,9 @@ impl Service {
         handle: &mut Option<Handle>,
     ) -> Response<Outbound> {
         let Course { target: application, decision, .. } = course;
+        if let (true, Some(export)) = (decision.is_export, &sessions.export) {
+            return Box::pin(self.export(&passing, application, sessions, export)).await;
+        }
         if let (Some(login), Some(page)) = (&sessions.login, decision.own_page) {
             return Box::pin(self.own_page(*passing, application, sessions, login, page)).await;
         }
@@ -183,7 +186,7 @@ impl Service {
         {
             return response;
         }
-        if is_handed && let Err(too_large) = present(&mut passing.parts.headers, sessions, &mut visit) {
+        if is_handed && let Err(too_large) = present(&mut passing, application, sessions, &mut visit) {
             self.counters.refuse("session_too_large_to_present");
             tracing::error!(application = %application.id, %too_large, "a request was refused");
             let detail = "This application keeps more in your session than can be handed to it.";
@@ -462,11 +465,21 @@ fn is_worthless(credential: &Credential, found: &Found) -> bool {
 }
 
 /// Hands the session to the application.
-fn present(headers: &mut HeaderMap, sessions: &Sessions, visit: &mut Visit) -> Result<(), handoff::TooLarge> {
+fn present(
+    passing: &mut Passing,
+    application: &Application,
+    sessions: &Sessions,
+    visit: &mut Visit,
+) -> Result<(), handoff::TooLarge> {
+    let headers = &mut passing.parts.headers;
     let Some((found, _)) = &visit.session else { return Ok(()) };
     let session = &found.session;
     let fact = sessions.fact(session.principal.as_ref().map(|principal| &*principal.name));
     sessions.presentation.insert(fact.as_slice(), &session.entries, headers)?;
+    if let Some(export) = &sessions.export {
+        let has_hosts = application.has_hosts();
+        export.present(session, &passing.client, has_hosts, &sessions.presentation, headers)?;
+    }
     if let Some(authentication) = &session.authentication {
         let AuthenticationHeaders { time, level } = &sessions.authentication;
         if let Some(time) = time {

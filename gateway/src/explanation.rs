@@ -41,6 +41,8 @@ pub enum Verdict {
     Application(Box<str>),
     /// It is for a page of our own in front of this application.
     OwnPage(Box<str>, OwnPage),
+    /// It is for an assertion, which this application may fetch.
+    Export(Box<str>),
     /// It goes no further.
     Refused {
         /// The status of the answer.
@@ -98,6 +100,7 @@ impl Map {
         let decided = self.router.decide(parts, raw);
         let chosen = decided.as_ref().ok().map(|course| course.target);
         let verdict = match &decided {
+            Ok(course) if course.decision.is_export => Verdict::Export(course.target.id.clone()),
             Ok(course) => {
                 let id = course.target.id.clone();
                 course.decision.own_page.map_or_else(

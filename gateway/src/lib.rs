@@ -30,6 +30,7 @@ mod connection;
 mod counters;
 mod exchange;
 mod explanation;
+mod export;
 mod frames;
 mod gateway;
 mod link;

@@ -364,6 +364,13 @@ impl Login {
     }
 }
 
+/// These fields of the query of an address of ours, if it has all of them.
+pub(crate) fn fields<const N: usize>(query: Option<&str>, names: [&str; N]) -> Option<[String; N]> {
+    let form = Form::parse(query?.as_bytes()).ok()?;
+    let fields = names.map(|name| form.field(name).to_owned());
+    fields.iter().all(|field| !field.is_empty()).then_some(fields)
+}
+
 fn is_read(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }

@@ -12,7 +12,7 @@ use crate::cookies;
 use crate::hygiene::Presented;
 use crate::login::{INSECURE_NONCE_COOKIE, NONCE_COOKIE};
 use crate::recovery;
-use crate::settings::{ApplicationSettings, Carrier, SecureSettings, SessionSettings};
+use crate::settings::{ApplicationSettings, Carrier, ExportHeaders, SecureSettings, SessionSettings};
 
 /// The names that are ours for the whole gateway.
 #[derive(Debug)]
@@ -112,7 +112,9 @@ fn answered(applications: &[ApplicationSettings]) -> impl Iterator<Item = &Heade
 fn names(applications: &[ApplicationSettings]) -> impl Iterator<Item = &HeaderName> {
     sessions(applications).flat_map(|sessions| {
         let own = [&sessions.conflict_header, &sessions.update_header];
-        let said = sessions.authentication.names().chain(own);
+        let exported = sessions.export.iter().filter_map(|export| export.headers.as_ref());
+        let exported = exported.flat_map(ExportHeaders::names);
+        let said = sessions.authentication.names().chain(own).chain(exported);
         sessions.presentation.headers().chain(said).chain(sessions.ticket_headers.names())
     })
 }

@@ -85,7 +85,9 @@ impl<T: Sited> Router<T> {
         }
         let target = self.route(host.as_ref(), &path).map_err(Refusal::Ambiguous)?;
         let target = target.ok_or(Refusal::Nobody)?;
-        let decision = target.site().rules.decide(&parts.method, &path).map_err(Refusal::AmbiguousRule)?;
+        let site = target.site();
+        let mut decision = site.rules.decide(&parts.method, &path).map_err(Refusal::AmbiguousRule)?;
+        decision.is_export = site.export.as_deref().is_some_and(|location| location == path.as_str());
         Ok(Course { target, path, decision })
     }
 

@@ -9,6 +9,7 @@ use seal::Keys;
 use session::{AddressRule, OnConflict};
 
 use crate::cookies::CookieSettings;
+pub use crate::export::{Export, ExportHeaders};
 use crate::forwarded::Trust;
 use crate::handoff::Presentation;
 use crate::login::Login;
@@ -118,8 +119,10 @@ impl ApplicationSettings {
     /// All that is decided from the head of a request alone.
     pub(crate) fn site(&self) -> SiteSettings {
         let login = self.sessions.as_ref().and_then(|sessions| sessions.login.as_ref());
+        let export = self.sessions.as_ref().and_then(|sessions| sessions.export.as_ref());
         SiteSettings {
             id: self.id.clone(),
+            export: export.map(|export| export.location.clone()),
             hosts: self.hosts.clone(),
             path: self.path.clone(),
             handoff: self.sessions.as_ref().map(|sessions| sessions.paths.clone()).unwrap_or_default(),
@@ -197,6 +200,8 @@ pub struct SessionSettings {
     pub conflict_header: HeaderName,
     /// The headers that tell when and how who is logged in proved it.
     pub authentication: AuthenticationHeaders,
+    /// Where it fetches the assertions of its sessions, if it may.
+    pub export: Option<Export>,
     /// Where that is done.
     pub paths: Prefixes,
     /// What becomes of a key that another request changed meanwhile.

@@ -11,6 +11,7 @@ mod behind_proxies;
 mod browser;
 mod demonstration;
 mod example_files;
+mod export;
 mod form;
 mod given;
 mod hand_over;

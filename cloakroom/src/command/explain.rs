@@ -32,7 +32,7 @@ struct Answer {
     url: String,
     /// As everybody reads it; nothing where it has no one spelling.
     path: Option<String>,
-    /// `application`, `login_page`, `logout_page` or `refused`.
+    /// `application`, `login_page`, `logout_page`, `export_location` or `refused`.
     outcome: &'static str,
     application: Option<String>,
     /// Of a refusal.
@@ -119,6 +119,9 @@ fn answer(asked: &Asked<'_>) -> miette::Result<Answer> {
                 OwnPage::Logout => "logout_page",
             };
         }
+        Verdict::Export(id) => {
+            (answer.outcome, answer.application) = ("export_location", Some(id.into()));
+        }
         Verdict::Refused { status, reason } => {
             (answer.status, answer.reason) = (Some(status), Some(reason));
         }
@@ -129,7 +132,7 @@ fn answer(asked: &Asked<'_>) -> miette::Result<Answer> {
     answer.routes = routes.iter().map(|route| asked.route(route)).collect();
     if let Some(index) = chosen
         && let Some(application) = applications.get(index)
-        && !matches!(answer.outcome, "login_page" | "logout_page")
+        && !matches!(answer.outcome, "login_page" | "logout_page" | "export_location")
     {
         let teller = Teller { asked, index, application };
         answer.questions = reasons.iter().map(|question| teller.question(question)).collect();
@@ -350,6 +353,9 @@ fn shown(answer: &Answer) -> String {
         "application" => format!("to application `{application}`"),
         "login_page" => format!("to our own login page of `{application}`: no rule concerns it"),
         "logout_page" => format!("to our own logout page of `{application}`: no rule concerns it"),
+        "export_location" => {
+            format!("to the assertions of `{application}` (`export_location`): no rule concerns it")
+        }
         _ => format!(
             "refused with {}: {}",
             answer.status.unwrap_or_default(),

@@ -10,6 +10,7 @@ use super::addresses::{self, Addresses};
 use super::assurance::{ASSURANCE, Assurance};
 use super::cookie::Cookie;
 use super::document::Place;
+use super::export::{self, Export};
 use super::form::{Choice, List, Span, Switch, Text};
 use super::handoff::Handoff;
 use super::limits::Limits;
@@ -74,6 +75,8 @@ pub struct Application {
     pub addresses: Addresses,
     /// How many sessions there may be.
     pub limits: Limits,
+    /// Where it fetches assertions.
+    pub export: Export,
     /// Headers in which tickets travel beside the cookie.
     pub ticket_headers: TicketHeaders,
     /// The cookie of the ticket. Without sessions it has no effect, nor has what follows.
@@ -282,6 +285,7 @@ impl Application {
         let rewrite = section.table("rewrite", rewrite_text, Rewrite::read);
         let addresses = Addresses::read(section);
         let ticket_headers = TicketHeaders::read(section);
+        let export = Export::read(section);
         let recovery = section.value(
             "recovery",
             &List(Text(EntryName)),
@@ -347,6 +351,7 @@ impl Application {
             trusted_proxies,
             addresses,
             limits,
+            export,
             ticket_headers,
             cookie,
             handoff,
@@ -375,6 +380,8 @@ impl Application {
                 self.check_renewal(section, cache.renew_window);
                 self.check_carrier(section);
                 self.ticket_headers.check(section, &self.handoff, &self.trusted_proxies);
+                let (login, handoff) = (self.login.as_ref(), &self.handoff);
+                self.export.check(section, self.carrier, &self.path, login, handoff, cache);
             }
             Carrier::None => self.check_without_sessions(section, places),
         }
@@ -488,7 +495,9 @@ impl Application {
         section.without_effect(&OF_SESSIONS);
         section.without_effect(&addresses::KEYS);
         section.without_effect(&ticket_headers::KEYS);
-        for key in OF_SESSIONS.into_iter().chain(addresses::KEYS).chain(ticket_headers::KEYS) {
+        section.without_effect(&export::KEYS);
+        let others = addresses::KEYS.into_iter().chain(ticket_headers::KEYS).chain(export::KEYS);
+        for key in OF_SESSIONS.into_iter().chain(others) {
             if section.given(key) {
                 let message = format!("`{key}` has no effect with `carrier = \"none\"`");
                 section.warn(key, message, "remove it, or say `carrier = \"ticket\"`");

@@ -1,5 +1,6 @@
 //! How an application reads and changes the session: headers of requests and responses.
 
+use gateway::settings::ExportHeaders;
 use http::HeaderName;
 
 use super::form::{Choice, List, Pairs, Size, Text};
@@ -20,6 +21,10 @@ pub struct Handoff {
     pub auth_time_header: Option<HeaderName>,
     /// Tells how they did.
     pub auth_level_header: Option<HeaderName>,
+    /// What the names of the headers begin with that tell where assertions are.
+    pub assertion_header: Option<HeaderName>,
+    /// These headers.
+    pub assertion_headers: Option<ExportHeaders>,
     /// How entries are written in these headers.
     pub format: HandoffFormat,
     /// Joins the values of a list; nothing: the key is repeated.
@@ -48,6 +53,13 @@ const FORMAT: Choice<HandoffFormat> =
 
 impl Handoff {
     pub(crate) fn read(section: &mut Section<'_>) -> Self {
+        let assertion_header = section.optional(
+            "assertion_header",
+            &Text(Header),
+            HeaderName::from_static("shib-assertion"),
+            "In headers of a request whose names begin so the application learns where it fetches the assertions of the session: \
+             how many there are in `-Count`, and the address of each in `-01` and so on. Needs `export_location`.",
+        );
         let root = || vec!["/".to_owned()];
         let handoff = Self {
             request_header: section.value(
@@ -84,6 +96,8 @@ impl Handoff {
                 HeaderName::from_static("x-session-auth-level"),
                 "And how: `password` at the form of the gateway, `application` where an application said so (OIDC `acr`).",
             ),
+            assertion_headers: assertion_header.as_ref().and_then(ExportHeaders::of),
+            assertion_header,
             format: section.value(
                 "format",
                 &FORMAT,
@@ -121,6 +135,7 @@ impl Handoff {
             .into_iter()
             .chain(&self.auth_time_header)
             .chain(&self.auth_level_header)
+            .chain(self.assertion_headers.iter().flat_map(ExportHeaders::names))
             .chain(self.entry_headers.iter().map(|(header, _)| header))
     }
 
@@ -134,6 +149,8 @@ impl Handoff {
         ];
         let told = self.auth_time_header.iter().map(|header| ("auth_time_header", header));
         let told = told.chain(self.auth_level_header.iter().map(|header| ("auth_level_header", header)));
+        let exported = self.assertion_headers.iter().flat_map(ExportHeaders::names);
+        let told = told.chain(exported.map(|header| ("assertion_header", header)));
         let single = self.entry_headers.iter().map(|(header, _)| ("entry_headers", header));
         for (key, header) in own.into_iter().chain(told).chain(single) {
             let folded = header.as_str().replace('_', "-");

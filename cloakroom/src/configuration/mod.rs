@@ -14,6 +14,7 @@ mod client;
 mod cookie;
 mod document;
 mod example;
+mod export;
 mod form;
 mod handoff;
 mod key_rotation;

@@ -12,7 +12,7 @@ use gateway::pages::{Pages, TemplateFiles};
 use gateway::path::{Prefix, Prefixes};
 use gateway::rules::{Demand, HeaderChanges, LoginPaths, Rule, SiteSettings, Who};
 use gateway::settings::{
-    AddressSettings, ApplicationSettings, AuthenticationHeaders, OnFull, PersonLimit, SessionLimits,
+    AddressSettings, ApplicationSettings, AuthenticationHeaders, Export, OnFull, PersonLimit, SessionLimits,
     SessionSettings, TicketHeaders, UpstreamSettings,
 };
 use miette::{IntoDiagnostic, WrapErr};
@@ -59,7 +59,7 @@ struct Common<'a> {
 }
 
 fn one(application: &Application, common: &Common<'_>) -> miette::Result<ApplicationSettings> {
-    let SiteSettings { id, hosts, path, handoff, login, rules } = site(application)?;
+    let SiteSettings { id, hosts, path, handoff, login, rules, export: _ } = site(application)?;
     let sessions = match application.carrier {
         Carrier::None => None,
         Carrier::Ticket | Carrier::Sealed => Some(sessions(application, common, handoff, login)?),
@@ -86,6 +86,7 @@ pub(crate) fn site(application: &Application) -> miette::Result<SiteSettings> {
         id: application.id.as_str().into(),
         hosts: application.hosts.iter().map(|host| host.as_str().into()).collect(),
         path: prefix(&application.path)?,
+        export: application.export.location.as_deref().filter(|_| has_sessions).map(Into::into),
         handoff: if has_sessions {
             Prefixes::new(prefixes(&handoff.include)?, prefixes(&handoff.exclude)?)
         } else {
@@ -237,6 +238,7 @@ fn sessions(
             time: handoff.auth_time_header.clone(),
             level: handoff.auth_level_header.clone(),
         },
+        export: export(application),
         paths,
         on_conflict: match application.on_conflict {
             OnConflict::KeepFirst => session::OnConflict::KeepFirst,
@@ -246,6 +248,15 @@ fn sessions(
         user_entry: user_entry(application, all).map(Into::into),
         may_login: application.may_login,
         login,
+    })
+}
+
+/// Where the application fetches assertions.
+fn export(application: &Application) -> Option<Export> {
+    Some(Export {
+        location: application.export.location.as_deref()?.into(),
+        acl: application.export.acl.as_slice().into(),
+        headers: application.handoff.assertion_headers.clone(),
     })
 }
 

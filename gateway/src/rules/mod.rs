@@ -134,6 +134,8 @@ struct Voids {
 pub(crate) struct Decision<'r> {
     /// It is for a page of ours, which no application gets to see. Nothing else here concerns it.
     pub(crate) own_page: Option<OwnPage>,
+    /// It is for an assertion; the same holds.
+    pub(crate) is_export: bool,
     /// Whether the session is handed over.
     pub(crate) is_handed: bool,
     /// Whether it is a use of the session.
@@ -248,6 +250,7 @@ impl Rules {
         let (headers, differs) = self.headers(method, path);
         differs?;
         Ok(Decision {
+            is_export: false,
             own_page: self.own_pages.as_ref().and_then(|pages| pages.page(path)),
             is_handed: *self.handoff.protect(method, path)?.answer,
             is_activity: *self.activity.protect(method, path)?.answer,

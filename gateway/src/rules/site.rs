@@ -17,6 +17,8 @@ pub struct SiteSettings {
     pub handoff: Prefixes,
     /// Its login, if it has one.
     pub login: Option<LoginPaths>,
+    /// The path at which it fetches assertions, if it does.
+    pub export: Option<Box<str>>,
     /// Its rules.
     pub rules: Vec<Rule>,
 }
@@ -36,6 +38,7 @@ pub struct Site {
     pub(crate) id: Box<str>,
     pub(crate) hosts: Vec<Box<str>>,
     pub(crate) path: Prefix,
+    pub(crate) export: Option<Box<str>>,
     pub(crate) rules: Rules,
 }
 
@@ -50,10 +53,10 @@ impl Site {
     /// # Errors
     /// Its rules cannot hold so.
     pub fn new(settings: SiteSettings) -> Result<Self, RuleError> {
-        let SiteSettings { id, hosts, path, handoff, login, rules } = settings;
+        let SiteSettings { id, hosts, path, handoff, login, export, rules } = settings;
         let (demanded, own_pages) = login.map(|login| (login.demanded, login.own_pages)).unzip();
         let rules = Rules::new(&handoff, &demanded.unwrap_or_default(), own_pages, &rules)?;
-        Ok(Self { id, hosts, path, rules })
+        Ok(Self { id, hosts, path, export, rules })
     }
 }
 

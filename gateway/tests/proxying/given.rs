@@ -198,6 +198,7 @@ fn sessions() -> SessionSettings {
         addresses: AddressSettings::default(),
         limits: SessionLimits::default(),
         ticket_headers: TicketHeaders::default(),
+        export: None,
         hide_from_upstream: true,
         presentation: Presentation {
             header: HeaderName::from_static("x-session"),

@@ -104,7 +104,8 @@ impl House {
             maintain_index: true,
         };
         let bounded = Arc::new(Deadline::new(Arc::clone(&storage) as Arc<dyn Storage>, deadline));
-        let cache = Arc::new(Cache::new(bounded, Arc::clone(&clock) as _, settings, &mut registry));
+        let cache = Cache::new(bounded, Arc::clone(&clock) as _, settings, &mut registry);
+        let cache = Arc::new(cache.keeping_assertions(true));
         cache.keep_ends_in(&folder.path().join("outbox")).await.unwrap();
         tokio::spawn(Arc::clone(&cache).keep_house());
         let scripts = Arc::new(Scripts::default());

@@ -22,6 +22,7 @@ mod visitor;
 mod addresses;
 mod caching;
 mod cookies;
+mod exporting;
 mod handing_over;
 mod hiding;
 mod limits;

@@ -13,8 +13,8 @@ use gateway::path::{Prefix, Prefixes};
 use gateway::rewriting::Rewriting;
 use gateway::rules::Rule;
 use gateway::settings::{
-    AddressSettings, ApplicationSettings, AuthenticationHeaders, Carrier, ServerAddress, SessionLimits,
-    SessionSettings, TicketHeaders, UpstreamSettings,
+    AddressSettings, ApplicationSettings, AuthenticationHeaders, Carrier, Export, ServerAddress,
+    SessionLimits, SessionSettings, TicketHeaders, UpstreamSettings,
 };
 use http::HeaderName;
 use seal::{Key, KeyRing, KeyState, Keys};
@@ -64,6 +64,7 @@ pub(crate) struct Plan {
     pub(crate) addresses: AddressSettings,
     pub(crate) limits: SessionLimits,
     pub(crate) ticket_headers: TicketHeaders,
+    pub(crate) export: Option<Export>,
     /// The proxies that it trusts.
     pub(crate) trusted: &'static [&'static str],
 }
@@ -97,6 +98,7 @@ pub(crate) fn plan() -> Plan {
         addresses: AddressSettings::default(),
         limits: SessionLimits::default(),
         ticket_headers: TicketHeaders::default(),
+        export: None,
         trusted: &[],
     }
 }
@@ -160,6 +162,7 @@ pub(crate) async fn settings_of(
         addresses: plan.addresses.clone(),
         limits: plan.limits,
         ticket_headers: plan.ticket_headers.clone(),
+        export: plan.export.clone(),
         hide_from_upstream: true,
         presentation: Presentation {
             header: HeaderName::from_static("x-session"),
