@@ -31,9 +31,10 @@ const REMEMBERED: Duration = Duration::from_secs(600);
 /// How many are remembered at most; the oldest make room. Each takes about 200 bytes.
 const MOST: usize = 1 << 14;
 /// When storage is looked at, after the look before: the connections to it need not all move at the same moment. At the first
-/// look each node makes those again that it made: it knows who ended them. Then whatever is still lost is made again by all.
+/// look each node makes those again that it made: it knows who ended them. Then, when all have had the time to hear changes
+/// again, whatever is still lost is made again by everybody.
 const LOOKS: [Duration; 4] =
-    [Duration::ZERO, Duration::from_millis(200), Duration::from_secs(2), Duration::from_secs(20)];
+    [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(20)];
 /// How many are looked at at once.
 const WIDTH: usize = 16;
 /// How many looks may fail until the next round is waited for.

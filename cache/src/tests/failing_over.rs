@@ -94,7 +94,8 @@ struct Nodes {
     f: Fixture,
     storage: Arc<Replicated>,
     other: Arc<Cache>,
-    houses: Vec<House>,
+    /// Those that are alive.
+    houses: Vec<(Arc<Cache>, House)>,
 }
 
 impl Nodes {
@@ -112,7 +113,7 @@ impl Nodes {
         let mut houses = Vec::new();
         for cache in [&f.cache, &other] {
             cache.reckon_with(&f.application.realm);
-            houses.push(f.keep_house(cache).await);
+            houses.push((Arc::clone(cache), f.keep_house(cache).await));
             eventually(async || !cache.is_deaf()).await;
         }
         Self { f, storage, other, houses }
@@ -129,7 +130,7 @@ impl Nodes {
     async fn fail_over(&self) {
         let before = self.f.probe.followers();
         self.f.probe.cut(true);
-        eventually(async || self.other.is_deaf() && (self.houses.len() == 1 || self.f.cache.is_deaf())).await;
+        eventually(async || self.houses.iter().all(|(cache, _)| cache.is_deaf())).await;
         self.storage.has_failed_over.store(true, Ordering::SeqCst);
         self.f.probe.cut(false);
         eventually(async || self.f.probe.followers() >= before + self.houses.len()).await;
@@ -154,7 +155,9 @@ impl Nodes {
 
 #[tokio::test]
 async fn an_end_that_a_failover_forgot_is_refused_at_once_and_made_again() {
-    let nodes = Nodes::new().await;
+    let mut nodes = Nodes::new().await;
+    drop(nodes.houses.pop());
+    let nodes = nodes;
     let f = &nodes.f;
     let opened = f.open_for("ada").await;
     nodes.catch_up().await;
@@ -164,7 +167,7 @@ async fn an_end_that_a_failover_forgot_is_refused_at_once_and_made_again() {
     assert_eq!(f.ending(&opened.ticket).await, ending, "whoever ended it refuses it, whatever storage says");
     eventually(async || nodes.is_over_for_anybody(&opened.ticket).await).await;
     assert_eq!(nodes.newcomer().why(&opened.ticket.handle).await.unwrap(), Life::Ended(ending));
-    assert_eq!(f.cache.counters.ends_repeated.get() + nodes.other.counters.ends_repeated.get(), 1);
+    assert_eq!(f.cache.counters.ends_repeated.get(), 1);
 }
 
 #[tokio::test]
@@ -199,7 +202,9 @@ async fn ends_of_many_that_a_failover_forgot_are_made_again() {
     let ada = || Principal::named("test", "ada");
     for is_raised_before in [false, true] {
         for begun_before in [false, true] {
-            let nodes = Nodes::new().await;
+            let mut nodes = Nodes::new().await;
+            // Nobody else makes it again before the one who knows who it was.
+            drop(nodes.houses.pop());
             let f = &nodes.f;
             if is_raised_before {
                 let all = Selector::person(ada());
