@@ -224,7 +224,9 @@ impl Cache {
         let now = self.clock.now();
         let until = self.all_over_at(now).plus(AFTERLIFE);
         if let Some(subject) = self.learn(key, version, Times { touched: now, expires: until }) {
-            self.recent.heard(subject, version);
+            // Of the others each is written once: another version is no later end.
+            let is_counter = matches!(subject, recent::EndOf::Counter(_));
+            self.recent.heard(subject, if is_counter { version } else { Epoch::default() });
         }
     }
 

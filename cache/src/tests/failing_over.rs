@@ -222,7 +222,8 @@ async fn ends_of_many_that_a_failover_forgot_are_made_again() {
             f.cache.end_where(selector, ending.clone()).await.unwrap();
             nodes.fail_over().await;
             eventually(async || {
-                nodes.newcomer().why(&opened.ticket.handle).await.unwrap() == Life::Ended(ending.clone())
+                let life = nodes.newcomer().why(&opened.ticket.handle).await.unwrap();
+                life == Life::Ended(ending.clone())
             })
             .await;
             let again = f.open_for("ada").await;

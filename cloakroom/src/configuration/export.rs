@@ -45,7 +45,7 @@ impl Export {
     /// What contradicts the rest of the application, which is at `base`.
     pub(crate) fn check(
         &self,
-        section: &Section<'_>,
+        section: &mut Section<'_>,
         carrier: Carrier,
         base: &str,
         login: Option<&Login>,
@@ -53,6 +53,7 @@ impl Export {
         cache: &Cache,
     ) {
         let Some(location) = &self.location else {
+            section.without_effect(&["export_acl"]);
             if section.given("export_acl") {
                 let message = "`export_acl` has no effect without `export_location`";
                 section.warn("export_acl", message, "remove it, or say where assertions are fetched");

@@ -51,7 +51,8 @@ pub(super) async fn introspect(
         api.request::<Asked>(&headers, body).await?
     };
     let inactive = || Ok(Json(json!({ "active": false })).into_response());
-    let judges = asked.application.as_deref().map(|id| (api.applications.0)(id).map(|openings| openings.judge));
+    let judges =
+        asked.application.as_deref().map(|id| (api.applications.0)(id).map(|openings| openings.judge));
     let Ok(ticket) = asked.token.parse::<Ticket>() else { return inactive() };
     let judges = match judges {
         Some(Some(application)) => vec![application],
