@@ -53,6 +53,10 @@ pub(crate) const OF_THE_CACHE: [Program; 6] = [
     RUSTC,
 ];
 
+/// What the session server is measured beside.
+pub(crate) const OF_THE_SERVER: [Program; 3] =
+    [("starman", "--version", "Starman "), ("perl", "--version", "(v"), RUSTC];
+
 const RUSTC: Program = ("rustc", "--version", "rustc ");
 
 impl Machine {

@@ -13,6 +13,7 @@ mod instructions;
 mod interrupt;
 mod load;
 mod machine;
+mod server;
 mod spread;
 mod storage;
 mod usage;
@@ -52,6 +53,8 @@ enum Command {
     Instructions(InstructionsArguments),
     /// Every storage engine through the contract, beside what it is built on.
     Storage(StorageArguments),
+    /// The session server beside a real portal of LemonLDAP::NG.
+    Server(ServerArguments),
     /// A server of HTTP/2 that does nothing: what the engine `remote` is compared with.
     #[command(hide = true)]
     Echo {
@@ -177,6 +180,25 @@ struct EndsArguments {
 }
 
 #[derive(Debug, clap::Args)]
+struct ServerArguments {
+    /// How often each server is asked, in rotation.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+    /// How long each time, in seconds.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+    /// How many sessions are listed and searched.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(100..=10_000_000))]
+    sessions: u64,
+    /// One round and few sessions, printed and not written: to see that everything works.
+    #[arg(long, conflicts_with_all = ["rounds", "seconds", "sessions"])]
+    quick: bool,
+    /// Where server.md is written.
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/benchmarks"))]
+    output: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
 struct GatewayArguments {
     /// How often each server is measured, in rotation. Many short rounds rather than few long ones: the speed of a
     /// shared machine changes within minutes, and a ratio is as good as its two measurements are near.
@@ -229,6 +251,7 @@ fn main() -> ExitCode {
         }
         Command::Instructions(arguments) => instructions::measure(&arguments.output),
         Command::Storage(arguments) => measure_storage(&arguments),
+        Command::Server(arguments) => measure_server(&arguments),
         Command::Echo { address } => storage::serve_echo(address),
     };
     match measured {
@@ -277,4 +300,16 @@ fn measure_storage(arguments: &StorageArguments) -> Result<()> {
         return Ok(());
     }
     report.write(&arguments.output)
+}
+
+fn measure_server(arguments: &ServerArguments) -> Result<()> {
+    let (rounds, seconds, sessions) = match arguments.quick {
+        true => (1, 1, 1_000),
+        false => (arguments.rounds, arguments.seconds, arguments.sessions),
+    };
+    let sessions = usize::try_from(sessions).unwrap_or(usize::MAX);
+    let plan = server::Plan { rounds, length: Duration::from_secs(seconds), connections: 8, sessions };
+    let report = server::measure(&plan, &Interrupt::watched()?)?;
+    println!("{}", report.markdown());
+    if arguments.quick { Ok(()) } else { report.write(&arguments.output) }
 }

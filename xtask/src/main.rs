@@ -26,6 +26,7 @@ What developers of Cloakroom run.
   cargo xtask bench ends     measure how soon an end reaches three gateways that share a storage
   cargo xtask bench instructions
                              count the instructions of the steps of a request with a session
+  cargo xtask bench server   measure the session server beside a portal of LemonLDAP::NG
   cargo xtask bench storage  measure every storage engine beside what it is built on
   cargo xtask fuzz [--seconds N] [TARGET ...]
                              feed each target (fuzz/src) with what libFuzzer makes of its corpus, for N seconds

@@ -1,0 +1,136 @@
+//! The session server beside a real portal of LemonLDAP::NG: the same session, asked for by the same protocols.
+//!
+//! The portal runs under Starman with six workers, and keeps its sessions in files with its local cache, as Debian sets it.
+//! Ours keeps them in its embedded engine, as it does where nothing else is said.
+
+mod report;
+mod requests;
+mod sites;
+
+use std::time::{Duration, Instant};
+
+pub(crate) use report::Report;
+
+use crate::error::{Error, Result};
+use crate::interrupt::Interrupt;
+use crate::machine::{Machine, OF_THE_SERVER};
+use crate::spread::Spread;
+use crate::usage::{CpuTime, Memory, family};
+use requests::{Asked, Load};
+use sites::{Ours, Portal, Site};
+
+/// What to measure.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    /// How often each server is asked, in rotation.
+    pub(crate) rounds: u32,
+    /// How long each time.
+    pub(crate) length: Duration,
+    /// How many connections ask at once; each is kept.
+    pub(crate) connections: usize,
+    /// How many sessions are listed and searched.
+    pub(crate) sessions: usize,
+}
+
+/// What was measured of one kind of request, at ours and at the portal.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) asked: Asked,
+    /// CPU time a request, in microseconds.
+    pub(crate) cpu: [Spread; 2],
+    /// Requests a second.
+    pub(crate) rate: [Spread; 2],
+}
+
+/// What was measured of a question about all sessions.
+#[derive(Debug)]
+pub(crate) struct Whole {
+    pub(crate) what: &'static str,
+    /// How long the answer took, in milliseconds.
+    pub(crate) milliseconds: [Spread; 2],
+}
+
+/// Measures both.
+pub(crate) fn measure(plan: &Plan, interrupt: &Interrupt) -> Result<Report> {
+    let portal = Portal::start()?;
+    let ours = Ours::start(&portal)?;
+    let sites: [&dyn Site; 2] = [&ours, &portal];
+    let mut rows = Vec::new();
+    for asked in Asked::ALL {
+        eprintln!("{}:", asked.name());
+        let mut figures: [Vec<Figure>; 2] = Default::default();
+        for _ in 0..plan.rounds {
+            for (site, figures) in sites.iter().zip(&mut figures) {
+                interrupt.check()?;
+                figures.push(one(*site, asked, plan)?);
+            }
+        }
+        let spread = |of: fn(&Figure) -> f64| spreads(&figures, of);
+        let (cpu, rate) = (spread(|figure| figure.cpu)?, spread(|figure| figure.rate)?);
+        eprintln!("  {:.1} and {:.1} us a request", cpu[0].median, cpu[1].median);
+        rows.push(Row { asked, cpu, rate });
+    }
+    let idle = memory(&sites)?;
+    eprintln!("{} sessions:", plan.sessions);
+    for site in sites {
+        site.fill(plan.sessions)?;
+    }
+    let mut wholes = Vec::new();
+    for (what, question) in sites::QUESTIONS {
+        let mut times: [Vec<f64>; 2] = Default::default();
+        for _ in 0..plan.rounds.min(3) {
+            for (site, times) in sites.iter().zip(&mut times) {
+                interrupt.check()?;
+                let began = Instant::now();
+                site.ask(question, plan.sessions)?;
+                times.push(began.elapsed().as_secs_f64() * 1e3);
+            }
+        }
+        let [of_ours, of_portal] = times;
+        let milliseconds = [spread_of(of_ours)?, spread_of(of_portal)?];
+        eprintln!("  {what}: {:.0} and {:.0} ms", milliseconds[0].median, milliseconds[1].median);
+        wholes.push(Whole { what, milliseconds });
+    }
+    let full = memory(&sites)?;
+    Ok(Report::new(*plan, Machine::with(&OF_THE_SERVER), rows, wholes, [idle, full]))
+}
+
+/// What one stretch of requests cost.
+struct Figure {
+    cpu: f64,
+    rate: f64,
+}
+
+fn one(site: &dyn Site, asked: Asked, plan: &Plan) -> Result<Figure> {
+    let load = Load::begin(site, asked, plan.connections)?;
+    std::thread::sleep(Duration::from_millis(300));
+    let processes = family(site.process());
+    let (before, answered, began) = (CpuTime::of(&processes)?, load.answered(), Instant::now());
+    std::thread::sleep(plan.length);
+    let (after, answered, elapsed) = (CpuTime::of(&processes)?, load.answered() - answered, began.elapsed());
+    load.end()?;
+    if answered == 0 {
+        return Err(Error::Load(format!("{}: nothing was answered", asked.name())));
+    }
+    #[expect(clippy::cast_precision_loss, reason = "none of them comes near 2^52")]
+    let answered = answered as f64;
+    Ok(Figure {
+        cpu: after.since(before).total().as_secs_f64() * 1e6 / answered,
+        rate: answered / elapsed.as_secs_f64(),
+    })
+}
+
+fn spreads(figures: &[Vec<Figure>; 2], of: fn(&Figure) -> f64) -> Result<[Spread; 2]> {
+    let [ours, portal] = figures;
+    Ok([spread_of(ours.iter().map(of))?, spread_of(portal.iter().map(of))?])
+}
+
+fn spread_of(values: impl IntoIterator<Item = f64>) -> Result<Spread> {
+    Spread::of(values).ok_or_else(|| Error::Load("no round was measured".to_owned()))
+}
+
+/// What both take, in bytes, where shared pages count in part.
+fn memory(sites: &[&dyn Site; 2]) -> Result<[u64; 2]> {
+    let of = |site: &dyn Site| Memory::of(&family(site.process())).map(|memory| memory.proportional);
+    Ok([of(sites[0])?, of(sites[1])?])
+}

@@ -1,0 +1,221 @@
+//! The two servers.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use interop::raw::{self, Connection};
+use interop::{Cloakroom, LemonLdap};
+use serde_json::{Value, json};
+
+use crate::error::{Error, Result};
+
+/// How long one answer about all sessions may take.
+const PATIENCE: Duration = Duration::from_mins(10);
+/// One session of so many is of each person.
+const PEOPLE: usize = 4;
+/// A token that a client of ours shows.
+const TOKEN: &str = "a-token-of-the-benchmark-0123456789abcdef";
+const CONFIGURATION: &str = "\
+data_dir = \"data\"
+[listen]
+server = \"{server}\"
+[log]
+level = \"error\"
+[llng]
+soap = true
+rest = true
+key_file = \"llng.key\"
+[[client]]
+id = \"portal\"
+bearer_file = \"portal.token\"
+may = [\"sessions\", \"admin_sessions\", \"secrets\"]
+";
+
+/// What is asked about all sessions: its name, and the query.
+pub(super) const QUESTIONS: [(&str, &str); 3] = [
+    ("list one attribute of all", "all=1"),
+    ("search by an attribute", "all=1&search=uid,user7"),
+    ("search by `_whatToTrace`", "all=1&search=_whatToTrace,user7"),
+];
+
+/// A server with one session of somebody who logged in.
+pub(super) trait Site {
+    fn address(&self) -> SocketAddr;
+    /// The process with whose children it serves.
+    fn process(&self) -> u32;
+    /// Who asks, as a line of the head; may be empty.
+    fn proof(&self) -> String;
+    /// The id of the session.
+    fn session(&self) -> &str;
+    /// What shows that who asks knows the shared key.
+    fn secret(&self) -> Result<String>;
+    /// Has it keep so many sessions more.
+    fn fill(&self, sessions: usize) -> Result<()>;
+
+    /// Asks something about all sessions, of which there are so many.
+    fn ask(&self, query: &str, sessions: usize) -> Result<()> {
+        let body = json!({"data": ["uid"], "__secret": self.secret()?}).to_string();
+        let mut connection = Connection::open(self.address())?;
+        connection.patience(PATIENCE)?;
+        connection.send(format!(
+            "POST /sessions/global/?{query} HTTP/1.1\r\nHost: {}\r\n{}Content-Type: application/json\r\n\
+             Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            self.address(),
+            self.proof(),
+            body.len()
+        ))?;
+        let answer = connection.response()?;
+        let told: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let count = told.as_object().map_or(0, serde_json::Map::len);
+        let expected = if query.contains("search") { 1 } else { sessions };
+        if count < expected {
+            let what =
+                format!("{count} sessions and not {expected}: {} {:.200}", answer.status, answer.text());
+            return Err(Error::Wrong { row: "all sessions", what });
+        }
+        Ok(())
+    }
+}
+
+/// A real portal.
+pub(super) struct Portal {
+    portal: LemonLdap,
+    id: String,
+    /// What it keeps of the session.
+    kept: Value,
+}
+
+impl Portal {
+    pub(super) fn start() -> Result<Self> {
+        let portal = LemonLdap::start()?;
+        let id = portal.log_in(LemonLdap::USER)?;
+        let answer = raw::get(portal.address(), &format!("/sessions/global/{id}"), "")?;
+        let kept = serde_json::from_slice(&answer.body).unwrap_or_default();
+        Ok(Self { portal, id, kept })
+    }
+}
+
+impl Site for Portal {
+    fn address(&self) -> SocketAddr {
+        self.portal.address()
+    }
+
+    fn process(&self) -> u32 {
+        self.portal.process().id()
+    }
+
+    fn proof(&self) -> String {
+        String::new()
+    }
+
+    fn session(&self) -> &str {
+        &self.id
+    }
+
+    fn secret(&self) -> Result<String> {
+        Ok(self.portal.secret()?)
+    }
+
+    /// Its storage is files, a session each.
+    fn fill(&self, sessions: usize) -> Result<()> {
+        let directory = self.portal.directory().join("sessions");
+        for (id, session) in filling(&self.kept, sessions) {
+            let path = directory.join(&id);
+            fs::write(&path, session.to_string()).map_err(Error::file(&path))?;
+        }
+        Ok(())
+    }
+}
+
+/// Ours, with the same session.
+pub(super) struct Ours {
+    cloakroom: Cloakroom,
+    id: String,
+    kept: Value,
+    secret: Box<dyn Fn() -> Result<String>>,
+}
+
+impl Ours {
+    pub(super) fn start(portal: &Portal) -> Result<Self> {
+        let files = [("llng.key", LemonLdap::KEY), ("portal.token", TOKEN)];
+        let cloakroom = Cloakroom::start_with(CONFIGURATION, &files)?;
+        let cipher = dialects::llng::Cipher::new(LemonLdap::KEY.as_bytes());
+        let cipher = cipher.map_err(|error| Error::Load(error.to_string()))?;
+        let secret = Box::new(move || {
+            let now = jiff::Timestamp::now().as_second().to_string();
+            cipher.encrypt(now.as_bytes()).map_err(|error| Error::Load(error.to_string()))
+        });
+        let ours = Self { cloakroom, id: portal.id.clone(), kept: portal.kept.clone(), secret };
+        let mut connection = Connection::open(ours.address())?;
+        ours.put(&mut connection, &ours.id, ours.kept.clone())?;
+        Ok(ours)
+    }
+
+    fn put(&self, connection: &mut Connection, id: &str, mut session: Value) -> Result<()> {
+        if let Some(members) = session.as_object_mut() {
+            members.insert("__secret".to_owned(), self.secret()?.into());
+        }
+        let body = session.to_string();
+        connection.send(format!(
+            "PUT /sessions/global/{id} HTTP/1.1\r\nHost: a\r\n{}Content-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            self.proof(),
+            body.len()
+        ))?;
+        let answer = connection.response()?;
+        if answer.status != 200 {
+            return Err(Error::Wrong {
+                row: "a new session",
+                what: format!("{} {}", answer.status, answer.text()),
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Site for Ours {
+    fn address(&self) -> SocketAddr {
+        self.cloakroom.server()
+    }
+
+    fn process(&self) -> u32 {
+        self.cloakroom.process().id()
+    }
+
+    fn proof(&self) -> String {
+        format!("Authorization: Bearer {TOKEN}\r\n")
+    }
+
+    fn session(&self) -> &str {
+        &self.id
+    }
+
+    fn secret(&self) -> Result<String> {
+        (self.secret)()
+    }
+
+    fn fill(&self, sessions: usize) -> Result<()> {
+        let mut connection = Connection::open(self.address())?;
+        for (id, session) in filling(&self.kept, sessions) {
+            self.put(&mut connection, &id, session)?;
+        }
+        Ok(())
+    }
+}
+
+/// Sessions like that one, of other people.
+fn filling(kept: &Value, sessions: usize) -> impl Iterator<Item = (String, Value)> {
+    (0..sessions).map(move |number| {
+        let (id, user) = (format!("{number:064x}"), format!("user{}", number / PEOPLE));
+        let mut session = kept.clone();
+        if let Some(members) = session.as_object_mut() {
+            members.remove("_session_revision");
+            members.insert("_session_id".to_owned(), id.clone().into());
+            for name in ["uid", "_user", "_whatToTrace"] {
+                members.insert(name.to_owned(), user.clone().into());
+            }
+        }
+        (id, session)
+    })
+}
