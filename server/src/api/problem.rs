@@ -89,7 +89,9 @@ impl Problem {
             Self::Unfit(_) | Self::OtherRequest | Self::Assertions(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Over => StatusCode::GONE,
             Self::Behind(_) => StatusCode::PRECONDITION_FAILED,
-            Self::LoggedOut | Self::UnderWay | Self::TooManyOfPerson | Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::LoggedOut | Self::UnderWay | Self::TooManyOfPerson | Self::Conflict(_) => {
+                StatusCode::CONFLICT
+            }
             Self::Unavailable(error) => match error.blame {
                 Blame::Caller => StatusCode::UNPROCESSABLE_ENTITY,
                 Blame::Storage | Blame::Network => StatusCode::SERVICE_UNAVAILABLE,
