@@ -177,18 +177,19 @@ impl State {
 impl Cache {
     /// Looks, whenever changes may have been missed, whether storage still has the ends of the last minutes.
     pub(crate) async fn make_ends_again(&self) {
-        let mut looks = LOOKS.iter().enumerate().skip(LOOKS.len());
+        let mut look = LOOKS.len();
         loop {
-            let Some((look, pause)) = looks.next() else {
+            let Some(pause) = LOOKS.get(look) else {
                 self.recent.doubted.notified().await;
-                looks = LOOKS.iter().enumerate().skip(0);
+                look = 0;
                 continue;
             };
             if timeout(*pause, self.recent.doubted.notified()).await.is_ok() {
-                looks = LOOKS.iter().enumerate().skip(0);
+                look = 0;
                 continue;
             }
             self.look_for_lost_ends(look > 0).await;
+            look += 1;
         }
     }
 
