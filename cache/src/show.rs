@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use session::{Handle, Millis, Session, Why};
-use storage::{Read, Unavailable};
+use storage::{Read, Record, Unavailable};
 
 use crate::Cache;
 use crate::held::Held;
@@ -25,10 +25,15 @@ impl Cache {
             self.outbox.check(handle, self.storage.id())?;
             return Ok(None);
         };
-        let held = Held::read(&record, self.storage.id())?;
+        self.show_record(&record).await
+    }
+
+    /// The session that a record holds which storage gave just now, as [`Cache::show`] has it: for whoever looks at many.
+    pub async fn show_record(&self, record: &Record) -> Result<Option<Shown>, Unavailable> {
+        let held = Held::read(record, self.storage.id())?;
         let life = self.life_of(&held).await?;
         // Of an end that storage does not have yet nobody can say what became of it.
-        self.outbox.check(handle, self.storage.id())?;
+        self.outbox.check(&held.session.handle, self.storage.id())?;
         self.outbox.check_session(&held.session, self.storage.id())?;
         if life != Life::Live || self.is_gone(&held.session) {
             return Ok(None);

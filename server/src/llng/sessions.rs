@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use cache::{AFTERLIFE, Application, Cache, Ended, Find, OpenForeign, Opening, Realm, Rewritten};
 use dialects::llng::json::Search;
 use dialects::llng::{BEGAN, Changes, Id, Kind, LAST_SEEN, SESSION_ID, SESSION_KIND, WHOSE};
-use session::{Ending, Handle, Millis, Patch, Principal, Secret, Session, Ticket, Timeouts, Value, Why};
+use session::{Ending, Millis, Patch, Principal, Secret, Session, Ticket, Timeouts, Value, Why};
 use storage::{Scanned, Unavailable};
 
 use super::Settings;
@@ -249,11 +249,11 @@ impl Keeper for Sessions {
             let scan = self.cache.storage().scan(cursor.as_deref(), PAGE).await?;
             for (key, scanned) in scan.found {
                 let Scanned::Live(record) = scanned else { continue };
-                let Ok(Some(session)) = cache::Kind::read(&key, &record.value) else { continue };
-                if matches!(&*session.realm, REALM | PERSISTENT)
-                    && kind_for(by, &session).is_some()
-                    && !self.show(by, &session.handle, each).await?
-                {
+                if cache::Kind::of(&key) != cache::Kind::Session {
+                    continue;
+                }
+                let shown = self.cache.show_record(&record).await?;
+                if !shown.is_none_or(|shown| self.shows(by, shown.session, each)) {
                     return Ok(());
                 }
             }
@@ -277,7 +277,8 @@ impl Sessions {
         loop {
             let listing = self.cache.list(whose, after.as_deref(), PAGE).await?;
             for listed in listing.sessions.iter().filter(|listed| *listed.realm == *REALM) {
-                if !self.show(by, &listed.handle, each).await? {
+                let shown = self.cache.show(&listed.handle).await?;
+                if !shown.is_none_or(|shown| self.shows(by, shown.session, each)) {
                     return Ok(());
                 }
             }
@@ -288,17 +289,18 @@ impl Sessions {
         }
     }
 
-    /// Has `each` look at a session, if it is live: whether that is so is not for its record alone to say. Whether to go on.
-    async fn show(
+    /// Has `each` look at a session that is live, if it exists for the client. Whether to go on.
+    fn shows(
         &self,
         by: By<'_>,
-        handle: &Handle,
+        session: Arc<Session>,
         each: &mut (dyn for<'i, 'k> FnMut(&'i Id, &'k Kept) -> bool + Send),
-    ) -> Result<bool, Unavailable> {
-        let Some(shown) = self.cache.show(handle).await? else { return Ok(true) };
-        let session = shown.session;
-        let known = kind_for(by, &session).zip(self.id_of(&session)).filter(|_| !self.is_idle(&session));
-        Ok(known.is_none_or(|(kind, id)| each(&id, &Self::kept(&id, kind, session))))
+    ) -> bool {
+        if !matches!(&*session.realm, REALM | PERSISTENT) || self.is_idle(&session) {
+            return true;
+        }
+        let known = kind_for(by, &session).zip(self.id_of(&session));
+        known.is_none_or(|(kind, id)| each(&id, &Self::kept(&id, kind, session)))
     }
 }
 
