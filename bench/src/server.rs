@@ -1,4 +1,5 @@
-//! The session server beside a real portal of LemonLDAP::NG: the same session, asked for by the same protocols.
+//! The session server beside a real portal of LemonLDAP::NG: the same sessions, asked for by the same protocols, one for each
+//! connection.
 //!
 //! The portal runs under Starman with six workers, and keeps its sessions in files with its local cache, as Debian sets it.
 //! Ours keeps them in its embedded engine, as it does where nothing else is said.
@@ -52,7 +53,7 @@ pub(crate) struct Whole {
 
 /// Measures both.
 pub(crate) fn measure(plan: &Plan, interrupt: &Interrupt) -> Result<Report> {
-    let portal = Portal::start()?;
+    let portal = Portal::start(plan.connections)?;
     let ours = Ours::start(&portal)?;
     let sites: [&dyn Site; 2] = [&ours, &portal];
     let mut rows = Vec::new();

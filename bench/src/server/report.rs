@@ -46,8 +46,8 @@ impl Report {
              Measured on {date} with `cargo xtask bench server --rounds {rounds} --seconds {seconds} --sessions {sessions}`, on {cores} \
              cores of {processor}, {kernel}.\n{versions}.\n\n\
              A portal of LemonLDAP::NG under Starman, its sessions in files and its local cache on, as Debian sets it; and Cloakroom with \
-             its embedded engine, which syncs each change. Both have the same session of somebody who logged in, and are asked in turn \
-             over {connections} connections that are kept. CPU time is that of all processes of the server; the load shares the machine.\n\n\
+             its embedded engine, which syncs each change. Both have the same sessions of somebody who logged in, and are asked in turn \
+             over {connections} connections that are kept, by each for a session of its own. CPU time is that of all processes of the server; the load shares the machine.\n\n\
              | request | Cloakroom, CPU us | portal, CPU us | requests for the same CPU time | target | Cloakroom/s | portal/s |\n\
              |---|---|---|---|---|---|---|\n",
             rounds = plan.rounds,

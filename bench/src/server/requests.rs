@@ -41,8 +41,8 @@ impl Asked {
     }
 
     /// The request, whose change is another one each time.
-    fn request(self, site: &dyn Site, number: u64) -> String {
-        let (host, id) = (site.address(), site.session());
+    fn request(self, site: &dyn Site, connection: usize, number: usize) -> String {
+        let (host, id) = (site.address(), site.session(connection));
         let head = format!("Host: {host}\r\n{}", site.proof());
         let rest = |method: &str, body: &str| {
             format!(
@@ -100,10 +100,9 @@ impl Load {
     pub(super) fn begin(site: &dyn Site, asked: Asked, connections: usize) -> Result<Self> {
         let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let mut clients = Vec::new();
-        for client in 0..connections as u64 {
+        for client in 0..connections {
             // A request is prepared: what is measured is not this process, but it shares the machine.
-            let requests: Vec<String> =
-                (0..64).map(|turn| asked.request(site, client * 1_000_000 + turn)).collect();
+            let requests: Vec<String> = (0..64).map(|turn| asked.request(site, client, turn)).collect();
             let (stop, answered) = (Arc::clone(&stop), Arc::clone(&answered));
             let address = site.address();
             clients.push(thread::spawn(move || {

@@ -46,8 +46,8 @@ pub(super) trait Site {
     fn process(&self) -> u32;
     /// Who asks, as a line of the head; may be empty.
     fn proof(&self) -> String;
-    /// The id of the session.
-    fn session(&self) -> &str;
+    /// The id of the session that this connection asks for: each has one, or they would wait for each other.
+    fn session(&self, connection: usize) -> &str;
     /// What shows that who asks knows the shared key.
     fn secret(&self) -> Result<String>;
     /// Has it keep so many sessions more.
@@ -81,18 +81,20 @@ pub(super) trait Site {
 /// A real portal.
 pub(super) struct Portal {
     portal: LemonLdap,
-    id: String,
+    ids: Vec<String>,
     /// What it keeps of the session.
     kept: Value,
 }
 
 impl Portal {
-    pub(super) fn start() -> Result<Self> {
+    pub(super) fn start(connections: usize) -> Result<Self> {
         let portal = LemonLdap::start()?;
-        let id = portal.log_in(LemonLdap::USER)?;
-        let answer = raw::get(portal.address(), &format!("/sessions/global/{id}"), "")?;
+        let ids: Vec<String> =
+            (0..connections).map(|_| portal.log_in(LemonLdap::USER)).collect::<interop::Result<_>>()?;
+        let first = ids.first().map_or("", String::as_str);
+        let answer = raw::get(portal.address(), &format!("/sessions/global/{first}"), "")?;
         let kept = serde_json::from_slice(&answer.body).unwrap_or_default();
-        Ok(Self { portal, id, kept })
+        Ok(Self { portal, ids, kept })
     }
 }
 
@@ -109,8 +111,8 @@ impl Site for Portal {
         String::new()
     }
 
-    fn session(&self) -> &str {
-        &self.id
+    fn session(&self, connection: usize) -> &str {
+        self.ids.get(connection).map_or("", String::as_str)
     }
 
     fn secret(&self) -> Result<String> {
@@ -131,7 +133,7 @@ impl Site for Portal {
 /// Ours, with the same session.
 pub(super) struct Ours {
     cloakroom: Cloakroom,
-    id: String,
+    ids: Vec<String>,
     kept: Value,
     secret: Box<dyn Fn() -> Result<String>>,
 }
@@ -146,9 +148,11 @@ impl Ours {
             let now = jiff::Timestamp::now().as_second().to_string();
             cipher.encrypt(now.as_bytes()).map_err(|error| Error::Load(error.to_string()))
         });
-        let ours = Self { cloakroom, id: portal.id.clone(), kept: portal.kept.clone(), secret };
+        let ours = Self { cloakroom, ids: portal.ids.clone(), kept: portal.kept.clone(), secret };
         let mut connection = Connection::open(ours.address())?;
-        ours.put(&mut connection, &ours.id, ours.kept.clone())?;
+        for id in &ours.ids {
+            ours.put(&mut connection, id, ours.kept.clone())?;
+        }
         Ok(ours)
     }
 
@@ -187,8 +191,8 @@ impl Site for Ours {
         format!("Authorization: Bearer {TOKEN}\r\n")
     }
 
-    fn session(&self) -> &str {
-        &self.id
+    fn session(&self, connection: usize) -> &str {
+        self.ids.get(connection).map_or("", String::as_str)
     }
 
     fn secret(&self) -> Result<String> {
