@@ -1,10 +1,12 @@
 //! Changing what a session holds.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use session::{Conflict, Ending, Handle, Merge, OnConflict, Patch, Session, Ticket, Why};
 use storage::{Burial, Bury, NewValue, Read, Unavailable, Update, WriteId};
+use tokio::time::sleep;
 
 use crate::Cache;
 use crate::application::Application;
@@ -13,6 +15,13 @@ use crate::held::Held;
 
 /// How often a write is tried against others. In each round one of them wins, so that many writers are served.
 pub(crate) const MAX_ROUNDS: usize = 256;
+
+/// After so many rounds that others won, a writer waits a little before it reads again: of several that write without pause,
+/// one could lose all its rounds otherwise, and all of them would spend their time on losing.
+const FAST_ROUNDS: usize = 8;
+
+/// The longest such pause.
+const LONGEST_PAUSE: Duration = Duration::from_millis(16);
 
 /// What a patch did.
 #[derive(Debug)]
@@ -183,7 +192,7 @@ impl Cache {
         // A write from a copy is measured against storage by its version; what writes nothing needs another measure,
         // if others may have written there and we have not heard of it yet.
         let mut is_measured = current.is_none() || self.is_alone();
-        for _ in 0..MAX_ROUNDS {
+        for round in 0..MAX_ROUNDS {
             let held = match current.take() {
                 Some(held) => held,
                 None => match self.storage.read(&key, None).await? {
@@ -257,6 +266,7 @@ impl Cache {
                     let (written, _) = registration.keep(written);
                     return Ok(Changed::Done(Arc::clone(&written.session), answer));
                 }
+                Update::Conflict(_) if round >= FAST_ROUNDS => give_way(round).await,
                 Update::Conflict(record) => current = Some(Held::read(&record, self.storage.id())?),
                 Update::Absent => return Ok(self.gone(handle, Changed::Absent)),
                 Update::Buried(tombstone) => return Ok(self.gone(handle, Changed::Ended(tombstone.ending))),
@@ -270,4 +280,10 @@ impl Cache {
         self.tier.end(handle);
         changed
     }
+}
+
+/// Waits for a moment that is another one for each writer, and may be longer the more rounds were lost.
+async fn give_way(round: usize) {
+    let bound = Duration::from_micros(250).saturating_mul(u32::try_from(round).unwrap_or(u32::MAX));
+    sleep(bound.min(LONGEST_PAUSE).mul_f64(fastrand::f64())).await;
 }

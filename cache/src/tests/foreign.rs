@@ -15,6 +15,7 @@ on_every_engine!(
     a_session_counts_its_time_from_where_it_is_told
     who_it_belongs_to_can_be_said_later_and_a_logout_by_name_ends_it
     many_writers_lose_nothing
+    of_writers_without_pause_nobody_is_sent_away
 );
 
 fn ticket() -> Ticket {
@@ -139,4 +140,23 @@ async fn many_writers_lose_nothing(f: Fixture) {
     let crate::Find::Found(found) = session else { panic!("{session:?}") };
     assert_eq!(found.session.entries.len(), 33);
     assert_eq!(found.session.principal, Some(ada()));
+}
+
+/// Each writes again as soon as its write is done: of those who lose, nobody may lose until the end.
+async fn of_writers_without_pause_nobody_is_sent_away(f: Fixture) {
+    f.open_foreign().await;
+    let writers = (0..8).map(|writer| {
+        let (node, application) = (std::sync::Arc::clone(&f.cache), f.application.clone());
+        tokio::spawn(async move {
+            for number in 0..100 {
+                let rewriting =
+                    Rewriting { patch: setting(&[("x", &format!("{writer} {number}"))]), begun: None };
+                let done = node.rewrite(&ticket(), None, &application, |_| rewriting.clone()).await;
+                assert!(matches!(done.unwrap(), Rewritten::Written(_)));
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
 }
