@@ -17,14 +17,20 @@ use crate::postgres::{run, unprivileged};
 use crate::process::{Process, find};
 use crate::{raw, scratch};
 
+mod handler;
+
+pub use handler::LemonLdapHandler;
+
 /// A module of the portal: where Debian has it, its name, its package.
-const PORTAL: (&str, &str, &str) =
+const MODULE: (&str, &str, &str) =
     ("/usr/share/perl5/Lemonldap/NG/Portal/Main.pm", "Lemonldap::NG::Portal", "liblemonldap-ng-portal-perl");
 /// The portal loads these whether pictures are asked for or not, and does not depend on them.
 const PICTURES: [(&str, &str, &str); 2] = [
     ("/usr/share/perl5/GD/SecurityImage.pm", "GD::SecurityImage", "libgd-securityimage-perl"),
     ("/usr/share/perl5/Image/Magick.pm", "Image::Magick", "libimage-magick-perl"),
 ];
+/// Where Debian has its programs for operators.
+const TOOLS: &str = "/usr/share/lemonldap-ng/bin";
 /// How many requests are answered at once.
 const WORKERS: usize = 6;
 
@@ -52,8 +58,16 @@ impl LemonLdap {
     /// Starts a portal whose configuration has these members in the place of its own. `{directory}` in a text stands for the
     /// directory of the portal.
     pub fn start_with(settings: Value) -> Result<Self> {
+        Self::serve(settings, PORTAL, |address| {
+            // It takes connections before it is sure of its configuration; only a portal that is well shows who it is.
+            raw::get(address, "/ping", "").is_ok_and(|answer| answer.status == 200)
+        })
+    }
+
+    /// Starts an application of LemonLDAP::NG, and waits until it is well.
+    fn serve(settings: Value, application: &str, is_well: impl Fn(SocketAddr) -> bool) -> Result<Self> {
         let starman = find("starman", "starman")?;
-        for (file, program, package) in [PORTAL].into_iter().chain(PICTURES) {
+        for (file, program, package) in [MODULE].into_iter().chain(PICTURES) {
             if !Path::new(file).is_file() {
                 return Err(Error::Missing { program, package });
             }
@@ -67,16 +81,14 @@ impl LemonLdap {
         let filled = |text: &str| scratch::fill(text, port.address(), place);
         scratch::write(place, "conf/lmConf-1.json", &filled(&configuration(settings)))?;
         scratch::write(place, "lemonldap-ng.ini", &filled(INI))?;
-        let application = scratch::write(place, "portal.psgi", APPLICATION)?;
+        let application = scratch::write(place, "application.psgi", application)?;
         let mut command = unprivileged(&starman);
         command.env("LLNG_DEFAULTCONFFILE", place.join("lemonldap-ng.ini"));
         let workers = WORKERS.to_string();
         let listen = port.address().to_string();
         command.args(["--listen", &listen, "--workers", &workers, "--preload-app"]).arg(application);
         let mut process = Process::spawn(command, place.join("log"))?;
-        // It takes connections before it is sure of its configuration; only a portal that is well shows who it is.
-        let ping = || raw::get(port.address(), "/ping", "");
-        process.wait_until(|| ping().is_ok_and(|answer| answer.status == 200))?;
+        process.wait_until(|| is_well(port.address()))?;
         Ok(Self { process, port, directory })
     }
 
@@ -119,6 +131,19 @@ impl LemonLdap {
         let script = "use Lemonldap::NG::Common::Crypto; \
                       print Lemonldap::NG::Common::Crypto->new($ARGV[0])->encrypt(time);";
         self.perl(script, &[Self::KEY])
+    }
+
+    /// Everything that it printed.
+    pub fn log(&self) -> String {
+        self.process.whole_log()
+    }
+
+    /// Runs one of its programs, of those in `/usr/share/lemonldap-ng/bin`, with its configuration, and gives what that prints.
+    pub fn tool(&self, name: &str, arguments: &[&str]) -> Result<String> {
+        let mut command = unprivileged(&find("perl", "perl")?);
+        command.env("LLNG_DEFAULTCONFFILE", self.directory().join("lemonldap-ng.ini"));
+        command.arg(Path::new(TOOLS).join(name)).args(arguments);
+        run(command)
     }
 
     /// Runs a script with its classes and its configuration, as its workers run, and gives what that prints.
@@ -201,8 +226,8 @@ const INI: &str = "\
     templateDir = /usr/share/lemonldap-ng/portal/templates\n\
     staticPrefix = /static\n";
 
-/// As its documentation has it.
-const APPLICATION: &str = "use Lemonldap::NG::Portal::Main;\nLemonldap::NG::Portal::Main->run({});\n";
+/// The application, as its documentation has it.
+const PORTAL: &str = "use Lemonldap::NG::Portal::Main;\nLemonldap::NG::Portal::Main->run({});\n";
 
 #[cfg(test)]
 mod tests {

@@ -5,6 +5,8 @@ use std::process::Command;
 
 use interop::{Cloakroom, Error, Result, available};
 
+mod hosts;
+
 const CONFIGURATION: &str = "\
 data_dir = \"data\"
 [listen]

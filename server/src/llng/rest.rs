@@ -191,7 +191,8 @@ impl Asked {
                 "all" => asked.is_all = &*value != "0",
                 "search" => asked.search = Some(value.into()),
                 "hash" => asked.is_hash = !matches!(&*value, "0" | ""),
-                "kind" => asked.kind = Some(value.into()),
+                // Programs that know of no kind send an empty one.
+                "kind" => asked.kind = (!value.is_empty()).then(|| value.into()),
                 "auth" => asked.is_login = true,
                 _ => {}
             }

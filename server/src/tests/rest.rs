@@ -152,6 +152,7 @@ async fn one_kind_is_not_another() {
     }
     // Where a portal has no storage of its own for a kind it looks in the global one, and names the kind.
     assert_eq!(house.whole(&format!("{}?kind=SAML", global(ID))).await["a"], "1");
+    assert_eq!(house.whole(&format!("{}?kind=", global(ID))).await["a"], "1");
     assert_eq!(house.read(&format!("{}?kind=OIDC", global(ID))).await, missing());
     assert_eq!(house.put(&global(OTHER), json!({"_session_kind": "TOKEN"})).await, done());
     assert_eq!(house.whole(&global(OTHER)).await["_session_kind"], "TOKEN");
