@@ -18,8 +18,10 @@ use crate::process::{Process, find};
 use crate::{raw, scratch};
 
 mod handler;
+mod manager;
 
 pub use handler::LemonLdapHandler;
+pub use manager::LemonLdapManager;
 
 /// A module of the portal: where Debian has it, its name, its package.
 const MODULE: (&str, &str, &str) =
@@ -67,11 +69,7 @@ impl LemonLdap {
     /// Starts an application of LemonLDAP::NG, and waits until it is well.
     fn serve(settings: Value, application: &str, is_well: impl Fn(SocketAddr) -> bool) -> Result<Self> {
         let starman = find("starman", "starman")?;
-        for (file, program, package) in [MODULE].into_iter().chain(PICTURES) {
-            if !Path::new(file).is_file() {
-                return Err(Error::Missing { program, package });
-            }
-        }
+        [MODULE].into_iter().chain(PICTURES).try_for_each(needed)?;
         let directory = scratch::directory()?;
         let place = directory.path();
         for name in ["conf", "sessions", "sessions/lock", "persistent", "persistent/lock", "cache"] {
@@ -155,6 +153,11 @@ impl LemonLdap {
     }
 }
 
+/// A module that must be there.
+fn needed((file, program, package): (&str, &'static str, &'static str)) -> Result<()> {
+    if Path::new(file).is_file() { Ok(()) } else { Err(Error::Missing { program, package }) }
+}
+
 fn folder(path: &Path) -> Result<()> {
     let failed = || Error::system(format!("creating {}", path.display()));
     std::fs::create_dir(path).map_err(failed())?;
@@ -224,6 +227,11 @@ const INI: &str = "\
     'cache_root' => '{directory}/cache', 'cache_depth' => 0 }\n\
     [portal]\n\
     templateDir = /usr/share/lemonldap-ng/portal/templates\n\
+    staticPrefix = /static\n\
+    [manager]\n\
+    protection = none\n\
+    enabledModules = sessions\n\
+    templateDir = /usr/share/lemonldap-ng/manager/htdocs/templates\n\
     staticPrefix = /static\n";
 
 /// The application, as its documentation has it.

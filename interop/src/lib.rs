@@ -39,7 +39,7 @@ pub use django::Django;
 pub use error::{Error, Result, available};
 pub use fault_proxy::{Condition, FaultProxy};
 pub use haproxy::Haproxy;
-pub use lemonldap::{LemonLdap, LemonLdapHandler};
+pub use lemonldap::{LemonLdap, LemonLdapHandler, LemonLdapManager};
 pub use mariadb::MariaDb;
 pub use nginx::Nginx;
 pub use port::Port;

@@ -36,6 +36,7 @@ const NEEDED: [(&str, &str); 26] = [
     ("libapache2-mod-shib", "/usr/lib/apache2/modules/mod_shib.so"),
     ("shibboleth-sp-utils", "shibd"),
     ("starman", "starman"),
+    ("liblemonldap-ng-manager-perl", "/usr/share/perl5/Lemonldap/NG/Manager.pm"),
     ("liblemonldap-ng-portal-perl", "/usr/share/perl5/Lemonldap/NG/Portal/Main.pm"),
     // Without these two it does not start, though it only recommends the first.
     ("libgd-securityimage-perl", "/usr/share/perl5/GD/SecurityImage.pm"),

@@ -3,7 +3,7 @@
 //! The portal keeps them here over REST. Of the handlers one asks over SOAP and one over REST, as remote hosts do. None
 //! of them has a cache, so that what each says is what Cloakroom says.
 
-use interop::{Cloakroom, LemonLdap, LemonLdapHandler, Result, available, raw};
+use interop::{Cloakroom, LemonLdap, LemonLdapHandler, LemonLdapManager, Result, available, raw};
 use serde_json::{Value, json};
 
 const CONFIGURATION: &str = "\
@@ -32,11 +32,17 @@ bearer_file = \"operators.token\"
 may = [\"sessions\", \"admin_sessions\"]
 ";
 
+/// The classes that keep sessions elsewhere.
+const REST: &str = "Lemonldap::NG::Common::Apache::Session::REST";
+const SOAP: &str = "Lemonldap::NG::Common::Apache::Session::SOAP";
+
 /// A portal, two handlers, and who keeps their sessions.
 struct Site {
     cloakroom: Cloakroom,
     portal: LemonLdap,
     handlers: [LemonLdapHandler; 2],
+    /// The members of the portal's configuration that say who keeps its sessions.
+    kept_here: Value,
 }
 
 impl Site {
@@ -61,9 +67,9 @@ impl Site {
             })
         };
         let mut kept_here = json!({
-            "globalStorage": "Lemonldap::NG::Common::Apache::Session::REST",
+            "globalStorage": REST,
             "globalStorageOptions": over_rest("global"),
-            "persistentStorage": "Lemonldap::NG::Common::Apache::Session::REST",
+            "persistentStorage": REST,
             "persistentStorageOptions": over_rest("persistent"),
             "localSessionStorage": "",
             "localSessionStorageOptions": {},
@@ -72,14 +78,11 @@ impl Site {
         if let (Value::Object(all), Value::Object(settings)) = (&mut kept_here, settings) {
             all.extend(settings);
         }
-        let portal = LemonLdap::start_with(kept_here)?;
+        let portal = LemonLdap::start_with(kept_here.clone())?;
         let proxy = json!({ "proxy": format!("http://{}/sessions", cloakroom.server()) });
         let base = json!({ "baseUrl": format!("http://{}/sessions/global", cloakroom.server()) });
-        let handlers = [
-            LemonLdapHandler::start("Lemonldap::NG::Common::Apache::Session::SOAP", proxy)?,
-            LemonLdapHandler::start("Lemonldap::NG::Common::Apache::Session::REST", base)?,
-        ];
-        Ok(Self { cloakroom, portal, handlers })
+        let handlers = [LemonLdapHandler::start(SOAP, proxy)?, LemonLdapHandler::start(REST, base)?];
+        Ok(Self { cloakroom, portal, handlers, kept_here })
     }
 
     /// Both handlers let them pass, and say to the application who that is.
@@ -211,8 +214,7 @@ fn a_handler_that_notes_the_last_use_loses_nothing_of_the_session() {
         "baseUrl": format!("http://{}/sessions/global", site.cloakroom.server()),
         "user": "portal", "password": "open sesame", "realm": "cloakroom",
     });
-    let class = "Lemonldap::NG::Common::Apache::Session::REST";
-    let handler = LemonLdapHandler::start_with(class, base, idle).unwrap();
+    let handler = LemonLdapHandler::start_with(REST, base, idle).unwrap();
     let id = site.portal.log_in("dwho").unwrap();
     let last_seen = || {
         let read = site.portal.tool("lemonldap-ng-sessions", &["get", &id]).unwrap();
@@ -231,4 +233,54 @@ fn a_handler_that_notes_the_last_use_loses_nothing_of_the_session() {
     }
     assert_eq!(last_seen().1, attributes);
     site.lets_pass(&id, "dwho");
+}
+
+#[test]
+fn a_portal_can_keep_its_sessions_here_over_soap_too() {
+    // It reads and writes as whoever the server says it is, so it asks where only it may.
+    let Some(site) = Site::start(json!({})) else { return };
+    let proxy = json!({
+        "proxy": format!("http://{}/adminSessions", site.cloakroom.server()),
+        "User": "portal", "Password": "open sesame",
+    });
+    let mut settings = site.kept_here.clone();
+    settings["globalStorage"] = SOAP.into();
+    settings["globalStorageOptions"] = proxy;
+    let portal = LemonLdap::start_with(settings).unwrap();
+    let id = portal.log_in("dwho").unwrap();
+    site.lets_pass(&id, "dwho");
+    let left = raw::get(portal.address(), "/?logout=1", &site.with(&id)).unwrap();
+    assert_eq!(left.status, 200, "{}", left.text());
+    site.sends_away(&id);
+}
+
+#[test]
+fn its_manager_explores_sessions_and_ends_them() {
+    let Some(site) = Site::start(json!({})) else { return };
+    let Some(manager) = available(LemonLdapManager::start_with(site.kept_here.clone())).unwrap() else {
+        return;
+    };
+    let ann = [site.portal.log_in("dwho").unwrap(), site.portal.log_in("dwho").unwrap()];
+    let ben = site.portal.log_in("rtyler").unwrap();
+    let explore = |ask: &str| {
+        let told = manager.explore(ask).unwrap();
+        let is_well = told.get("error").is_none();
+        assert!(is_well, "{told} {}\n{}", manager.log(), site.cloakroom.log());
+        told
+    };
+    let by_letter = explore("global?groupBy=substr(_whatToTrace,1)");
+    let expected = json!([{ "value": "d", "count": 2 }, { "value": "r", "count": 1 }]);
+    assert_eq!(by_letter.get("values"), Some(&expected));
+    let by_name = explore("global?_whatToTrace=d*&groupBy=_whatToTrace");
+    assert_eq!(by_name.get("values"), Some(&json!([{ "value": "dwho", "count": 2 }])));
+    assert_eq!(explore("global?_whatToTrace=dwho").get("count"), Some(&2.into()));
+    let by_network = explore("global?groupBy=net4(ipAddr,1)");
+    assert_eq!(by_network.get("values"), Some(&json!([{ "value": "127", "count": 3 }])));
+    assert_eq!(explore(&format!("global/{ben}")).pointer("/uid"), Some(&"rtyler".into()));
+
+    let [first, second] = &ann;
+    assert_eq!(manager.end(first).unwrap().get("result"), Some(&1.into()));
+    site.sends_away(first);
+    site.lets_pass(second, "dwho");
+    assert_eq!(explore("global?_whatToTrace=dwho").get("count"), Some(&1.into()));
 }
