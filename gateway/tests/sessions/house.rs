@@ -229,7 +229,7 @@ impl House {
         self.records().await.into_iter().filter_map(ending).collect()
     }
 
-    /// Storage loses all live sessions, without an end.
+    /// Storage loses all live sessions, without an end, and the change stream has told so.
     pub(crate) async fn forget_sessions(&self) {
         let storage = &self.0.storage;
         let mut cursor = None;
@@ -241,23 +241,32 @@ impl House {
             }
             cursor = page.cursor;
             if cursor.is_none() {
-                return;
+                break;
             }
         }
+        while !self.exposed().contains("\nsessions_first_tier_entries 0\n") {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    fn exposed(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.0.registry).unwrap();
+        text
     }
 
     /// How often that was counted, for this reason.
     pub(crate) fn counted(&self, what: &str, reason: &str) -> u64 {
-        let mut text = String::new();
-        encode(&mut text, &self.0.registry).unwrap();
         let line = format!("gateway_{what}_total{{reason=\"{reason}\"}} ");
-        text.lines().find_map(|known| known.strip_prefix(&line)).map_or(0, |count| count.parse().unwrap())
+        self.exposed()
+            .lines()
+            .find_map(|known| known.strip_prefix(&line))
+            .map_or(0, |count| count.parse().unwrap())
     }
 
     /// How many headers passed for ours.
     pub(crate) fn stripped(&self) -> u64 {
-        let mut text = String::new();
-        encode(&mut text, &self.0.registry).unwrap();
+        let text = self.exposed();
         let line = "gateway_headers_stripped_total ";
         text.lines().find_map(|known| known.strip_prefix(line)).unwrap().parse().unwrap()
     }
