@@ -3,11 +3,11 @@
 use ipnet::IpNet;
 
 use super::application::Carrier;
+use super::cache::Cache;
 use super::form::{List, Text};
 use super::handoff::Handoff;
 use super::login::Login;
 use super::section::Section;
-use super::storage::Cache;
 use super::web::{self, Network, UrlPath};
 
 /// What `[[application]]` says of it.

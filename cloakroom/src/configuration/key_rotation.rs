@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::application::{Application, Carrier};
 use super::document::Place;
 use super::form::{Span, Text, shown_duration};
+use super::key_file::KeyFile;
 use super::names::FileName;
 use super::section::Section;
-use super::storage::KeyFile;
 use crate::rotation::folder::number;
 use crate::rotation::schedule::Schedule;
 

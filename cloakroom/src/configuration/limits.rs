@@ -1,9 +1,9 @@
 //! How many sessions there may be.
 
 use super::application::Carrier;
+use super::cache::Cache;
 use super::form::{Choice, Count};
 use super::section::Section;
-use super::storage::Cache;
 
 /// `[application.limits]`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,6 +10,7 @@
 mod addresses;
 mod application;
 mod assurance;
+mod cache;
 mod client;
 mod cookie;
 mod document;
@@ -17,6 +18,7 @@ mod example;
 mod export;
 mod form;
 mod handoff;
+mod key_file;
 mod key_rotation;
 mod limits;
 mod listen;
@@ -57,10 +59,12 @@ use together::{
 
 pub use addresses::{Addresses, OnAddressChange};
 pub use application::{Application, Carrier, OnConflict};
+pub use cache::Cache;
 pub use client::{Basic, Client};
 pub use cookie::{Cookie, SameSite};
 pub use form::{shown_duration, shown_size};
 pub use handoff::{Handoff, HandoffFormat};
+pub use key_file::KeyFile;
 pub use key_rotation::KeyRotation;
 pub use limits::{Limits, OnFull};
 pub use listen::{
@@ -72,7 +76,7 @@ pub use node::{Audit, Gateway, Log, LogFormat};
 pub use problem::{Problem, Problems};
 pub use rewrite::Rewrite;
 pub use rule::{HeaderChanges, Require, Rule};
-pub use storage::{Cache, Engine, KeyFile, Redis, Remote, Storage};
+pub use storage::{Engine, Redis, Remote, Storage};
 pub use ticket_headers::TicketHeaders;
 #[cfg(feature = "otel")]
 pub use traces::{Sampling, Traces};

@@ -8,11 +8,13 @@ use http::HeaderName;
 use seal::KeyState;
 
 use super::application::{Application, Carrier, Places};
+use super::cache::Cache;
 use super::client::Client;
 use super::document::{Document, Place};
+use super::key_file::KeyFile;
 use super::listen::ListenTls;
 use super::rule::Require;
-use super::storage::{Cache, KeyFile, Storage, StoragePlaces};
+use super::storage::{Storage, StoragePlaces};
 
 /// Ids are unique among their kind.
 pub(crate) fn check_ids<'a>(
