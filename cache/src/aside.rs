@@ -39,7 +39,7 @@ impl Meeting {
         match kind {
             Kind::Revoked | Kind::Renewed | Kind::Counter | Kind::Entry => true,
             Kind::Session | Kind::Assertion | Kind::Once | Kind::Other => false,
-            Kind::Head => self.aside && !self.beside,
+            Kind::Head | Kind::Token => self.aside && !self.beside,
             Kind::Node => self.aside,
         }
     }

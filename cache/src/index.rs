@@ -131,7 +131,8 @@ impl Cache {
     }
 
     /// Whether sessions of this principal are entered.
-    pub(crate) fn is_indexed(&self, principal: &Principal) -> bool {
+    #[must_use]
+    pub fn is_indexed(&self, principal: &Principal) -> bool {
         self.index.has(principal)
     }
 

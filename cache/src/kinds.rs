@@ -6,7 +6,7 @@ use storage::Key;
 
 use crate::revocations::{GONE, RENEWED, read_gone};
 use crate::scope::{self, Mark, Scope};
-use crate::{assertions, cache, heads, index, nodes, once, recovery, roll_call};
+use crate::{assertions, cache, heads, index, nodes, once, recovery, roll_call, token};
 
 /// The context of the counters that end all sessions of a principal, or of many: sessions remember their versions, so that all that is
 /// drawn here must be above all that ever was, wherever the records move.
@@ -32,6 +32,8 @@ pub enum Kind {
     Assertion,
     /// What was opened under a key by which somebody may ask again.
     Once,
+    /// A token that allows something once, within seconds.
+    Token,
     /// A gateway that uses the storage, or what gateways ask each other about an end. It is of no use in another storage.
     Node,
     /// None of the cache's.
@@ -54,7 +56,7 @@ pub enum Strange {
 
 impl Kind {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Session,
         Self::Head,
         Self::Revoked,
@@ -63,6 +65,7 @@ impl Kind {
         Self::Entry,
         Self::Assertion,
         Self::Once,
+        Self::Token,
         Self::Node,
         Self::Other,
     ];
@@ -79,6 +82,7 @@ impl Kind {
             Self::Entry => "index",
             Self::Assertion => "assertion",
             Self::Once => "once",
+            Self::Token => "token",
             Self::Node => "node",
             Self::Other => "other",
         }
@@ -105,6 +109,7 @@ impl Kind {
             index::CONTEXT => Self::Entry,
             assertions::CONTEXT => Self::Assertion,
             once::CONTEXT => Self::Once,
+            token::CONTEXT => Self::Token,
             _ => Self::Other,
         }
     }
@@ -136,6 +141,7 @@ impl Kind {
             | Self::Entry
             | Self::Assertion
             | Self::Once
+            | Self::Token
             | Self::Node
             | Self::Other => Ok(None),
         }
@@ -160,6 +166,7 @@ mod tests {
             (&*format!("{}.0a", index::CONTEXT), Kind::Entry),
             (&*format!("{}.0a", assertions::CONTEXT), Kind::Assertion),
             (once::CONTEXT, Kind::Once),
+            (token::CONTEXT, Kind::Token),
             (nodes::NODES, Kind::Node),
             (roll_call::CALLS, Kind::Node),
             (roll_call::ANSWERS, Kind::Node),

@@ -51,6 +51,7 @@ mod search;
 mod show;
 mod sync;
 mod tier;
+mod token;
 mod touch;
 mod trust;
 mod why;

@@ -36,6 +36,7 @@ mod secrets;
 mod simulation;
 mod threads;
 mod timing;
+mod token;
 mod touching;
 mod trusting;
 mod why;

@@ -18,24 +18,22 @@ mod versions;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::DefaultBodyLimit;
-use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::{get, post};
 use cache::{Cache, Openings};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use session::{Ending, Handle, Why};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::sync::OwnedSemaphorePermit;
 
 use self::problem::Problem;
+use crate::bodies::Bodies;
 use crate::clients::{Caller, Client, Clients, Denied, Names, Right};
 use crate::end_point::journal::Journal;
 
@@ -43,8 +41,6 @@ use crate::end_point::journal::Journal;
 const MAX_BODY: usize = 16 << 20;
 /// How much all requests together may take, in KiB.
 const ROOM: usize = 128 << 10;
-/// How long a body may take, and the wait for room.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Finds an application by its id, as it is configured now.
 #[derive(Clone)]
@@ -77,7 +73,7 @@ pub(crate) struct Api {
     clients: Arc<Clients>,
     cache: Arc<Cache>,
     applications: Applications,
-    room: Arc<Semaphore>,
+    bodies: Bodies,
     /// What happened to sessions lately, once somebody has asked for it.
     journal: OnceLock<Arc<Journal>>,
 }
@@ -88,7 +84,7 @@ impl Api {
             clients,
             cache,
             applications,
-            room: Arc::new(Semaphore::new(ROOM)),
+            bodies: Bodies::new(ROOM, MAX_BODY),
             journal: OnceLock::new(),
         })
     }
@@ -153,21 +149,7 @@ impl Api {
     }
 
     async fn body(&self, headers: &HeaderMap, body: Body) -> Result<(Bytes, OwnedSemaphorePermit), Problem> {
-        let length = match headers.get(CONTENT_LENGTH) {
-            Some(length) => length.to_str().ok().and_then(|length| length.parse().ok()).unwrap_or(usize::MAX),
-            None => MAX_BODY,
-        };
-        if length > MAX_BODY {
-            return Err(Problem::BodyTooLarge);
-        }
-        let room = u32::try_from(length / 1024 + 1).unwrap_or(u32::MAX);
-        let room = timeout(PATIENCE, Arc::clone(&self.room).acquire_many_owned(room)).await;
-        let Ok(Ok(room)) = room else { return Err(Problem::Busy) };
-        match timeout(PATIENCE, Limited::new(body, MAX_BODY).collect()).await {
-            Ok(Ok(whole)) => Ok((whole.to_bytes(), room)),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::BodyTooLarge),
-            Ok(Err(_)) | Err(_) => Err(Problem::Broken),
-        }
+        Ok(self.bodies.read(headers, body).await?)
     }
 
     /// How a session ends that this client ends now.

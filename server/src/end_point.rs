@@ -1,8 +1,7 @@
 //! The storage end point: storage services of this Cloakroom for others, as [`client::protocol`] describes it.
 //!
-//! Nobody is let in before it is known who calls. Bodies are read only as far as there is room for them: all that are
-//! being read or worked on share [`ROOM`], and whoever comes when it is taken waits. What takes longer than its caller
-//! waits is given up.
+//! Nobody is let in before it is known who calls. [Bodies] are read only as far as there is room for them. What takes longer than
+//! its caller waits is given up.
 
 pub(crate) mod journal;
 
@@ -12,7 +11,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Extension, Path, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
@@ -22,13 +21,13 @@ use client::protocol::{
     decode, encode,
 };
 use futures_util::stream::unfold;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use session::{Clock, Millis};
 use storage::{Blame, Key, NewRecord, NewValue, Position, Storage, Times, Unavailable, Version};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
 use self::journal::Journal;
+use crate::bodies::{Bodies, Unread};
 use crate::clients::{Caller, Clients, Denied, Right};
 
 /// How much all requests together may take, in KiB.
@@ -45,7 +44,7 @@ pub(crate) struct EndPoint {
     clients: Arc<Clients>,
     services: Vec<Service>,
     clock: Arc<dyn Clock>,
-    room: Arc<Semaphore>,
+    bodies: Bodies,
 }
 
 #[derive(Debug)]
@@ -69,6 +68,16 @@ enum Refusal {
     Busy,
 }
 
+impl From<Unread> for Refusal {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::TooLarge => Self::TooLarge,
+            Unread::Busy => Self::Busy,
+            Unread::Broken => Self::Broken,
+        }
+    }
+}
+
 impl EndPoint {
     pub(crate) fn new(
         clients: Arc<Clients>,
@@ -78,8 +87,8 @@ impl EndPoint {
         let service =
             |storage: &Arc<dyn Storage>| Service { storage: Arc::clone(storage), journal: Arc::default() };
         let services = storages.iter().map(service).collect();
-        let room = Arc::new(Semaphore::new(ROOM));
-        Arc::new(Self { clients, services, clock, room })
+        let bodies = Bodies::new(ROOM, MAX_BODY);
+        Arc::new(Self { clients, services, clock, bodies })
     }
 
     /// Follows the changes of all services, until it is dropped.
@@ -133,21 +142,7 @@ impl EndPoint {
         if !is_of_our_type(headers) {
             return Err(Refusal::WrongType);
         }
-        let length = match headers.get(CONTENT_LENGTH) {
-            Some(length) => length.to_str().ok().and_then(|length| length.parse().ok()).unwrap_or(usize::MAX),
-            None => MAX_BODY,
-        };
-        if length > MAX_BODY {
-            return Err(Refusal::TooLarge);
-        }
-        let room = u32::try_from(length / 1024 + 1).unwrap_or(u32::MAX);
-        let room = timeout_at(deadline, Arc::clone(&self.room).acquire_many_owned(room)).await;
-        let Ok(Ok(room)) = room else { return Err(Refusal::Busy) };
-        match timeout_at(deadline, Limited::new(body, MAX_BODY).collect()).await {
-            Ok(Ok(whole)) => Ok((whole.to_bytes(), room)),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge),
-            Ok(Err(_)) | Err(_) => Err(Refusal::Broken),
-        }
+        Ok(self.bodies.read_until(headers, body, deadline).await?)
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod api;
 mod audit;
+mod bodies;
 mod clients;
 mod end_point;
 mod exposition;
@@ -34,7 +35,7 @@ use self::clients::Clients;
 pub use self::clients::{Attributes, Client, Names, Right};
 use self::end_point::EndPoint;
 use self::exposition::Format;
-pub use self::llng::{Allow, Logins, Rule, Settings as LemonLdap, Verdict};
+pub use self::llng::{Allow, Logins, Rule, SessionCookie, Settings as LemonLdap, Verdict};
 pub use self::serve::Door;
 
 /// How long the health of storage is waited for.

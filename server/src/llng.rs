@@ -1,10 +1,11 @@
 //! The session server of LemonLDAP::NG: what its portals, handlers, managers and scripts ask, in their own protocols.
 //!
-//! [`keeper`] says what they ask for, [`sessions`] does that with the session cache, and [`soap`] and [`rest`] speak with them.
+//! [`sessions`] keeps their sessions in the session cache, and [`soap`] and [`rest`] speak with them.
 
+mod cookie;
 mod echoes;
 mod edit;
-mod keeper;
+mod kept;
 mod logins;
 mod rest;
 mod rules;
@@ -19,6 +20,7 @@ use cache::Cache;
 use dialects::llng::soap::Charset;
 use dialects::llng::{Cipher, Exported, Hidden};
 
+pub use self::cookie::SessionCookie;
 pub use self::logins::{Logins, Verdict};
 use self::rest::Rest;
 pub use self::rules::{Allow, Rule};
@@ -41,15 +43,15 @@ pub struct Settings {
     pub timeout: Duration,
     /// How long one may go without use; zero means without bound.
     pub timeout_activity: Duration,
-    /// The name of the cookie that `getCookies` gives.
-    pub cookie_name: Box<str>,
+    /// The cookie that logins give, and logouts take away.
+    pub cookie: SessionCookie,
     /// The attributes that leave where only some do.
     pub exported: Exported,
     /// The attributes that only clients with [`Right::Secrets`](crate::Right::Secrets) get.
     pub hidden: Hidden,
     /// How text leaves by SOAP.
     pub charset: Charset,
-    /// Who may log in by `getCookies`; nobody without it.
+    /// Who may log in by `getCookies` and `?auth`; nobody without it.
     pub logins: Option<Logins>,
     /// What `isAuthorizedURI` goes by.
     pub rules: Vec<Rule>,
@@ -60,14 +62,14 @@ pub struct Settings {
 /// The end points that are there.
 pub(crate) fn router(settings: Settings, clients: Arc<Clients>, cache: &Arc<Cache>) -> Router {
     let settings = Arc::new(settings);
-    let keeper = Arc::new(Sessions::new(Arc::clone(cache), Arc::clone(&settings)));
+    let sessions = Arc::new(Sessions::new(Arc::clone(cache), Arc::clone(&settings)));
     let mut router = Router::new();
     if settings.rest {
-        let (clients, cache, keeper) = (Arc::clone(&clients), Arc::clone(cache), Arc::clone(&keeper));
-        router = router.merge(Rest::new(clients, cache, keeper, Arc::clone(&settings)).router());
+        let (clients, cache, sessions) = (Arc::clone(&clients), Arc::clone(cache), Arc::clone(&sessions));
+        router = router.merge(Rest::new(clients, cache, sessions, Arc::clone(&settings)).router());
     }
     if settings.soap {
-        router = router.merge(Soap::new(clients, Arc::clone(cache), keeper, settings).router());
+        router = router.merge(Soap::new(clients, Arc::clone(cache), sessions, settings).router());
     }
     router
 }

@@ -1,4 +1,6 @@
 mod api;
+mod house;
+mod logins;
 mod rest;
 mod soap;
 mod storage_end_point;
@@ -17,21 +19,8 @@ async fn started() -> (std::net::SocketAddr, Arc<Faulty>) {
     let storage = Arc::new(Faulty::new(Arc::new(Memory::new("local", Arc::clone(&clock) as _, usize::MAX))));
     let mut registry = Registry::with_prefix("cloakroom");
     registry.register("tests", "Tests", Counter::<u64>::default());
-    let storages = vec![Arc::clone(&storage) as _];
-    let server = Server {
-        llng: None,
-        registry,
-        storages,
-        cache: None,
-        applications: Applications::none(),
-        version: "1.2.3",
-        clients: Vec::new(),
-        clock,
-    };
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(server.serve(vec![listener.into()], std::future::pending()));
-    (address, storage)
+    let server = Server { registry, ..house::bare(vec![Arc::clone(&storage) as _], clock) };
+    (house::serve(server).await, storage)
 }
 
 async fn get(address: std::net::SocketAddr, path: &str) -> String {

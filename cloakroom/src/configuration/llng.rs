@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dialects::llng::{Exported, Hidden};
+use gateway::cookies::{CookieError, CookieSettings, SameSite};
 use server::{Allow, Rule};
 
 use super::cookie::CookieName;
@@ -31,15 +32,19 @@ pub struct LemonLdap {
     pub timeout: Duration,
     /// How long one may go without use; zero: without bound.
     pub timeout_activity: Duration,
-    /// The cookie that `getCookies` gives.
+    /// The cookie that logins give, and logouts take away.
     pub cookie_name: String,
+    /// The domain whose hosts get it; only the host that set it without.
+    pub cookie_domain: Option<String>,
+    /// Whether it travels over TLS only.
+    pub cookie_secure: bool,
     /// What leaves where only some attributes do.
     pub exported: Exported,
     /// What only clients with `secrets` get, as it was written.
     pub hidden: String,
     /// How text leaves by SOAP.
     pub text: TextForm,
-    /// Who may log in by `getCookies`.
+    /// Who may log in by `getCookies` and `?auth`.
     pub login: Option<LlngLogin>,
     /// What `isAuthorizedURI` goes by.
     pub rules: Vec<Rule>,
@@ -120,6 +125,19 @@ impl LemonLdap {
             "lemonldap".to_owned(),
             "The cookie that holds the id of a session.",
         );
+        let cookie_domain = section.optional(
+            "cookie_domain",
+            &Text(Host),
+            "example.com".to_owned(),
+            "The domain whose hosts get that cookie: LemonLDAP::NG's `domain`. Left out, only the host that set it.",
+        );
+        let cookie_secure = section.value(
+            "cookie_secure",
+            &Switch,
+            true,
+            "That cookie travels over TLS only: LemonLDAP::NG's `securedCookie`.",
+        );
+        check_cookie(section, &cookie_name, cookie_domain.as_deref(), cookie_secure);
         let exported = section.value(
             "exported_attributes",
             &Text(ExportedText),
@@ -142,7 +160,7 @@ impl LemonLdap {
         );
         let login = section.optional_table(
             "login",
-            "Who may log in by `getCookies`; without it, nobody.",
+            "Who may log in by `getCookies`, or through a handler of the type AuthBasic (`?auth`); without it, nobody.",
             |section| {
                 let file = section.required(
                 "file",
@@ -165,6 +183,8 @@ impl LemonLdap {
             timeout,
             timeout_activity,
             cookie_name,
+            cookie_domain,
+            cookie_secure,
             exported,
             hidden,
             text,
@@ -172,6 +192,34 @@ impl LemonLdap {
             rules,
         }
     }
+}
+
+/// What browsers would refuse, the gateway's cookies refuse too.
+fn check_cookie(section: &Section<'_>, name: &str, domain: Option<&str>, is_secure: bool) {
+    let settings = CookieSettings {
+        name: name.to_owned(),
+        path: "/".to_owned(),
+        domain: domain.map(str::to_owned),
+        same_site: SameSite::Lax,
+        same_site_fallback: false,
+        secure: is_secure,
+        http_only: true,
+        partitioned: false,
+        max_age: None,
+    };
+    let Err(error) = settings.check() else { return };
+    let (key, cure) = match error {
+        CookieError::Domain(_) => ("cookie_domain", "say a name like \"example.com\""),
+        CookieError::PrefixForbidsDomain(_) => {
+            ("cookie_domain", "remove this line, or choose a `cookie_name` without the prefix")
+        }
+        CookieError::PrefixNeedsSecure(_) => {
+            ("cookie_secure", "remove this line, or choose a `cookie_name` without the prefix")
+        }
+        _ => ("cookie_name", "choose another"),
+    };
+    let text = error.to_string();
+    section.wrong(key, text.split_once(": ").map_or(&*text, |(message, _)| message), cure);
 }
 
 fn rule(section: &mut Section<'_>) -> Rule {

@@ -9,7 +9,7 @@ use dialects::llng::soap::Charset;
 use dialects::llng::{Cipher, Hidden};
 use gateway::login::{Checked, CheckedUsers, LimitSettings, Verifiers};
 use miette::{IntoDiagnostic, WrapErr, miette};
-use server::{Logins, Verdict};
+use server::{Logins, SessionCookie, Verdict};
 use zeroize::Zeroizing;
 
 use crate::configuration::{Configuration, LemonLdap, TextForm};
@@ -40,7 +40,11 @@ fn settings(
         cipher,
         timeout: llng.timeout,
         timeout_activity: llng.timeout_activity,
-        cookie_name: llng.cookie_name.as_str().into(),
+        cookie: SessionCookie {
+            name: llng.cookie_name.as_str().into(),
+            domain: llng.cookie_domain.as_deref().map(Into::into),
+            is_secure: llng.cookie_secure,
+        },
         exported: llng.exported.clone(),
         hidden: Hidden::parse(&llng.hidden).into_diagnostic()?,
         charset: match llng.text {

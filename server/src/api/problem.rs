@@ -13,6 +13,7 @@ use serde_json::{Map, Value as JsonValue};
 use storage::{Applied, Blame, Unavailable};
 
 use super::MAX_BODY;
+use crate::bodies::Unread;
 use crate::clients::Denied;
 
 /// When to try again where the storage does not say.
@@ -61,6 +62,16 @@ pub(crate) enum Problem {
     },
     Assertions(NotKept),
     Unavailable(Unavailable),
+}
+
+impl From<Unread> for Problem {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::TooLarge => Self::BodyTooLarge,
+            Unread::Busy => Self::Busy,
+            Unread::Broken => Self::Broken,
+        }
+    }
 }
 
 impl Problem {

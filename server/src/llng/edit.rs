@@ -12,7 +12,7 @@ use session::{Millis, Patch, Revision, Session, Value};
 
 use super::Settings;
 use super::echoes::{BEFORE, Before, REVISION, writer};
-use super::keeper::By;
+use super::kept::By;
 use super::sessions::is_ours;
 use crate::clients::{Attributes, Right};
 

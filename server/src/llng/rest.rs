@@ -13,28 +13,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
 use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderMap;
-use axum::http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::routing::{any, get};
 use cache::Cache;
 use dialects::llng::json::{MAX_BODY, Wanted};
 use dialects::llng::{Id, StorageType, attributes, json};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use session::Value;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
 
 use self::answers::Failure;
 use super::Settings;
-use super::keeper::{By, Keeper, Kept};
+use super::kept::{By, Kept};
+use super::sessions::Sessions;
+use crate::bodies::Bodies;
 use crate::clients::{Attributes, Caller, Client, Clients, Right};
 
 /// How much all bodies together may take, in KiB.
 const ROOM: usize = 64 << 10;
-/// How long a body may take, and the wait for room.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// How far the clock of a client may be off that proves that it knows the shared key: `restClockTolerance`.
 const TOLERANCE: Duration = Duration::from_secs(15);
 
@@ -43,24 +39,25 @@ const TOLERANCE: Duration = Duration::from_secs(15);
 pub(crate) struct Rest {
     clients: Arc<Clients>,
     cache: Arc<Cache>,
-    keeper: Arc<dyn Keeper>,
+    sessions: Arc<Sessions>,
     settings: Arc<Settings>,
-    room: Arc<Semaphore>,
+    bodies: Bodies,
 }
 
 impl Rest {
     pub(crate) fn new(
         clients: Arc<Clients>,
         cache: Arc<Cache>,
-        keeper: Arc<dyn Keeper>,
+        sessions: Arc<Sessions>,
         settings: Arc<Settings>,
     ) -> Arc<Self> {
-        Arc::new(Self { clients, cache, keeper, settings, room: Arc::new(Semaphore::new(ROOM)) })
+        Arc::new(Self { clients, cache, sessions, settings, bodies: Bodies::new(ROOM, MAX_BODY) })
     }
 
     /// The end points, and those below the prefixes that web servers of LemonLDAP::NG put before them.
     pub(crate) fn router(self: Arc<Self>) -> Router {
         let below = Router::new()
+            .route("/sessions/my", any(mine::end_others))
             .route("/sessions/{type}", any(several::call))
             .route("/sessions/{type}/", any(several::call))
             .route("/sessions/{type}/{id}", any(one::call))
@@ -86,29 +83,11 @@ impl Rest {
         })
     }
 
-    async fn body(&self, headers: &HeaderMap, body: Body) -> Result<(Bytes, OwnedSemaphorePermit), Failure> {
-        let length = match headers.get(CONTENT_LENGTH) {
-            Some(length) => length.to_str().ok().and_then(|length| length.parse().ok()).unwrap_or(usize::MAX),
-            None => MAX_BODY,
-        };
-        if length > MAX_BODY {
-            return Err(json::Unread::TooLarge.into());
-        }
-        let room = u32::try_from(length / 1024 + 1).unwrap_or(u32::MAX);
-        let room = timeout(PATIENCE, Arc::clone(&self.room).acquire_many_owned(room)).await;
-        let Ok(Ok(room)) = room else { return Err(Failure::Busy) };
-        match timeout(PATIENCE, Limited::new(body, MAX_BODY).collect()).await {
-            Ok(Ok(whole)) => Ok((whole.to_bytes(), room)),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(json::Unread::TooLarge.into()),
-            Ok(Err(_)) | Err(_) => Err(Failure::Broken),
-        }
-    }
-
     /// The session that somebody means, if it is of the type.
     async fn find(&self, by: By<'_>, storage: StorageType, id: &Id) -> Result<Option<Kept>, Failure> {
         let kept = match storage {
-            StorageType::Persistent => self.keeper.find_persistent(by, id).await?,
-            _ => self.keeper.find(by, id).await?,
+            StorageType::Persistent => self.sessions.find_persistent(by, id).await?,
+            _ => self.sessions.find(by, id).await?,
         };
         Ok(kept.filter(|kept| storage.may_hold(kept.kind)))
     }

@@ -6,17 +6,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use cache::{AFTERLIFE, Application, Cache, Ended, Find, OpenForeign, Opening, Realm, Rewritten};
+use cache::{
+    AFTERLIFE, Application, Cache, Count, Ended, Find, OpenForeign, Opening, Realm, Rewritten, Tally,
+};
 use dialects::llng::json::Search;
-use dialects::llng::{BEGAN, Changes, Id, Kind, LAST_SEEN, SESSION_ID, SESSION_KIND, WHOSE};
-use session::{Ending, Millis, Patch, Principal, Secret, Session, Ticket, Timeouts, Value, Why};
+use dialects::llng::{BEGAN, Changes, Id, Kind, LAST_SEEN, Received, SESSION_ID, SESSION_KIND, WHOSE};
+use session::{
+    Ending, Millis, Patch, Principal, Secret, Selector, Session, Ticket, Timeouts, Value, Whose, Why,
+};
 use storage::{Scanned, Unavailable};
 
 use super::Settings;
 use super::echoes::{BEFORE, REVISION};
 use super::edit::{Edit, seconds};
-use super::keeper::{By, Changed, Keeper, Kept, Made};
+use super::kept::{By, Changed, Kept, LoggedIn, Made};
+use super::logins::Verdict;
 use crate::audit::{self, Upon};
 
 /// The realm of these sessions, and the space of their ids.
@@ -134,17 +138,20 @@ impl Sessions {
     }
 }
 
-#[async_trait]
-impl Keeper for Sessions {
-    async fn find(&self, by: By<'_>, id: &Id) -> Result<Option<Kept>, Unavailable> {
+/// What the protocols ask for. None of this finds a session that is over, or that does not exist for the client.
+impl Sessions {
+    /// The session of this id, of whatever kind that is no persistent one.
+    pub(super) async fn find(&self, by: By<'_>, id: &Id) -> Result<Option<Kept>, Unavailable> {
         self.session(by, id, Kind::Sso).await
     }
 
-    async fn find_persistent(&self, by: By<'_>, id: &Id) -> Result<Option<Kept>, Unavailable> {
+    /// The persistent session of this id. Such ids can be guessed, so that nobody gets one who did not ask for one.
+    pub(super) async fn find_persistent(&self, by: By<'_>, id: &Id) -> Result<Option<Kept>, Unavailable> {
         self.session(by, id, Kind::Persistent).await
     }
 
-    async fn change(
+    /// Changes attributes of a session of this kind.
+    pub(super) async fn change(
         &self,
         by: By<'_>,
         id: &Id,
@@ -178,7 +185,8 @@ impl Keeper for Sessions {
         })
     }
 
-    async fn make(
+    /// Makes a session of this kind, under this id where one is wished.
+    pub(super) async fn make(
         &self,
         by: By<'_>,
         id: Option<Id>,
@@ -192,16 +200,7 @@ impl Keeper for Sessions {
         // Whoever chooses the id says when the session began as well: what is to last shorter began earlier.
         let told = changes.iter().find(|(name, _)| id.is_some() && **name == *BEGAN);
         let told = told.and_then(|(_, received)| seconds(&received.clone().settle(None)?));
-        let id = match id {
-            Some(id) => id,
-            None => match Secret::random() {
-                Ok(random) => Id::from_random(random.expose()),
-                Err(error) => {
-                    tracing::error!(%error, "no session of LemonLDAP::NG can be made");
-                    return Ok(Made::Refused);
-                }
-            },
-        };
+        let Some(id) = id.or_else(random_id) else { return Ok(Made::Refused) };
         // LemonLDAP::NG counts in seconds.
         let begun = told.unwrap_or(Millis(self.cache.now().0 / 1000 * 1000));
         let opening = self.opening(&id, kind, begun, changes);
@@ -216,7 +215,8 @@ impl Keeper for Sessions {
         })
     }
 
-    async fn end(&self, by: By<'_>, id: &Id, kind: Kind) -> Result<bool, Unavailable> {
+    /// Ends a session of this kind. Whether there was one.
+    pub(super) async fn end(&self, by: By<'_>, id: &Id, kind: Kind) -> Result<bool, Unavailable> {
         let Some(kept) = self.session(by, id, kind).await? else { return Ok(false) };
         let from = Some(by.caller.address.to_canonical());
         let ending = Ending { from, ..Ending::new(self.cache.now(), Why::Logout, &by.client.id) };
@@ -234,16 +234,109 @@ impl Keeper for Sessions {
         Ok(ended == Ended::Now)
     }
 
-    async fn list(
+    /// Logs somebody in with a password, into a session whose cookie holds this where that is wished.
+    pub(super) async fn log_in(
+        &self,
+        by: By<'_>,
+        user: &str,
+        password: &str,
+        cookie: Option<Id>,
+    ) -> Result<LoggedIn, Unavailable> {
+        let Some(logins) = &self.settings.logins else { return Ok(LoggedIn::NoLogins) };
+        match logins.verify(by.caller.address, user, password).await {
+            Verdict::Right => {}
+            Verdict::Wrong => return Ok(LoggedIn::Wrong),
+            Verdict::Unknown => return Ok(LoggedIn::NotTried),
+        }
+        let Some(cookie) = cookie.or_else(random_id) else { return Ok(LoggedIn::Refused) };
+        let id = self.id_in(&cookie);
+        Ok(match self.make(by, Some(id), Kind::Sso, self.attributes_of(by, user)).await? {
+            Made::Made(kept) => LoggedIn::In { kept, cookie },
+            Made::Refused => LoggedIn::Refused,
+        })
+    }
+
+    /// The id of the session whose cookie holds this.
+    pub(super) fn id_in(&self, cookie: &Id) -> Id {
+        if self.settings.hashed { cookie.hashed() } else { cookie.clone() }
+    }
+
+    /// What is known of somebody who logged in with a password, as a portal writes it.
+    fn attributes_of(&self, by: By<'_>, user: &str) -> Changes {
+        let seconds = (self.cache.now().0 / 1000).to_string();
+        let address = by.caller.address.to_canonical().to_string();
+        [
+            ("_user", user),
+            ("uid", user),
+            (WHOSE, user),
+            ("_auth", "Htpasswd"),
+            ("_userDB", "Null"),
+            ("authenticationLevel", "2"),
+            ("_lastAuthnUTime", &seconds),
+            ("ipAddr", &address),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.into(), Received::Text(value.into())))
+        .collect()
+    }
+
+    /// Ends the other logins of whoever has this one; how many there were.
+    pub(super) async fn end_others(&self, by: By<'_>, mine: &Session) -> Result<u64, Unavailable> {
+        let Some(whose) = &mine.principal else { return Ok(0) };
+        let mut others = Vec::new();
+        let mut each = |session: Arc<Session>| {
+            let is_theirs = session.principal.as_ref() == Some(whose) && session.handle != mine.handle;
+            if is_theirs && *session.realm == *REALM && kind_for(by, &session) == Some(Kind::Sso) {
+                others.push(session.handle);
+            }
+            true
+        };
+        self.look(Some(whose), &mut each).await?;
+        if others.is_empty() {
+            return Ok(0);
+        }
+        let from = Some(by.caller.address.to_canonical());
+        let ending = Ending { from, ..Ending::new(self.cache.now(), Why::Logout, &by.client.id) };
+        // Not by the person: that would be all of theirs, with this one.
+        let ended = self.cache.end_where(Selector::all(Whose::Handles(others)), ending).await?;
+        let (handles, sessions) = (&*ended.handles, &ended.end.sessions);
+        let upon = Upon { handles, sessions: Some(sessions), ..Upon::default() };
+        audit::done(by.client, by.caller, "the other sessions of somebody in LemonLDAP::NG were ended", upon);
+        Ok(match ended.end.sessions {
+            Tally::Exactly(count) => count,
+            Tally::OnServer(Count { sessions, .. }) => sessions as u64,
+            Tally::Unknown => handles.len() as u64,
+        })
+    }
+
+    /// Has `each` look at all sessions until it says no more, or at least at those that are looked for.
+    pub(super) async fn list(
         &self,
         by: By<'_>,
         search: Option<&Search>,
         each: &mut (dyn for<'i, 'k> FnMut(&'i Id, &'k Kept) -> bool + Send),
     ) -> Result<(), Unavailable> {
-        if let Some(whose) = search.filter(|search| *search.name == *WHOSE) {
-            // The index of the session cache knows these.
-            return self.list_of(by, &Principal::named(ISSUER, whose.value()), each).await;
+        let whose = search.filter(|search| *search.name == *WHOSE);
+        let whose = whose.map(|search| Principal::named(ISSUER, search.value()));
+        self.look(whose.as_ref(), &mut |session| self.shows(by, session, each)).await
+    }
+
+    /// Has `each` look at all live sessions until it says no more; where the index knows it, only at those of somebody.
+    async fn look(
+        &self,
+        whose: Option<&Principal>,
+        each: &mut (dyn FnMut(Arc<Session>) -> bool + Send),
+    ) -> Result<(), Unavailable> {
+        match whose.filter(|whose| self.cache.is_indexed(whose)) {
+            Some(whose) => self.look_at_those_of(whose, each).await,
+            None => self.look_at_all(each).await,
         }
+    }
+
+    async fn look_at_all(
+        &self,
+        each: &mut (dyn FnMut(Arc<Session>) -> bool + Send),
+    ) -> Result<(), Unavailable> {
         let mut cursor = None;
         loop {
             let scan = self.cache.storage().scan(cursor.as_deref(), PAGE).await?;
@@ -253,7 +346,7 @@ impl Keeper for Sessions {
                     continue;
                 }
                 let shown = self.cache.show_record(&record).await?;
-                if !shown.is_none_or(|shown| self.shows(by, shown.session, each)) {
+                if shown.is_some_and(|shown| !each(shown.session)) {
                     return Ok(());
                 }
             }
@@ -263,22 +356,18 @@ impl Keeper for Sessions {
             }
         }
     }
-}
 
-impl Sessions {
-    /// Has `each` look at the sessions of somebody.
-    async fn list_of(
+    async fn look_at_those_of(
         &self,
-        by: By<'_>,
         whose: &Principal,
-        each: &mut (dyn for<'i, 'k> FnMut(&'i Id, &'k Kept) -> bool + Send),
+        each: &mut (dyn FnMut(Arc<Session>) -> bool + Send),
     ) -> Result<(), Unavailable> {
         let mut after = None;
         loop {
             let listing = self.cache.list(whose, after.as_deref(), PAGE).await?;
             for listed in listing.sessions.iter().filter(|listed| *listed.realm == *REALM) {
                 let shown = self.cache.show(&listed.handle).await?;
-                if !shown.is_none_or(|shown| self.shows(by, shown.session, each)) {
+                if shown.is_some_and(|shown| !each(shown.session)) {
                     return Ok(());
                 }
             }
@@ -306,6 +395,17 @@ impl Sessions {
 
 fn ticket(application: &Application, id: &Id) -> Ticket {
     Ticket::of_foreign(&application.realm.id, id.as_str())
+}
+
+/// An id that nobody can guess.
+fn random_id() -> Option<Id> {
+    match Secret::random() {
+        Ok(random) => Some(Id::from_random(random.expose())),
+        Err(error) => {
+            tracing::error!(%error, "no session of LemonLDAP::NG can be made");
+            None
+        }
+    }
 }
 
 /// The kind of a session, if it exists for the client.

@@ -8,39 +8,32 @@ mod answers;
 mod tokens;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Extension, State};
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use axum::routing::{get, post};
 use cache::Cache;
 use dialects::llng::soap::{
     Answer, Call, Fault, Listing, MAX_BODY, Method, Refused, Replying, Request, read,
 };
-use dialects::llng::{Changes, Id, Kind, Received};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use dialects::llng::{Id, Kind};
 use session::Value;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
 
 use self::answers::Failure;
-pub(super) use self::answers::with_cookie;
-use self::tokens::Tokens;
 use super::Settings;
-use super::keeper::{By, Changed, Keeper, Kept, Made};
-use super::logins::Verdict;
+use super::kept::{By, Changed, Kept, LoggedIn, Made};
 use super::rules;
+use super::sessions::Sessions;
+use crate::audit::{self, Upon};
+use crate::bodies::Bodies;
 use crate::clients::{Attributes, Caller, Client, Clients, Right};
 
 /// How much all messages together may take, in KiB.
 const ROOM: usize = 64 << 10;
-
-/// How long a message may take, and the wait for room.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The most bytes of a list of all sessions. What is larger is a fault: a part of it would be taken for all.
 const MAX_LISTING: usize = 256 << 20;
@@ -62,10 +55,9 @@ mod code {
 pub(crate) struct Soap {
     clients: Arc<Clients>,
     cache: Arc<Cache>,
-    keeper: Arc<dyn Keeper>,
+    sessions: Arc<Sessions>,
     settings: Arc<Settings>,
-    tokens: Tokens,
-    room: Arc<Semaphore>,
+    bodies: Bodies,
 }
 
 /// Which one is called.
@@ -104,11 +96,10 @@ impl Soap {
     pub(crate) fn new(
         clients: Arc<Clients>,
         cache: Arc<Cache>,
-        keeper: Arc<dyn Keeper>,
+        sessions: Arc<Sessions>,
         settings: Arc<Settings>,
     ) -> Arc<Self> {
-        let (tokens, room) = (Tokens::default(), Arc::new(Semaphore::new(ROOM)));
-        Arc::new(Self { clients, cache, keeper, settings, tokens, room })
+        Arc::new(Self { clients, cache, sessions, settings, bodies: Bodies::new(ROOM, MAX_BODY) })
     }
 
     /// The end points, and those below the prefixes that web servers of LemonLDAP::NG put before them.
@@ -154,7 +145,7 @@ impl Soap {
         })?;
         let header = |name: &str| headers.get(name).and_then(|found| found.to_str().ok());
         let action = header("soapaction").ok_or(Refused::NotSoap)?;
-        let (body, _room) = self.body(headers, body).await?;
+        let (body, _room) = self.bodies.read(headers, body).await?;
         let call = read(Some(action), header(CONTENT_TYPE.as_str()), &body)?;
         drop(body);
         if !end_point.has(call.method) {
@@ -162,24 +153,6 @@ impl Soap {
         }
         let asked = Asked { end_point, by: By { client, caller }, replying: call.replying() };
         self.done(asked, call).await
-    }
-
-    async fn body(&self, headers: &HeaderMap, body: Body) -> Result<(Bytes, OwnedSemaphorePermit), Failure> {
-        let length = match headers.get(CONTENT_LENGTH) {
-            Some(length) => length.to_str().ok().and_then(|length| length.parse().ok()).unwrap_or(usize::MAX),
-            None => MAX_BODY,
-        };
-        if length > MAX_BODY {
-            return Err(Refused::TooLarge.into());
-        }
-        let room = u32::try_from(length / 1024 + 1).unwrap_or(u32::MAX);
-        let room = timeout(PATIENCE, Arc::clone(&self.room).acquire_many_owned(room)).await;
-        let Ok(Ok(room)) = room else { return Err(Failure::Busy) };
-        match timeout(PATIENCE, Limited::new(body, MAX_BODY).collect()).await {
-            Ok(Ok(whole)) => Ok((whole.to_bytes(), room)),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refused::TooLarge.into()),
-            Ok(Err(_)) | Err(_) => Err(Failure::Broken),
-        }
     }
 
     async fn done(&self, asked: Asked<'_>, call: Call) -> Result<Response, Failure> {
@@ -192,37 +165,38 @@ impl Soap {
             }
             Request::SetAttributes { id, changes } => {
                 let is_done = match id {
-                    Some(id) => self.keeper.change(by, &id, Kind::Sso, changes).await? == Changed::Done,
+                    Some(id) => self.sessions.change(by, &id, Kind::Sso, changes).await? == Changed::Done,
                     None => false,
                 };
                 Ok(self.written(&asked, &Answer::Result(is_done)))
             }
-            Request::NewSession { changes } => match self.keeper.make(by, None, Kind::Sso, changes).await? {
-                Made::Made(kept) => {
-                    Ok(self.written(&asked, &Answer::Created(self.shown(&asked, &kept).collect())))
+            Request::NewSession { changes } => {
+                match self.sessions.make(by, None, Kind::Sso, changes).await? {
+                    Made::Made(kept) => {
+                        Ok(self.written(&asked, &Answer::Created(self.shown(&asked, &kept).collect())))
+                    }
+                    Made::Refused => Ok(self.written(&asked, &Answer::Result(false))),
                 }
-                Made::Refused => Ok(self.written(&asked, &Answer::Result(false))),
-            },
+            }
             Request::DeleteSession { id } => {
                 let is_done = match id {
-                    Some(id) => self.keeper.end(by, &id, Kind::Sso).await?,
+                    Some(id) => self.sessions.end(by, &id, Kind::Sso).await?,
                     None => false,
                 };
                 let answer = self.written(&asked, &Answer::Result(is_done));
-                Ok(if is_done {
-                    answers::with_cookie(answer, &self.settings.cookie_name, None)
-                } else {
-                    answer
-                })
+                Ok(if is_done { self.settings.cookie.take(answer) } else { answer })
             }
             Request::GetCipheredToken => {
-                let token = self.tokens.issue(self.cache.now()).map_err(|_| no_cipher())?;
                 let cipher = self.settings.cipher.as_ref().ok_or_else(no_key)?;
+                let token = tokens::issue(&self.cache).await?;
                 let ciphered = cipher.encrypt(token.as_bytes()).map_err(|_| no_cipher())?;
                 Ok(self.written(&asked, &Answer::Text(&ciphered)))
             }
             Request::GetKeyFromAllSessions { token, names } => {
-                let is_good = token.is_some_and(|token| self.tokens.take(&token, self.cache.now()));
+                let is_good = match token {
+                    Some(token) => tokens::take(&self.cache, &token, by.client).await?,
+                    None => false,
+                };
                 if is_good { self.list(asked, names).await } else { Err(Fault::bad_token().into()) }
             }
             Request::GetCookies { user, password, id } => self.log_in(&asked, user, password, id).await,
@@ -241,7 +215,7 @@ impl Soap {
 
     async fn find(&self, by: By<'_>, id: Option<Id>) -> Result<Option<Kept>, Failure> {
         match id {
-            Some(id) => Ok(self.keeper.find(by, &id).await?),
+            Some(id) => Ok(self.sessions.find(by, &id).await?),
             None => Ok(None),
         }
     }
@@ -254,13 +228,19 @@ impl Soap {
             listing.push(id.as_str(), self.shown(&asked, kept).filter(|(name, _)| is_wanted(name)));
             listing.len() <= MAX_LISTING
         };
-        self.keeper.list(asked.by, None, &mut each).await?;
+        self.sessions.list(asked.by, None, &mut each).await?;
         if listing.len() > MAX_LISTING {
             return Err(Fault::server(
                 "there are too many sessions for one message: name the keys, or use REST",
             )
             .into());
         }
+        audit::done(
+            asked.by.client,
+            asked.by.caller,
+            "sessions of LemonLDAP::NG were listed",
+            Upon::default(),
+        );
         Ok(answers::message(listing.finish()))
     }
 
@@ -271,41 +251,17 @@ impl Soap {
         password: Option<Box<str>>,
         id: Option<Id>,
     ) -> Result<Response, Failure> {
-        let refused = |code| self.written(asked, &Answer::Cookies(Err(code)));
-        let Some((user, password)) = user.zip(password) else { return Ok(refused(code::MISSING)) };
-        let Some(logins) = &self.settings.logins else { return Ok(refused(code::ERROR)) };
-        match logins.verify(asked.by.caller.address, &user, &password).await {
-            Verdict::Right => {}
-            Verdict::Wrong => return Ok(refused(code::WRONG)),
-            Verdict::Unknown => return Ok(refused(code::ERROR)),
-        }
-        let made = self.keeper.make(asked.by, id, Kind::Sso, self.attributes_of(asked, &user)).await?;
-        let Made::Made(kept) = made else { return Ok(refused(code::NO_SESSION)) };
-        let Some(id) = kept.attribute(dialects::llng::SESSION_ID).and_then(Value::as_text) else {
-            return Ok(refused(code::NO_SESSION));
+        let refused = |code| Ok(self.written(asked, &Answer::Cookies(Err(code))));
+        let Some((user, password)) = user.zip(password) else { return refused(code::MISSING) };
+        let id = match self.sessions.log_in(asked.by, &user, &password, id).await? {
+            LoggedIn::In { cookie, .. } => cookie,
+            LoggedIn::Wrong => return refused(code::WRONG),
+            LoggedIn::NotTried | LoggedIn::NoLogins => return refused(code::ERROR),
+            LoggedIn::Refused => return refused(code::NO_SESSION),
         };
-        let name = &self.settings.cookie_name;
-        let answer = self.written(asked, &Answer::Cookies(Ok(vec![(name, id)])));
-        Ok(answers::with_cookie(answer, name, Some(id)))
-    }
-
-    /// What is known of somebody who logged in with a password, as a portal writes it.
-    fn attributes_of(&self, asked: &Asked<'_>, user: &str) -> Changes {
-        let seconds = (self.cache.now().0 / 1000).to_string();
-        let address = asked.by.caller.address.to_canonical().to_string();
-        [
-            ("_user", user),
-            ("uid", user),
-            (dialects::llng::WHOSE, user),
-            ("_auth", "Htpasswd"),
-            ("_userDB", "Null"),
-            ("authenticationLevel", "2"),
-            ("_lastAuthnUTime", &seconds),
-            ("ipAddr", &address),
-        ]
-        .into_iter()
-        .map(|(name, value)| (name.into(), Received::Text(value.into())))
-        .collect()
+        let cookie = &self.settings.cookie;
+        let answer = self.written(asked, &Answer::Cookies(Ok(vec![(&cookie.name, id.as_str())])));
+        Ok(cookie.give(answer, id.as_str()))
     }
 
     /// The attributes that leave: on the end point for readers those that are exported, on both none that is hidden, unless the

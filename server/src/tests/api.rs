@@ -7,18 +7,20 @@ mod once;
 mod watching;
 
 use std::future::ready;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
+use std::ops::Deref;
 
 use cache::{
-    Application, Asserted, Find, MAX_ASSERTIONS, Newcomers, Openings, Realm, SessionLimit, Settings, WhenFull,
+    Application, Asserted, Find, MAX_ASSERTIONS, Newcomers, Openings, Realm, SessionLimit, WhenFull,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use serde_json::{Value as Json, json};
-use session::{AddressRule, Handle, Origin, SecretHash, Ticket, Timeouts};
+use session::{AddressRule, Handle, Origin, Ticket, Timeouts};
 
+use super::house::client;
 use super::*;
 
 const ADMIN: &str = "the-token-of-an-admin-0123456789abcdef";
@@ -27,13 +29,19 @@ const SHOP: &str = "the-token-of-the-shop-0123456789abcdef";
 const PARTIAL: &str = "the-token-of-one-who-sees-a-part-0123456789";
 const STRANGER: &str = "the-token-of-one-of-another-realm-0123456789";
 
+/// A house with a shop in it.
 struct House {
-    address: SocketAddr,
-    cache: Arc<Cache>,
+    house: super::house::House,
     shop: Application,
-    storage: Arc<Faulty>,
     newcomers: Arc<Crowd>,
-    clock: Arc<ManualClock>,
+}
+
+impl Deref for House {
+    type Target = super::house::House;
+
+    fn deref(&self) -> &Self::Target {
+        &self.house
+    }
 }
 
 /// Lets in nobody from a crowded address, and remembers whom it let in.
@@ -66,17 +74,6 @@ impl House {
 
     /// Where a person may have so many sessions.
     async fn limited(keeps_assertions: bool, most: Option<usize>, when_full: WhenFull) -> Self {
-        let clock = Arc::new(ManualClock::at(Millis(1_700_000_000_000)));
-        let memory = Memory::new("local", Arc::clone(&clock) as _, 64 << 20);
-        let storage = Arc::new(Faulty::new(Arc::new(memory)));
-        let cache = Cache::new(
-            Arc::clone(&storage) as _,
-            Arc::clone(&clock) as _,
-            SETTINGS,
-            &mut Registry::default(),
-        );
-        let cache = cache.keeping_assertions(keeps_assertions).named("here", "1.2.3").unwrap();
-        let cache = Arc::new(cache);
         let hour = Duration::from_hours(1);
         let timeouts = Timeouts { idle: hour, lifetime: hour * 10 };
         let realm = Realm {
@@ -92,15 +89,10 @@ impl House {
             touch_interval: Duration::from_mins(1),
             renew_interval: Duration::ZERO,
         };
-        cache.reckon_with(&shop.realm);
         let newcomers = Arc::new(Crowd::default());
         let limit = most.and_then(NonZeroUsize::new);
         let limit = limit.map(|most| SessionLimit { most, when_full });
         let known = Openings { judge: shop.clone(), limit, newcomers: Arc::clone(&newcomers) as _ };
-        let client = |id: &str, token: &str, may| Client {
-            token: Some(SecretHash::of(token.as_bytes())),
-            ..Client::new(id, may)
-        };
         let names = |names: &[&str]| names.iter().map(|name| (*name).into()).collect();
         let partial = Client {
             realms: Names::Only(names(&["shop"])),
@@ -111,46 +103,30 @@ impl House {
             realms: Names::Only(names(&["wiki"])),
             ..client("stranger", STRANGER, vec![Right::Sessions, Right::AdminSessions, Right::Secrets])
         };
-        let server = Server {
-            llng: None,
-            registry: Registry::default(),
-            storages: vec![Arc::clone(&storage) as _],
-            cache: Some(Arc::clone(&cache)),
-            applications: Applications::new(move |id| (id == "shop").then(|| known.clone())),
-            version: "1.2.3",
-            clients: vec![
-                client("admin", ADMIN, vec![Right::Sessions, Right::AdminSessions]),
-                client("reader", READER, vec![Right::Sessions]),
-                client("shop", SHOP, vec![Right::Secrets]),
-                partial,
-                stranger,
-            ],
-            clock: Arc::clone(&clock) as _,
+        let clients = vec![
+            client("admin", ADMIN, vec![Right::Sessions, Right::AdminSessions]),
+            client("reader", READER, vec![Right::Sessions]),
+            client("shop", SHOP, vec![Right::Secrets]),
+            partial,
+            stranger,
+        ];
+        let furnish = |cache: &Arc<Cache>, server: &mut Server| {
+            cache.reckon_with(&shop.realm);
+            server.applications = Applications::new(move |id| (id == "shop").then(|| known.clone()));
+            server.clients = clients;
         };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(server.serve(vec![listener.into()], std::future::pending()));
-        Self { address, cache, shop, storage, newcomers, clock }
+        let clock = Arc::new(ManualClock::at(Millis(1_700_000_000_000)));
+        let memory = Memory::new("local", Arc::clone(&clock) as _, 64 << 20);
+        let storage = Arc::new(Faulty::new(Arc::new(memory)));
+        let keep = |cache: Cache| cache.keeping_assertions(keeps_assertions);
+        let house = super::house::House::over(storage, clock, keep, furnish).await;
+        Self { house, shop, newcomers }
     }
 
     /// The status, the head and the body of an answer.
     async fn says(&self, line: &str, headers: &str, body: &str) -> (u16, String, Json) {
-        let answer = self.answer(line, headers, body).await;
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, head.to_owned(), serde_json::from_str(body).unwrap_or_default())
-    }
-
-    async fn answer(&self, line: &str, headers: &str, body: &str) -> String {
-        let mut socket = TcpStream::connect(self.address).await.unwrap();
-        let length = body.len();
-        let request = format!(
-            "{line} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
-        );
-        socket.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).await.unwrap();
-        answer
+        let (status, head, body) = self.answer(line, headers, body).await;
+        (status, head, serde_json::from_str(&body).unwrap_or_default())
     }
 
     async fn as_admin(&self, line: &str, body: &Json) -> (u16, String, Json) {
@@ -170,17 +146,6 @@ impl House {
         matches!(self.cache.find(ticket, &self.shop).await.unwrap(), Find::Found(_))
     }
 }
-
-const SETTINGS: Settings = Settings {
-    inproc_timeout: Duration::from_mins(15),
-    inproc_bytes: 8 << 20,
-    trust_window: Duration::from_secs(10),
-    outage_window: Duration::ZERO,
-    renew_window: Duration::from_secs(30),
-    cleanup_interval: Duration::ZERO,
-    gather_touches: Duration::ZERO,
-    maintain_index: true,
-};
 
 fn of_ann() -> Json {
     json!({
@@ -434,7 +399,7 @@ async fn an_application_fetches_the_assertions_of_a_live_session_and_nobody_else
     let shop = format!("Authorization: Bearer {SHOP}\r\n");
     let at = |query: &str| format!("GET /v1/sessions/{handle}/assertion{query}");
     for (query, letter) in [("?id=_one", "1"), ("?id=two.with%2Fdots", "2")] {
-        let answer = house.answer(&at(query), &shop, "").await;
+        let answer = house.exchange(&at(query), &shop, "").await;
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
         assert!(head.contains("content-type: application/samlassertion+xml"), "{head}");

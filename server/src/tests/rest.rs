@@ -5,61 +5,62 @@ use dialects::llng::Cipher;
 use serde_json::{Value as Json, json};
 use storage::faulty::{Fault, Which};
 
-use super::soap::{ADMIN, HOUR, House, KEY, NOW, OPERATOR, READER, of_tests};
+use super::house::House;
+use super::soap::{ADMIN, HOUR, KEY, NOW, OPERATOR, OTHER_KINDS, READER, of_tests};
 use super::*;
 
-const ID: &str = "4b3ff1c462bdda41ec812678198f2ce4365b321cc0efa21ea1f919b402e93ef1";
-const OTHER: &str = "c7341721ed966f3860a3d3ad592105bab9b7056228f2fa5160920511ad4699a2";
+pub(super) const ID: &str = "4b3ff1c462bdda41ec812678198f2ce4365b321cc0efa21ea1f919b402e93ef1";
+pub(super) const OTHER: &str = "c7341721ed966f3860a3d3ad592105bab9b7056228f2fa5160920511ad4699a2";
 /// The MD5 of a login.
 const PERSISTENT: &str = "f1b7c8ab1d9a1b2c3d4e5f60718293a4";
 const SECOND: Duration = Duration::from_secs(1);
 
 impl House {
-    async fn rest_of(&self, token: &str, line: &str, body: &str) -> (u16, String, String) {
+    pub(super) async fn rest_of(&self, token: &str, line: &str, body: &str) -> (u16, String, String) {
         let headers = format!(
             "Authorization: Bearer {token}\r\nAccept: application/json\r\nContent-Type: application/json\r\n"
         );
         self.answer(line, &headers, body).await
     }
 
-    async fn rest(&self, line: &str, body: &Json) -> (u16, String) {
+    pub(super) async fn rest(&self, line: &str, body: &Json) -> (u16, String) {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let (status, _, body) = self.rest_of(ADMIN, line, &body).await;
         (status, body)
     }
 
-    async fn read(&self, path: &str) -> (u16, String) {
+    pub(super) async fn read(&self, path: &str) -> (u16, String) {
         self.rest(&format!("GET {path}"), &Json::Null).await
     }
 
     /// The session, which must be there.
-    async fn whole(&self, path: &str) -> Json {
+    pub(super) async fn whole(&self, path: &str) -> Json {
         let (status, body) = self.read(path).await;
         assert_eq!(status, 200, "{body}");
         serde_json::from_str(&body).unwrap()
     }
 
     /// Writes with the proof that the key is known.
-    async fn put(&self, path: &str, mut body: Json) -> (u16, String) {
+    pub(super) async fn put(&self, path: &str, mut body: Json) -> (u16, String) {
         body["__secret"] = self.secret().into();
         self.rest(&format!("PUT {path}"), &body).await
     }
 
-    fn secret(&self) -> String {
+    pub(super) fn secret(&self) -> String {
         let now = (self.clock.now().0 / 1000).to_string();
         Cipher::new(KEY).unwrap().encrypt(now.as_bytes()).unwrap()
     }
 }
 
-fn global(id: &str) -> String {
+pub(super) fn global(id: &str) -> String {
     format!("/sessions/global/{id}")
 }
 
-fn done() -> (u16, String) {
+pub(super) fn done() -> (u16, String) {
     (200, r#"{"result":1}"#.to_owned())
 }
 
-fn missing() -> (u16, String) {
+pub(super) fn missing() -> (u16, String) {
     (400, r#"{"error":"Session Id does not exist"}"#.to_owned())
 }
 
@@ -346,8 +347,7 @@ async fn nothing_is_open_to_who_may_not_and_readers_only_read() {
         let (status, ..) = house.rest_of(READER, &line, "{}").await;
         assert_eq!(status, 403, "{line}");
     }
-    let (status, _, _) =
-        house.rest_of("the-token-of-one-for-other-kinds-01234567", &format!("GET {}", global(ID)), "").await;
+    let (status, _, _) = house.rest_of(OTHER_KINDS, &format!("GET {}", global(ID)), "").await;
     assert_eq!(status, 400, "it does not exist for whom its kind does not");
 }
 

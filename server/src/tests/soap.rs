@@ -1,27 +1,19 @@
 //! The SOAP end points of LemonLDAP::NG, through real sockets: calls as its client writes them (captures/llng/soap and soapraw),
 //! and what must hold beside the real one (spec/llng.md 12).
 
-use std::net::SocketAddr;
-
-use cache::Settings;
 use dialects::llng::soap::{Charset, Uri};
 use dialects::llng::{Cipher, Exported, Hidden};
-use session::SecretHash;
 
+use super::house::{House, client};
 use super::*;
 
 pub(super) const ADMIN: &str = "the-token-of-a-portal-0123456789abcdef";
 pub(super) const READER: &str = "the-token-of-a-handler-0123456789abcdef";
 pub(super) const OPERATOR: &str = "the-token-of-an-operator-0123456789abcdef";
+pub(super) const OTHER_KINDS: &str = "the-token-of-one-for-other-kinds-01234567";
 pub(super) const KEY: &[u8] = b"qwertyuiop123456";
 pub(super) const NOW: u64 = 1_795_321_143_000;
 pub(super) const HOUR: Duration = Duration::from_hours(1);
-
-pub(super) struct House {
-    pub(super) address: SocketAddr,
-    pub(super) storage: Arc<Faulty>,
-    pub(super) clock: Arc<ManualClock>,
-}
 
 impl House {
     pub(super) async fn new() -> Self {
@@ -29,64 +21,23 @@ impl House {
     }
 
     pub(super) async fn with(llng: LemonLdap) -> Self {
-        let clock = Arc::new(ManualClock::at(Millis(NOW)));
-        let memory = Memory::new("local", Arc::clone(&clock) as _, 64 << 20);
-        let storage = Arc::new(Faulty::new(Arc::new(memory)));
-        let settings = Settings {
-            inproc_timeout: Duration::from_mins(15),
-            inproc_bytes: 8 << 20,
-            trust_window: Duration::from_secs(10),
-            outage_window: Duration::ZERO,
-            renew_window: Duration::from_secs(30),
-            cleanup_interval: Duration::ZERO,
-            gather_touches: Duration::ZERO,
-            maintain_index: true,
-        };
-        let (shared, of_time) = (Arc::clone(&storage) as _, Arc::clone(&clock) as _);
-        let cache = Cache::new(shared, of_time, settings, &mut Registry::default());
-        let cache = Arc::new(cache.named("here", "1.2.3").unwrap());
-        let client = |id: &str, token: &str, may: Vec<Right>| Client {
-            token: Some(SecretHash::of(token.as_bytes())),
-            ..Client::new(id, may)
-        };
-        let everything = vec![Right::Sessions, Right::AdminSessions];
-        let kinds = Names::Only(Box::new(["Persistent".into()]));
-        let server = Server {
-            registry: Registry::default(),
-            storages: vec![Arc::clone(&storage) as _],
-            cache: Some(cache),
-            applications: Applications::none(),
-            version: "1.2.3",
-            clients: vec![
-                client("portal", ADMIN, everything.clone()),
-                client("handler", READER, vec![Right::Sessions]),
-                client("operator", OPERATOR, [everything.clone(), vec![Right::Secrets]].concat()),
-                Client { kinds, ..client("other", "the-token-of-one-for-other-kinds-01234567", everything) },
-            ],
-            clock: Arc::clone(&clock) as _,
-            llng: Some(llng),
-        };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(server.serve(vec![listener.into()], std::future::pending()));
-        Self { address, storage, clock }
+        Self::open(NOW, |_, server| furnish(server, llng)).await
     }
 
-    pub(super) async fn answer(&self, line: &str, headers: &str, body: &str) -> (u16, String, String) {
-        let mut socket = TcpStream::connect(self.address).await.unwrap();
-        let length = body.len();
-        let request = format!(
-            "{line} HTTP/1.1\r\nHost: llng.example\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
-        );
-        socket.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).await.unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_owned(), body.to_owned())
+    /// Another node over the same storage.
+    pub(super) async fn beside(&self) -> Self {
+        let (storage, clock) = (Arc::clone(&self.storage), Arc::clone(&self.clock));
+        Self::over(storage, clock, |cache| cache, |_, server| furnish(server, of_tests())).await
     }
 
     /// Calls a method as the real client does.
-    async fn call(&self, token: &str, path: &str, method: &str, arguments: &str) -> (u16, String, String) {
+    pub(super) async fn call(
+        &self,
+        token: &str,
+        path: &str,
+        method: &str,
+        arguments: &str,
+    ) -> (u16, String, String) {
         let headers = format!(
             "Authorization: Bearer {token}\r\nContent-Type: text/xml; charset=utf-8\r\n\
              SOAPAction: \"urn:Lemonldap/NG/Common/PSGI/SOAPService#{method}\"\r\n"
@@ -95,25 +46,38 @@ impl House {
     }
 
     /// What stands in the response to a portal, of a call that succeeds.
-    async fn says(&self, method: &str, arguments: &str) -> String {
+    pub(super) async fn says(&self, method: &str, arguments: &str) -> String {
         payload(method, self.call(ADMIN, "/adminSessions", method, arguments).await)
     }
 
     /// Makes a session with these attributes; its id.
-    async fn session(&self, attributes: &str) -> String {
+    pub(super) async fn session(&self, attributes: &str) -> String {
         let told = self.says("newSession", &format!("<c-gensym4>{attributes}</c-gensym4>")).await;
         text_of(&told, "_session_id").to_owned()
     }
 
-    async fn attributes(&self, id: &str) -> String {
+    pub(super) async fn attributes(&self, id: &str) -> String {
         self.says("getAttributes", &string(id)).await
     }
 
-    async fn token(&self) -> String {
+    pub(super) async fn token(&self) -> String {
         let told = self.says("getCipheredToken", "").await;
         let plain = Cipher::new(KEY).unwrap().decrypt(text_of(&told, "result")).unwrap();
         String::from_utf8(plain).unwrap()
     }
+}
+
+/// With clients of all rights.
+fn furnish(server: &mut Server, llng: LemonLdap) {
+    let everything = vec![Right::Sessions, Right::AdminSessions];
+    let kinds = Names::Only(Box::new(["Persistent".into()]));
+    server.clients = vec![
+        client("portal", ADMIN, everything.clone()),
+        client("handler", READER, vec![Right::Sessions]),
+        client("operator", OPERATOR, [everything.clone(), vec![Right::Secrets]].concat()),
+        Client { kinds, ..client("other", OTHER_KINDS, everything) },
+    ];
+    server.llng = Some(llng);
 }
 
 pub(super) fn of_tests() -> LemonLdap {
@@ -126,7 +90,11 @@ pub(super) fn of_tests() -> LemonLdap {
         cipher: Some(Cipher::new(KEY).unwrap()),
         timeout: HOUR * 20,
         timeout_activity: Duration::ZERO,
-        cookie_name: "lemonldap".into(),
+        cookie: SessionCookie {
+            name: "lemonldap".into(),
+            domain: Some("example.com".into()),
+            is_secure: true,
+        },
         exported: Exported::parse("uid cn"),
         hidden: Hidden::default(),
         charset: Charset::Octets,
@@ -142,7 +110,7 @@ pub(super) fn of_tests() -> LemonLdap {
     }
 }
 
-fn message(method: &str, arguments: &str) -> String {
+pub(super) fn message(method: &str, arguments: &str) -> String {
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?><soap:Envelope \
          soap:encodingStyle=\"http://schemas.xmlsoap.org/soap/encoding/\" \
@@ -154,12 +122,12 @@ fn message(method: &str, arguments: &str) -> String {
     )
 }
 
-fn string(text: &str) -> String {
+pub(super) fn string(text: &str) -> String {
     format!("<c-gensym9 xsi:type=\"xsd:string\">{text}</c-gensym9>")
 }
 
 #[track_caller]
-fn payload(method: &str, (status, head, body): (u16, String, String)) -> String {
+pub(super) fn payload(method: &str, (status, head, body): (u16, String, String)) -> String {
     assert_eq!(status, 200, "{body}");
     assert!(head.contains("content-type: text/xml; charset=utf-8"), "{head}");
     assert!(head.contains("cache-control: no-store"), "{head}");
@@ -169,22 +137,22 @@ fn payload(method: &str, (status, head, body): (u16, String, String)) -> String 
 }
 
 #[track_caller]
-fn text_of<'p>(payload: &'p str, name: &str) -> &'p str {
+pub(super) fn text_of<'p>(payload: &'p str, name: &str) -> &'p str {
     let (_, rest) = payload.split_once(&format!("<{name} xsi:type=\"xsd:string\">")).unwrap();
     rest.split_once('<').unwrap().0
 }
 
 #[track_caller]
-fn fault((status, _, body): (u16, String, String), expected: u16) -> String {
+pub(super) fn fault((status, _, body): (u16, String, String), expected: u16) -> String {
     assert_eq!(status, expected, "{body}");
     let (_, rest) = body.split_once("<faultstring>").unwrap();
     rest.split_once("</faultstring>").unwrap().0.to_owned()
 }
 
-const DONE: &str = "<result xsi:type=\"xsd:int\">1</result>";
-const NOT_DONE: &str = "<result xsi:type=\"xsd:int\">0</result>";
-const NO_SESSION: &str = "<session><error xsi:type=\"xsd:int\">1</error></session>";
-const ZEROS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+pub(super) const DONE: &str = "<result xsi:type=\"xsd:int\">1</result>";
+pub(super) const NOT_DONE: &str = "<result xsi:type=\"xsd:int\">0</result>";
+pub(super) const NO_SESSION: &str = "<session><error xsi:type=\"xsd:int\">1</error></session>";
+pub(super) const ZEROS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 #[tokio::test]
 async fn a_session_is_made_read_changed_and_ended() {
@@ -205,7 +173,8 @@ async fn a_session_is_made_read_changed_and_ended() {
     let (status, head, body) = house.call(ADMIN, "/adminSessions", "deleteSession", &string(id)).await;
     assert!(status == 200 && body.contains(DONE), "{body}");
     assert!(
-        head.contains("set-cookie: lemonldap=0; path=/; expires=Wed, 21 Oct 2015 00:00:00 GMT"),
+        head.contains("set-cookie: lemonldap=0; domain=.example.com; path=/; expires=Wed, 21 Oct 2015 00:00:00 GMT; HttpOnly=1; \
+             SameSite=Lax; secure"),
         "{head}"
     );
     assert_eq!(house.attributes(id).await, NO_SESSION);
@@ -384,6 +353,17 @@ async fn the_list_of_all_sessions_takes_a_token_that_is_good_once() {
     let late = house.token().await;
     house.clock.advance(Duration::from_secs(6));
     assert_eq!(fault(list(string(&late)).await, 500), "Bad token");
+    // A load balancer sends a client's second call to another node.
+    let there = house.beside().await;
+    let token = house.token().await;
+    let ask = async |node: &House| {
+        let arguments = string(&token) + &string("uid");
+        node.call(ADMIN, "/adminSessions", "get_key_from_all_sessions", &arguments).await
+    };
+    assert!(payload("get_key_from_all_sessions", ask(&there).await).contains("rtyler"));
+    for node in [&house, &there] {
+        assert_eq!(fault(ask(node).await, 500), "Bad token");
+    }
 }
 
 #[tokio::test]
@@ -402,7 +382,8 @@ async fn somebody_logs_in_or_learns_why_not() {
         "{told}"
     );
     assert!(
-        head.contains("set-cookie: lemonldap=") && head.contains("; path=/; HttpOnly; SameSite=Lax"),
+        head.contains("set-cookie: lemonldap=")
+            && head.contains("; domain=.example.com; path=/; HttpOnly=1; SameSite=Lax; secure\r\n"),
         "{head}"
     );
     let attributes = house.attributes(id).await;
@@ -493,13 +474,20 @@ async fn nothing_is_open_to_who_may_not() {
     assert!(told.contains("`handler` has no such right"), "{told}");
     // Who may see only other kinds sees none of these, and makes none.
     let id = house.session("<uid>dwho</uid>").await;
-    let other = "the-token-of-one-for-other-kinds-01234567";
-    let told =
-        payload("getAttributes", house.call(other, "/adminSessions", "getAttributes", &string(&id)).await);
+    let told = payload(
+        "getAttributes",
+        house.call(OTHER_KINDS, "/adminSessions", "getAttributes", &string(&id)).await,
+    );
     assert_eq!(told, NO_SESSION);
-    assert_eq!(payload("newSession", house.call(other, "/adminSessions", "newSession", "").await), NOT_DONE);
     assert_eq!(
-        payload("deleteSession", house.call(other, "/adminSessions", "deleteSession", &string(&id)).await),
+        payload("newSession", house.call(OTHER_KINDS, "/adminSessions", "newSession", "").await),
+        NOT_DONE
+    );
+    assert_eq!(
+        payload(
+            "deleteSession",
+            house.call(OTHER_KINDS, "/adminSessions", "deleteSession", &string(&id)).await
+        ),
         NOT_DONE
     );
 }
@@ -525,10 +513,13 @@ async fn what_is_no_call_is_told_so() {
     let doctype = call.replace("?>", "?><!DOCTYPE foo [<!ENTITY e SYSTEM \"file:///etc/hostname\">]>");
     let told = fault(house.answer("POST /adminSessions", &soap, &doctype).await, 500);
     assert!(told.contains("a DOCTYPE is not allowed"), "{told}");
-    let json = with("SOAPAction: \"\"\r\nContent-Type: application/json\r\n");
-    assert!(
-        fault(house.answer("POST /adminSessions", &json, &call).await, 500).contains("Content-Type must be")
-    );
+    // Of what SOAP::Lite's server takes beside, with attachments, its client sends nothing.
+    for other in ["application/json", "multipart/related; type=\"text/xml\"; boundary=b", "application/dime"]
+    {
+        let headers = with(&format!("SOAPAction: \"\"\r\nContent-Type: {other}\r\n"));
+        let told = fault(house.answer("POST /adminSessions", &headers, &call).await, 500);
+        assert!(told.starts_with("Content-Type must be 'text/xml'"), "{told}");
+    }
     let (status, _, _) = house.answer("PUT /adminSessions", &soap, &call).await;
     assert_eq!(status, 405);
     // It is refused by what it says of itself, before anything of it is read.
@@ -561,7 +552,7 @@ async fn the_description_is_there_with_a_plus_too() {
     let (status, head, body) = house.answer("GET /portal.wsdl", &token, "").await;
     assert!(status == 200 && head.contains("application/wsdl+xml"), "{head}");
     assert!(
-        body.contains("location=\"http://llng.example/sessions\"") && body.contains("name=\"uid\""),
+        body.contains("location=\"http://house.example/sessions\"") && body.contains("name=\"uid\""),
         "{body}"
     );
     assert_eq!(house.answer("GET /portal.wsdl", "", "").await.0, 401);

@@ -1,10 +1,10 @@
 //! The storage end point, by the byte: what it answers to those who are not its client, or a broken one.
 
 use client::protocol::{self, Operation, encode};
-use session::SecretHash;
 use storage::kit::{burial, key, record};
 use storage::{Memory, Read};
 
+use super::house::{bare, client, serve};
 use super::*;
 
 const TOKEN: &str = "the-token-of-this-test-0123456789abcdef";
@@ -15,23 +15,9 @@ struct EndPointAt(std::net::SocketAddr, Arc<dyn Storage>);
 async fn offered(may: Vec<Right>) -> EndPointAt {
     let clock = Arc::new(ManualClock::at(Millis(1_000)));
     let storage: Arc<dyn Storage> = Arc::new(Memory::new("local", Arc::clone(&clock) as _, usize::MAX));
-    let token = Some(SecretHash::of(TOKEN.as_bytes()));
-    let client = Client { token, ..Client::new("gateway", may) };
-    let storages = vec![Arc::clone(&storage)];
-    let server = Server {
-        llng: None,
-        registry: Registry::default(),
-        storages,
-        cache: None,
-        applications: Applications::none(),
-        version: "1.2.3",
-        clients: vec![client],
-        clock,
-    };
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(server.serve(vec![listener.into()], std::future::pending()));
-    EndPointAt(address, storage)
+    let mut server = bare(vec![Arc::clone(&storage)], clock);
+    server.clients = vec![client("gateway", TOKEN, may)];
+    EndPointAt(serve(server).await, storage)
 }
 
 impl EndPointAt {

@@ -7,6 +7,7 @@ use dialects::llng::json::{self, Unread};
 use storage::Unavailable;
 
 use super::accepted;
+use crate::bodies;
 use crate::clients::Denied;
 
 /// Why there is no answer.
@@ -25,6 +26,12 @@ pub(super) enum Failure {
     NoSecret,
     /// The answer would be larger than one may be.
     TooMany,
+    /// Whoever logs somebody in has not shown that it knows the shared key.
+    BadSecret,
+    /// That is nobody's password, or nobody logs in with this id any more.
+    Unauthorized,
+    /// The password was not tried: there were too many wrong ones.
+    TooManyLogins,
     /// That cannot be done here.
     NoMethod,
     /// That is asked of a portal.
@@ -45,6 +52,16 @@ impl From<Unread> for Failure {
     }
 }
 
+impl From<bodies::Unread> for Failure {
+    fn from(unread: bodies::Unread) -> Self {
+        match unread {
+            bodies::Unread::TooLarge => Unread::TooLarge.into(),
+            bodies::Unread::Busy => Self::Busy,
+            bodies::Unread::Broken => Self::Broken,
+        }
+    }
+}
+
 impl From<Unavailable> for Failure {
     fn from(unavailable: Unavailable) -> Self {
         Self::Unavailable(Box::new(unavailable))
@@ -62,6 +79,11 @@ impl Failure {
             Self::NoSession => (StatusCode::BAD_REQUEST, "Session Id does not exist"),
             Self::NoId => (StatusCode::BAD_REQUEST, "ID is required"),
             Self::NoSecret => (StatusCode::BAD_REQUEST, "Bad key, refuse to send all sessions"),
+            Self::BadSecret => (StatusCode::FORBIDDEN, "Bad secret"),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "Unauthorized"),
+            Self::TooManyLogins => {
+                (StatusCode::TOO_MANY_REQUESTS, "there were too many wrong passwords: wait")
+            }
             Self::TooMany => (
                 StatusCode::BAD_REQUEST,
                 "there are too many sessions for one answer: name the keys that are wanted, or search",

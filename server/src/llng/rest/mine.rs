@@ -1,10 +1,10 @@
-//! The session of whoever asks, by their cookie: `/session/my`, `/mysession`.
+//! The session of whoever asks, by their cookie: `/session/my`, `/sessions/my`, `/mysession`.
 
 use std::sync::Arc;
 
 use axum::extract::{Extension, Path, RawQuery, State};
-use axum::http::HeaderMap;
 use axum::http::header::COOKIE;
+use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -15,9 +15,8 @@ use dialects::llng::{Id, Kind, StorageType, WHOSE};
 use super::Rest;
 use super::answers::{self, Failure};
 use crate::clients::{Caller, Client, Right};
-use crate::llng::keeper::{By, Kept};
+use crate::llng::kept::{By, Kept};
 use crate::llng::rules;
-use crate::llng::soap::with_cookie;
 
 type Answer = Result<Response, Failure>;
 
@@ -62,8 +61,27 @@ pub(super) async fn end(
 ) -> Response {
     let answer: Answer = async {
         let (client, id, kept) = rest.of_cookie(&caller, &headers).await?;
-        rest.keeper.end(By { client, caller: &caller }, &id, kept.kind).await?;
-        Ok(with_cookie(answers::json(json::DELETED), &rest.settings.cookie_name, None))
+        rest.sessions.end(By { client, caller: &caller }, &id, kept.kind).await?;
+        Ok(rest.settings.cookie.take(answers::json(json::DELETED)))
+    }
+    .await;
+    answer.unwrap_or_else(|failure| failure.into_response(&headers))
+}
+
+/// `DELETE /sessions/my`: a logout from everywhere else.
+pub(super) async fn end_others(
+    State(rest): State<Arc<Rest>>,
+    Extension(caller): Extension<Caller>,
+    method: Method,
+    headers: HeaderMap,
+) -> Response {
+    let answer: Answer = async {
+        let (client, _, kept) = rest.of_cookie(&caller, &headers).await?;
+        if method != Method::DELETE {
+            return Err(Failure::NoType);
+        }
+        let ended = rest.sessions.end_others(By { client, caller: &caller }, &kept.session).await?;
+        Ok(answers::json(format!("{{\"result\":{ended}}}")))
     }
     .await;
     answer.unwrap_or_else(|failure| failure.into_response(&headers))
@@ -107,9 +125,9 @@ impl Rest {
     /// The session of whoever asks.
     async fn of_cookie(&self, caller: &Caller, headers: &HeaderMap) -> Result<(&Client, Id, Kept), Failure> {
         let client = self.admit(caller, headers, Right::Sessions)?;
-        let id = cookie(headers, &self.settings.cookie_name).ok_or(Failure::Nobody)?;
+        let id = cookie(headers, &self.settings.cookie.name).ok_or(Failure::Nobody)?;
         let id: Id = id.parse().map_err(|_| Failure::Nobody)?;
-        let id = if self.settings.hashed { id.hashed() } else { id };
+        let id = self.sessions.id_in(&id);
         let by = By { client, caller };
         let kept = self.find(by, StorageType::Global, &id).await?;
         let kept = kept.filter(|kept| kept.kind == Kind::Sso).ok_or(Failure::Nobody)?;

@@ -7,13 +7,14 @@ use axum::extract::{Extension, Path, RawQuery, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use dialects::llng::json::{self, Update, Wanted};
-use dialects::llng::{Id, Kind, SESSION_KIND, StorageType};
+use dialects::llng::{Id, Kind, SESSION_KIND, StorageType, WHOSE};
+use session::Value;
+use zeroize::Zeroizing;
 
 use super::answers::{self, Failure};
 use super::{Asked, Rest, content_type};
 use crate::clients::{Caller, Right};
-use crate::llng::keeper::{By, Changed, Made};
-use crate::llng::soap::with_cookie;
+use crate::llng::kept::{By, Changed, Kept, LoggedIn, Made};
 
 pub(super) async fn call(
     State(rest): State<Arc<Rest>>,
@@ -57,6 +58,30 @@ struct Target<'p> {
     asked: Asked,
 }
 
+/// What a handler sends that logs somebody in.
+#[derive(Default)]
+struct Login {
+    user: Option<String>,
+    password: Option<Zeroizing<String>>,
+    secret: Option<String>,
+}
+
+impl Login {
+    fn of(form: &[u8]) -> Self {
+        let mut login = Self::default();
+        for (name, value) in url::form_urlencoded::parse(form) {
+            let value = Some(value.into_owned()).filter(|value| !value.is_empty());
+            match &*name {
+                "user" => login.user = value,
+                "password" => login.password = value.map(Zeroizing::new),
+                "secret" => login.secret = value,
+                _ => {}
+            }
+        }
+        login
+    }
+}
+
 impl Rest {
     async fn answer_one(
         &self,
@@ -66,7 +91,9 @@ impl Rest {
         headers: &HeaderMap,
         body: Body,
     ) -> Result<Response, Failure> {
-        let right = if *method == Method::GET { Right::Sessions } else { Right::AdminSessions };
+        // Whoever logs somebody in knows the shared key, and their password: it is a handler, and those may only read else.
+        let is_login = *method == Method::POST && target.asked.is_login;
+        let right = if *method == Method::GET || is_login { Right::Sessions } else { Right::AdminSessions };
         let client = self.admit(caller, headers, right)?;
         if *method == Method::OPTIONS {
             return Ok(StatusCode::NO_CONTENT.into_response());
@@ -86,7 +113,7 @@ impl Rest {
             }
             Method::PUT => {
                 let id = self.id(target.id, &target.asked)?;
-                let (body, _room) = self.body(headers, body).await?;
+                let (body, _room) = self.bodies.read(headers, body).await?;
                 let update = match target.key {
                     None => json::read_update(content_type(headers), &body)?,
                     Some(key) => {
@@ -101,23 +128,63 @@ impl Rest {
             Method::DELETE => {
                 let id = self.id(target.id, &target.asked)?;
                 let kept = self.find(by, storage, &id).await?.ok_or(Failure::NoSession)?;
-                if !self.keeper.end(by, &id, kept.kind).await? {
+                if !self.sessions.end(by, &id, kept.kind).await? {
                     return Err(Failure::NoSession);
                 }
-                Ok(with_cookie(answers::json(json::DELETED), &self.settings.cookie_name, None))
+                Ok(self.settings.cookie.take(answers::json(json::DELETED)))
             }
-            // A login with an id that is given.
-            Method::POST if target.asked.is_login => Err(Failure::NotHere),
+            Method::POST if is_login && storage == StorageType::Global => {
+                let cookie: Id = target.id.parse().map_err(|_| Failure::NoSession)?;
+                self.log_in(by, cookie, headers, body).await
+            }
             Method::POST => Err(Failure::NoSession),
             _ => Err(Failure::NoMethod),
         }
+    }
+
+    /// `POST /sessions/global/<id>?auth`: a login with the id that a handler has made of name and password.
+    async fn log_in(
+        &self,
+        by: By<'_>,
+        cookie: Id,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<Response, Failure> {
+        if self.settings.logins.is_none() {
+            return Err(Failure::NotHere);
+        }
+        let (body, _room) = self.bodies.read(headers, body).await?;
+        let Login { user, password, secret } = Login::of(&body);
+        drop(body);
+        if !self.is_secret(secret.as_deref()) {
+            return Err(Failure::BadSecret);
+        }
+        let (Some(user), Some(password)) = (user, password) else { return Err(Failure::Unauthorized) };
+        let kept = match self.sessions.log_in(by, &user, &password, Some(cookie.clone())).await? {
+            LoggedIn::In { kept, .. } => kept,
+            LoggedIn::Refused => self.logged_in_before(by, &self.sessions.id_in(&cookie), &user).await?,
+            LoggedIn::Wrong => return Err(Failure::Unauthorized),
+            LoggedIn::NotTried => return Err(Failure::TooManyLogins),
+            LoggedIn::NoLogins => return Err(Failure::NotHere),
+        };
+        let answer = answers::json(self.written(by.client, &kept, &Wanted::All));
+        Ok(self.settings.cookie.give(answer, cookie.as_str()))
+    }
+
+    /// The session of this id, if it is a login of this user: of requests that come together with one password, each logs in with
+    /// the same id. One that is over stays so.
+    async fn logged_in_before(&self, by: By<'_>, id: &Id, user: &str) -> Result<Kept, Failure> {
+        let kept = self.sessions.find(by, id).await?.filter(|kept| {
+            kept.kind == Kind::Sso && kept.attribute(WHOSE).and_then(Value::as_text) == Some(user)
+        });
+        kept.ok_or(Failure::Unauthorized)
     }
 
     async fn put(&self, by: By<'_>, storage: StorageType, id: &Id, update: Update) -> Result<(), Failure> {
         let Update { changes, secret } = update;
         let has_proof = self.is_secret(secret.as_deref());
         if let Some(kept) = self.find(by, storage, id).await? {
-            return match self.keeper.change(by, id, kept.kind, changes).await? {
+            return match self.sessions.change(by, id, kept.kind, changes).await? {
                 Changed::Done => Ok(()),
                 Changed::Absent => Err(Failure::NoSession),
                 Changed::TooLarge => Err(json::Unread::TooLarge.into()),
@@ -133,7 +200,7 @@ impl Rest {
         let kind = told.filter(|kind| storage.may_hold(*kind)).unwrap_or(storage.default_kind());
         // A persistent session has a storage of its own, or none.
         let kind = if storage == StorageType::Global && kind == Kind::Persistent { Kind::Sso } else { kind };
-        match self.keeper.make(by, Some(id.clone()), kind, changes).await? {
+        match self.sessions.make(by, Some(id.clone()), kind, changes).await? {
             Made::Made(_) => Ok(()),
             Made::Refused => Err(Failure::NoSession),
         }

@@ -13,7 +13,7 @@ use super::answers::{self, Failure};
 use super::{Asked, Rest, content_type};
 use crate::audit::{self, Upon};
 use crate::clients::{Caller, Right};
-use crate::llng::keeper::{By, Kept, Made};
+use crate::llng::kept::{By, Kept, Made};
 
 /// The most bytes of an answer. A part of the sessions would be taken for all.
 const MAX_LISTING: usize = 256 << 20;
@@ -54,7 +54,7 @@ impl Rest {
             Method::GET | Method::PUT | Method::DELETE => return Err(Failure::NoId),
             _ => return Err(Failure::NoMethod),
         }
-        let (body, _room) = self.body(headers, body).await?;
+        let (body, _room) = self.bodies.read(headers, body).await?;
         if asked.is_all {
             let (wanted, secret) = json::read_list(content_type(headers), &body)?;
             drop(body);
@@ -65,7 +65,7 @@ impl Rest {
         }
         let update = json::read_update(content_type(headers), &body)?;
         drop(body);
-        match self.keeper.make(by, None, storage.default_kind(), update.changes).await? {
+        match self.sessions.make(by, None, storage.default_kind(), update.changes).await? {
             Made::Made(kept) => Ok(answers::json(json::created(self.shown(client, &kept)))),
             Made::Refused => Err(Failure::NoSession),
         }
@@ -110,7 +110,7 @@ impl Rest {
             }
             listing.len() <= MAX_LISTING
         };
-        self.keeper.list(by, search.as_ref(), &mut each).await?;
+        self.sessions.list(by, search.as_ref(), &mut each).await?;
         if listing.len() > MAX_LISTING {
             return Err(Failure::TooMany);
         }

@@ -1,6 +1,6 @@
 //! How calls are answered over HTTP.
 
-use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HOST, SET_COOKIE};
+use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HOST};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use dialects::llng::json;
@@ -8,6 +8,7 @@ use dialects::llng::soap::{self, Fault, Refused};
 use storage::Unavailable;
 
 use super::super::Settings;
+use crate::bodies::Unread;
 use crate::clients::Denied;
 
 /// Says that it is SOAP, as LemonLDAP::NG's library does; its client looks for it nowhere.
@@ -36,6 +37,16 @@ impl From<Refused> for Failure {
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
         Self::Refused(Refused::Fault(fault))
+    }
+}
+
+impl From<Unread> for Failure {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::TooLarge => Self::Refused(Refused::TooLarge),
+            Unread::Busy => Self::Busy,
+            Unread::Broken => Self::Broken,
+        }
     }
 }
 
@@ -89,25 +100,12 @@ pub(super) fn message(message: Vec<u8>) -> Response {
     answer
 }
 
-/// The same with the cookie of a session, or without it from now on.
-pub(in crate::llng) fn with_cookie(mut answer: Response, name: &str, id: Option<&str>) -> Response {
-    let cookie = match id {
-        Some(id) => format!("{name}={id}; path=/; HttpOnly; SameSite=Lax"),
-        None => format!("{name}=0; path=/; expires=Wed, 21 Oct 2015 00:00:00 GMT; HttpOnly; SameSite=Lax"),
-    };
-    if let Ok(mut cookie) = HeaderValue::from_str(&cookie) {
-        cookie.set_sensitive(true);
-        answer.headers_mut().append(SET_COOKIE, cookie);
-    }
-    answer
-}
-
 /// The description of the end point for readers, at the address by which it was asked for.
 pub(super) fn description(asked: &HeaderMap, settings: &Settings) -> Response {
     let host = asked.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
     let location = format!("{}://{host}/sessions", settings.scheme);
     let names = settings.exported.names().unwrap_or_default().iter().map(|name| &**name);
-    let description = soap::wsdl(&location, &settings.cookie_name, names);
+    let description = soap::wsdl(&location, &settings.cookie.name, names);
     ([(CONTENT_TYPE, "application/wsdl+xml")], description).into_response()
 }
 

@@ -1,13 +1,10 @@
-//! Who keeps the sessions of LemonLDAP::NG, as its protocols ask for them.
+//! A session of LemonLDAP::NG as its protocols see it, and what becomes of what they ask.
 
 use std::fmt;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use dialects::llng::json::Search;
-use dialects::llng::{Changes, Id, Kind};
+use dialects::llng::{Id, Kind};
 use session::{Session, Value};
-use storage::Unavailable;
 
 use super::echoes::BEFORE;
 use crate::clients::{Caller, Client};
@@ -70,36 +67,22 @@ pub(crate) enum Changed {
     TooLarge,
 }
 
-/// Who keeps the sessions. None of this finds a session that is over, or that does not exist for the client.
-#[async_trait]
-pub(crate) trait Keeper: fmt::Debug + Send + Sync {
-    /// The session of this id, of whatever kind.
-    async fn find(&self, by: By<'_>, id: &Id) -> Result<Option<Kept>, Unavailable>;
-
-    /// The persistent session of this id. Such ids can be guessed, so that nobody gets one who did not ask for one.
-    async fn find_persistent(&self, by: By<'_>, id: &Id) -> Result<Option<Kept>, Unavailable>;
-
-    /// Changes attributes of a session of this kind.
-    async fn change(&self, by: By<'_>, id: &Id, kind: Kind, changes: Changes)
-    -> Result<Changed, Unavailable>;
-
-    /// Makes a session of this kind, under this id where one is wished.
-    async fn make(
-        &self,
-        by: By<'_>,
-        id: Option<Id>,
-        kind: Kind,
-        changes: Changes,
-    ) -> Result<Made, Unavailable>;
-
-    /// Ends a session of this kind. Whether there was one.
-    async fn end(&self, by: By<'_>, id: &Id, kind: Kind) -> Result<bool, Unavailable>;
-
-    /// Has `each` look at all sessions until it says no more, or at least at those that are looked for.
-    async fn list(
-        &self,
-        by: By<'_>,
-        search: Option<&Search>,
-        each: &mut (dyn for<'i, 'k> FnMut(&'i Id, &'k Kept) -> bool + Send),
-    ) -> Result<(), Unavailable>;
+/// What became of a login.
+#[derive(Debug)]
+pub(crate) enum LoggedIn {
+    /// There is a session.
+    In {
+        /// The session.
+        kept: Kept,
+        /// What the cookie is to hold: where sessions lie under hashes, not what the session is called.
+        cookie: Id,
+    },
+    /// There is no such user, or it is not their password.
+    Wrong,
+    /// The password was not tried: there were too many attempts.
+    NotTried,
+    /// Nobody can log in here.
+    NoLogins,
+    /// The session could not be made: its id is taken, or was that of one that is over, or its person is logged out.
+    Refused,
 }
