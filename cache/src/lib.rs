@@ -71,7 +71,7 @@ pub use foreign::{OpenForeign, Rewriting, Rewritten};
 pub use index::{Count, IndexCheck, Listed, Listing, MAX_LISTED};
 pub use kinds::{COUNTERS, Kind, Strange};
 pub use limit::{SessionLimit, WhenFull};
-pub use newcomers::{Newcomers, Openings};
+pub use newcomers::{Newcomers, Openings, Whereabouts};
 pub use nodes::{Node, NodeId};
 pub use once::{Once, OpenOnce, REMEMBERED};
 pub use open::{Open, Opened, Opening};

@@ -1,4 +1,5 @@
-//! What an application says of sessions that are opened for it, whoever opens them: a visitor, or a program for one.
+//! What an application says of sessions that are opened for it, whoever opens them or presents their tickets: a visitor, or a
+//! program for one.
 
 use std::fmt::Debug;
 use std::net::IpAddr;
@@ -6,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use session::Handle;
+use session::{AddressRule, Handle};
 
 use crate::{Application, Cache, SessionLimit};
 
@@ -19,6 +20,17 @@ pub struct Openings {
     pub limit: Option<SessionLimit>,
     /// How many there may be from one address.
     pub newcomers: Arc<dyn Newcomers>,
+    /// From where they may be used.
+    pub addresses: Whereabouts,
+}
+
+/// From where sessions of an application may be used, and what becomes of one that is used from elsewhere.
+#[derive(Debug, Clone, Default)]
+pub struct Whereabouts {
+    /// What is compared.
+    pub rule: AddressRule,
+    /// Whether it ends; else only that use is refused.
+    pub ends_elsewhere: bool,
 }
 
 /// Counts from where sessions are opened: asked before each, and told after it.

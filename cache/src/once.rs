@@ -61,6 +61,14 @@ pub enum OpenOnce {
     Over(Handle),
 }
 
+/// Whether something was asked under a key.
+enum Asked {
+    /// It was, and this is the answer.
+    Before(OpenOnce),
+    /// It was not, or nothing came of it: the version of the note that says so.
+    First(Option<Version>),
+}
+
 /// What is known of a key.
 struct Note {
     is_done: bool,
@@ -101,23 +109,9 @@ impl Cache {
         let key = Key::new(CONTEXT, &once.name).map_err(|error| self.unavailable(error))?;
         for _ in 0..MAX_ROUNDS {
             let now = self.clock.now();
-            let before = match self.storage.read(&key, None).await? {
-                Read::Found(record) => {
-                    let Some(note) = Note::decode(&record.value) else {
-                        return Err(self.unavailable("what was opened under this key cannot be read"));
-                    };
-                    if note.request != once.request {
-                        return Ok(OpenOnce::Another);
-                    }
-                    let Some(ticket) = note.ticket(once) else { return Ok(OpenOnce::Another) };
-                    match self.show(&note.handle).await? {
-                        Some(_) => return Ok(OpenOnce::Again(ticket)),
-                        None if note.is_done => return Ok(OpenOnce::Over(note.handle)),
-                        None if now.since(note.since) < UNDER_WAY => return Ok(OpenOnce::UnderWay),
-                        None => Some(record.version),
-                    }
-                }
-                Read::Absent | Read::Buried(_) | Read::Unchanged(_) => None,
+            let before = match self.asked(&key, once, now).await? {
+                Asked::Before(answer) => return Ok(answer),
+                Asked::First(version) => version,
             };
             let ticket = Ticket::random().map_err(|error| self.unavailable(error))?;
             let mut note = Note::of(&ticket, once, now).map_err(|error| self.unavailable(error))?;
@@ -140,6 +134,37 @@ impl Cache {
             }
         }
         Err(self.unavailable(format!("{MAX_ROUNDS} others opened this session meanwhile")))
+    }
+
+    /// What comes of this request if it was made before; nothing, if it is the first. For whoever asks something of a new
+    /// session that is not to be asked of one that is there.
+    pub async fn opened_before(&self, once: &Once) -> Result<Option<OpenOnce>, Unavailable> {
+        let key = Key::new(CONTEXT, &once.name).map_err(|error| self.unavailable(error))?;
+        Ok(match self.asked(&key, once, self.clock.now()).await? {
+            Asked::Before(answer) => Some(answer),
+            Asked::First(_) => None,
+        })
+    }
+
+    /// What the note at `key` says of a request.
+    async fn asked(&self, key: &Key, once: &Once, now: Millis) -> Result<Asked, Unavailable> {
+        let record = match self.storage.read(key, None).await? {
+            Read::Found(record) => record,
+            Read::Absent | Read::Buried(_) | Read::Unchanged(_) => return Ok(Asked::First(None)),
+        };
+        let Some(note) = Note::decode(&record.value) else {
+            return Err(self.unavailable("what was opened under this key cannot be read"));
+        };
+        if note.request != once.request {
+            return Ok(Asked::Before(OpenOnce::Another));
+        }
+        let Some(ticket) = note.ticket(once) else { return Ok(Asked::Before(OpenOnce::Another)) };
+        Ok(match self.show(&note.handle).await? {
+            Some(_) => Asked::Before(OpenOnce::Again(ticket)),
+            None if note.is_done => Asked::Before(OpenOnce::Over(note.handle)),
+            None if now.since(note.since) < UNDER_WAY => Asked::Before(OpenOnce::UnderWay),
+            None => Asked::First(Some(record.version)),
+        })
     }
 
     /// Writes a note in the place of the one with this version, or of none; its version, if nobody was faster.

@@ -23,7 +23,7 @@ use crate::link::Link;
 use crate::login::Login;
 use crate::phase::Phase;
 use crate::service::Service;
-use crate::settings::GatewaySettings;
+use crate::settings::{GatewaySettings, OnAddressChange};
 use crate::stream::Taking;
 
 /// When the gateway stops, how long a connection without a request is left open, at most. A client that uses it again and
@@ -86,7 +86,11 @@ impl Gateway {
         let sessions = service.application(application)?.sessions.as_ref()?;
         let limit = sessions.limits.per_person.map(|limit| limit.of_whom_nobody_can_ask());
         let newcomers = Arc::clone(&sessions.newcomers) as _;
-        Some(cache::Openings { judge: sessions.judge.clone(), limit, newcomers })
+        let addresses = cache::Whereabouts {
+            rule: sessions.addresses.rule.clone(),
+            ends_elsewhere: sessions.addresses.on_change == OnAddressChange::End,
+        };
+        Some(cache::Openings { judge: sessions.judge.clone(), limit, newcomers, addresses })
     }
 
     /// Serves connections of `listener` until `stop` is ready. Then each connection may bring one more request, idle ones

@@ -10,6 +10,8 @@ use crate::form::Form;
 use crate::given::{self, PASSWORD, USER, visit};
 
 const LOGIN: &str = "[application.login]\nfile = \"users.htpasswd\"\nrequire = [\"/account\"]\n";
+/// Whoever asks from this machine is told which nodes there are.
+const MONITOR: &str = "[[client]]\nid = \"monitor\"\nfrom = [\"127.0.0.1\"]\nmay = [\"sessions\"]\n";
 const TOKEN: &str = "a-token-of-the-tests-0123456789abcdef";
 const ENGINE: &str = "engine = \"embedded\" ";
 /// What happens at once takes milliseconds; this is for a machine that is busy.
@@ -21,7 +23,7 @@ const EXPIRED: Duration = Duration::from_secs(40);
 pub(crate) fn start(upstream: &Capture, engine: &str, more: &str) -> Cloakroom {
     let text = include_str!("examples/gateway.toml");
     assert!(text.contains(ENGINE), "the example no longer says {ENGINE}");
-    let text = given::example(&text.replace(ENGINE, engine), &upstream.url()) + LOGIN + more;
+    let text = given::example(&text.replace(ENGINE, engine), &upstream.url()) + LOGIN + more + MONITOR;
     let files = [("users.htpasswd", &*given::htpasswd()), ("storage.token", TOKEN)];
     Cloakroom::start_with(&text, &files).unwrap()
 }

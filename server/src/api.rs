@@ -28,14 +28,16 @@ use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::{get, post};
 use cache::{Cache, Openings};
+use dialects::llng::{Hidden, SESSION_ID};
 use serde::de::DeserializeOwned;
-use session::{Ending, Handle, Why};
+use session::{Ending, Handle, Session, Why};
 use tokio::sync::OwnedSemaphorePermit;
 
 use self::problem::Problem;
 use crate::bodies::Bodies;
 use crate::clients::{Caller, Client, Clients, Denied, Names, Right};
 use crate::end_point::journal::Journal;
+use crate::llng::has_kinds;
 
 /// The most bytes of a request.
 const MAX_BODY: usize = 16 << 20;
@@ -73,17 +75,25 @@ pub(crate) struct Api {
     clients: Arc<Clients>,
     cache: Arc<Cache>,
     applications: Applications,
+    /// The entries of LemonLDAP::NG's sessions that leave only to those who may see secrets.
+    hidden: Option<Hidden>,
     bodies: Bodies,
     /// What happened to sessions lately, once somebody has asked for it.
     journal: OnceLock<Arc<Journal>>,
 }
 
 impl Api {
-    pub(crate) fn new(clients: Arc<Clients>, cache: Arc<Cache>, applications: Applications) -> Arc<Self> {
+    pub(crate) fn new(
+        clients: Arc<Clients>,
+        cache: Arc<Cache>,
+        applications: Applications,
+        hidden: Option<Hidden>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             clients,
             cache,
             applications,
+            hidden,
             bodies: Bodies::new(ROOM, MAX_BODY),
             journal: OnceLock::new(),
         })
@@ -123,13 +133,13 @@ impl Api {
         })
     }
 
-    /// Whether this session exists for a client. For one that has only some realms, what is over has none any more.
-    async fn check_realm(&self, client: &Client, handle: &Handle) -> Result<(), Problem> {
-        if client.realms == Names::All {
+    /// Whether this session exists for a client. For one that has only some realms or kinds, what is over is of none any more.
+    async fn check_exists(&self, client: &Client, handle: &Handle) -> Result<(), Problem> {
+        if client.knows_all() {
             return Ok(());
         }
         match self.cache.show(handle).await? {
-            Some(shown) if client.realms.has(&shown.session.realm) => Ok(()),
+            Some(shown) if client.knows(&shown.session) => Ok(()),
             Some(_) | None => Err(Problem::NoSession),
         }
     }
@@ -152,6 +162,19 @@ impl Api {
         Ok(self.bodies.read(headers, body).await?)
     }
 
+    /// Whether an entry of a session is shown to a client.
+    fn shows(&self, client: &Client, session: &Session, name: &str) -> bool {
+        let is_secret = || has_kinds(&session.realm) && self.hides(client, name);
+        client.attributes.shows(name) && !is_secret()
+    }
+
+    /// Whether an entry of this name is hidden from a client where it is one of LemonLDAP::NG's: what opens such a session, and
+    /// what its configuration calls hidden.
+    fn hides(&self, client: &Client, name: &str) -> bool {
+        let is_hidden = |hidden: &Hidden| name == SESSION_ID || hidden.hides(name);
+        !client.may.contains(&Right::Secrets) && self.hidden.as_ref().is_some_and(is_hidden)
+    }
+
     /// How a session ends that this client ends now.
     fn ending(&self, client: &Client, caller: &Caller, why: Why) -> Ending {
         let from = Some(caller.address.to_canonical());
@@ -162,7 +185,8 @@ impl Api {
 impl Client {
     /// What it wants is of realms that do not exist for it.
     fn not_there(&self) -> Problem {
-        Problem::Denied(Denied::Forbidden(format!("that is not within the `realms` of `{}`", self.id)))
+        let what = if self.realms == Names::All { "kinds" } else { "realms" };
+        Problem::Denied(Denied::Forbidden(format!("that is not within the `{what}` of `{}`", self.id)))
     }
 }
 

@@ -20,10 +20,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ipnet::IpNet;
 use listener::tls::ClientCertificate;
-use session::{Millis, SecretHash};
+use session::{Millis, SecretHash, Session};
 
 use self::guesses::Guesses;
 use crate::audit;
+use crate::llng::{has_kinds, kind_of};
 
 /// A program that may call the session server.
 #[derive(Debug, Clone)]
@@ -225,6 +226,18 @@ impl Client {
     pub(crate) fn proof(&self) -> Option<SecretHash> {
         let subject = || self.subject.as_ref().map(|subject| SecretHash::of(subject.as_bytes()));
         self.token.or(self.basic).or_else(subject)
+    }
+
+    /// Whether every session exists for it.
+    pub(crate) fn knows_all(&self) -> bool {
+        self.realms == Names::All && self.kinds == Names::All
+    }
+
+    /// Whether a session exists for it.
+    pub(crate) fn knows(&self, session: &Session) -> bool {
+        let is_of_kinds = |session| kind_of(session).is_some_and(|kind| self.kinds.has(kind.as_str()));
+        self.realms.has(&session.realm)
+            && (self.kinds == Names::All || !has_kinds(&session.realm) || is_of_kinds(session))
     }
 
     const fn has_proof(&self) -> bool {

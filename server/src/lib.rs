@@ -1,7 +1,7 @@
 //! The session server: what operators and other programs ask Cloakroom itself.
 //!
-//! It says how Cloakroom is (`/health`) and what it counts (`/metrics`), to whoever reaches it. To clients that may use
-//! them, it offers its storage services ([`Client`], `/storage`), and [an API](api) for sessions (`/v1`).
+//! It says whether Cloakroom is up (`/health`) and what it counts (`/metrics`), to whoever reaches it. To clients that may use
+//! them, it tells of its storage services and nodes, and offers its storage services ([`Client`], `/storage`), and [an API](api) for sessions (`/v1`).
 
 mod api;
 mod audit;
@@ -9,24 +9,22 @@ mod bodies;
 mod clients;
 mod end_point;
 mod exposition;
+mod health;
 mod llng;
 mod serve;
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use axum::Router;
 use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
-use cache::{Cache, Node};
+use cache::Cache;
 use prometheus_client::registry::Registry;
-use serde::Serialize;
 use session::Clock;
-use storage::{Key, Storage};
-use tokio::time::{Instant, timeout};
+use storage::Storage;
 
 use self::api::Api;
 pub use self::api::Applications;
@@ -35,11 +33,9 @@ use self::clients::Clients;
 pub use self::clients::{Attributes, Client, Names, Right};
 use self::end_point::EndPoint;
 use self::exposition::Format;
+use self::health::Health;
 pub use self::llng::{Allow, Logins, Rule, SessionCookie, Settings as LemonLdap, Verdict};
 pub use self::serve::Door;
-
-/// How long the health of storage is waited for.
-const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What the session server tells of.
 #[derive(Debug)]
@@ -72,14 +68,20 @@ impl Server {
         let is_asked = [Right::Sessions, Right::AdminSessions, Right::Secrets]
             .into_iter()
             .any(|right| clients.any_may(right));
-        let api = self
-            .cache
-            .as_ref()
-            .filter(|_| is_asked)
-            .map(|cache| Api::new(Arc::clone(&clients), Arc::clone(cache), self.applications.clone()));
+        let api = self.cache.as_ref().filter(|_| is_asked).map(|cache| {
+            let hidden = self.llng.as_ref().map(|settings| settings.hidden.clone());
+            Api::new(Arc::clone(&clients), Arc::clone(cache), self.applications.clone(), hidden)
+        });
+        let health = Health {
+            version: self.version,
+            storages: self.storages.clone(),
+            cache: self.cache.clone(),
+            clients: Arc::clone(&clients),
+            clock: Arc::clone(&self.clock),
+        };
         let llng = self.llng.take().zip(self.cache.as_ref());
         let llng = llng.map(|(settings, cache)| llng::router(settings, clients, cache));
-        let mut router = self.router();
+        let mut router = self.router().merge(health.router());
         if let Some(llng) = llng {
             router = router.merge(llng);
         }
@@ -103,85 +105,12 @@ impl Server {
     }
 
     fn router(self) -> Router {
-        Router::new()
-            .route("/", get(front))
-            .route("/health", get(health))
-            .route("/v1/health", get(health))
-            .route("/metrics", get(metrics))
-            .with_state(Arc::new(self))
-    }
-}
-
-/// What `/health` answers.
-#[derive(Debug, Serialize)]
-struct Health {
-    status: &'static str,
-    version: &'static str,
-    storage: Vec<StorageHealth>,
-    /// Who keeps sessions on the same storage, this process first.
-    nodes: Vec<NodeHealth>,
-}
-
-#[derive(Debug, Serialize)]
-struct StorageHealth {
-    id: Arc<str>,
-    status: &'static str,
-    milliseconds: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct NodeHealth {
-    id: String,
-    name: Box<str>,
-    version: Box<str>,
-    /// In milliseconds since the Unix epoch.
-    begun: u64,
-}
-
-impl From<Node> for NodeHealth {
-    fn from(node: Node) -> Self {
-        let Node { id, name, version, begun } = node;
-        Self { id: id.to_string(), name, version, begun: begun.0 }
+        Router::new().route("/", get(front)).route("/metrics", get(metrics)).with_state(Arc::new(self))
     }
 }
 
 async fn front(State(server): State<Arc<Server>>) -> String {
     format!("Cloakroom {}\n\n/health   how it is\n/metrics  what it counts\n", server.version)
-}
-
-/// 200 if every storage service answers, else 503: then sessions that are not in memory cannot be found.
-async fn health(State(server): State<Arc<Server>>) -> Response {
-    let nodes = server.cache.iter().flat_map(|cache| cache.nodes()).map(NodeHealth::from).collect();
-    let mut health = Health { status: "ok", version: server.version, storage: Vec::new(), nodes };
-    for storage in &server.storages {
-        let checked = check(storage).await;
-        if checked.error.is_some() {
-            health.status = "degraded";
-        }
-        health.storage.push(checked);
-    }
-    let status = if health.status == "ok" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, [(CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(health)).into_response()
-}
-
-async fn check(storage: &Arc<dyn Storage>) -> StorageHealth {
-    let since = Instant::now();
-    let error = match Key::new("health", b"health") {
-        Ok(key) => match timeout(HEALTH_TIMEOUT, storage.read(&key, None)).await {
-            Ok(Ok(_)) => None,
-            Ok(Err(error)) => Some(error.to_string()),
-            Err(_) => Some(format!("no answer within {} s", HEALTH_TIMEOUT.as_secs())),
-        },
-        Err(error) => Some(error.to_string()),
-    };
-    StorageHealth {
-        id: Arc::clone(storage.id()),
-        status: if error.is_none() { "ok" } else { "unavailable" },
-        milliseconds: since.elapsed().as_secs_f64() * 1000.0,
-        error,
-    }
 }
 
 async fn metrics(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {

@@ -18,7 +18,8 @@ use std::time::Duration;
 use axum::Router;
 use cache::Cache;
 use dialects::llng::soap::Charset;
-use dialects::llng::{Cipher, Exported, Hidden};
+use dialects::llng::{Cipher, Exported, Hidden, Kind, SESSION_KIND};
+use session::Session;
 
 pub use self::cookie::SessionCookie;
 pub use self::logins::{Logins, Verdict};
@@ -57,6 +58,27 @@ pub struct Settings {
     pub rules: Vec<Rule>,
     /// By which addresses the end points begin, for their description: `http` or `https`.
     pub scheme: &'static str,
+}
+
+/// Whether sessions of a realm are LemonLDAP::NG's, which have kinds.
+pub(crate) fn has_kinds(realm: &str) -> bool {
+    matches!(realm, sessions::REALM | sessions::PERSISTENT)
+}
+
+/// The realm of the sessions of a kind.
+pub(crate) const fn realm_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Persistent => sessions::PERSISTENT,
+        _ => sessions::REALM,
+    }
+}
+
+/// The kind of a session, if it is LemonLDAP::NG's.
+pub(crate) fn kind_of(session: &Session) -> Option<Kind> {
+    if !has_kinds(&session.realm) {
+        return None;
+    }
+    session.entries.get(SESSION_KIND)?.as_text()?.parse().ok()
 }
 
 /// The end points that are there.

@@ -5,12 +5,15 @@ mod rest;
 mod soap;
 mod storage_end_point;
 
+use std::time::Duration;
+
 use prometheus_client::metrics::counter::Counter;
 use session::{ManualClock, Millis};
 use storage::Memory;
 use storage::faulty::{Fault, Faulty, Which};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 use super::*;
 
@@ -40,16 +43,10 @@ async fn get_with(address: std::net::SocketAddr, path: &str, headers: &str) -> S
 async fn health_is_that_of_storage() {
     let (address, storage) = started().await;
     let well = get(address, "/health").await;
-    assert!(
-        well.starts_with("HTTP/1.1 200") && well.contains(r#""status":"ok","version":"1.2.3""#),
-        "{well}"
-    );
+    assert!(well.starts_with("HTTP/1.1 200") && well.ends_with("\r\n\r\n{\"status\":\"ok\"}"), "{well}");
     storage.fail(Which::Any, Fault::Refuse);
     let ill = get(address, "/health").await;
-    assert!(
-        ill.starts_with("HTTP/1.1 503") && ill.contains(r#""id":"local","status":"unavailable""#),
-        "{ill}"
-    );
+    assert!(ill.starts_with("HTTP/1.1 503") && ill.ends_with("\r\n\r\n{\"status\":\"degraded\"}"), "{ill}");
     storage.heal();
     assert!(get(address, "/health").await.starts_with("HTTP/1.1 200"));
 }

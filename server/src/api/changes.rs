@@ -33,7 +33,7 @@ use storage::{Change, Kind, Notice, Position};
 
 use super::Api;
 use super::problem::Problem;
-use crate::clients::{Caller, Names, Right};
+use crate::clients::{Caller, Right};
 use crate::end_point::journal::Journal;
 
 /// How long the stream of the storage service may take to begin.
@@ -46,8 +46,8 @@ pub(super) async fn changes(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let client = api.admit(&caller, &headers, Right::Sessions)?;
-    if client.realms != Names::All {
-        // A notice does not say of which realm it is.
+    if !client.knows_all() {
+        // A notice does not say of which realm or kind it is.
         return Err(client.not_there());
     }
     let from = headers.get(protocol::LAST_EVENT_ID).map(|position| {

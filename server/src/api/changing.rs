@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 use cache::{Amended, Reissued, Shown};
 use serde::Deserialize;
 use serde_json::{Map, Value as JsonValue, json};
-use session::{Change, Entries, Handle, MAX_DEPTH, Millis, Patch, Revision, Session, Value};
+use session::{Change, Entries, MAX_DEPTH, Millis, Patch, Revision, Session, Value};
 
 use super::Api;
 use super::problem::Problem;
@@ -24,7 +24,7 @@ use super::sessions::{Seen, Told, named};
 use super::value::{bytes, read, shown};
 use super::versions::{expected, tag};
 use crate::audit::{self, Upon};
-use crate::clients::{Attributes, Caller, Client, Names, Right};
+use crate::clients::{Caller, Client, Right};
 
 /// What is to be different.
 #[derive(Deserialize)]
@@ -71,7 +71,7 @@ pub(super) async fn change(
     }
     // What is wrong is wrong whatever the session holds.
     wanted.patch(&Entries::default(), Revision::default())?;
-    api.live(client, &handle).await?;
+    api.check_exists(client, &handle).await?;
     let seen = seen.map(Revision);
     let patch = |session: &Session| {
         let seen = seen.unwrap_or(session.revision);
@@ -82,13 +82,13 @@ pub(super) async fn change(
         Amended::Done(session) => session,
         Amended::Behind(session) => {
             let expected: Vec<u64> = expected.unwrap_or_default().into_iter().map(|is| is.0).collect();
-            let now = api.seen(session, &client.attributes);
+            let now = api.seen(session, client);
             return Err(Problem::Behind(Box::new(json!({ "expected": expected, "session": now }))));
         }
         Amended::Conflict(session, names) => {
-            let conflicts = wanted.conflicts(&session, &names);
+            let conflicts = wanted.conflicts(&session, &names, |name| api.shows(client, &session, name));
             let seen = seen.unwrap_or_default().0;
-            let now = api.seen(session, &client.attributes);
+            let now = api.seen(session, client);
             let both = json!({ "seen": seen, "conflicts": conflicts, "session": now });
             return Err(Problem::Conflict(Box::new(both)));
         }
@@ -100,7 +100,7 @@ pub(super) async fn change(
     };
     audit::done(client, &caller, "a session was changed by the API", Upon::one(handle));
     let tag = [(ETAG, tag(session.revision))];
-    Ok((tag, Json(api.seen(session, &client.attributes))).into_response())
+    Ok((tag, Json(api.seen(session, client))).into_response())
 }
 
 /// `POST /v1/sessions/{handle}/touch`
@@ -112,7 +112,7 @@ pub(super) async fn touch(
 ) -> Result<Response, Problem> {
     let client = api.admit(&caller, &headers, Right::AdminSessions)?;
     let handle = named(&handle)?;
-    api.live(client, &handle).await?;
+    api.check_exists(client, &handle).await?;
     match api.cache.keep(&handle).await? {
         Some(Shown { last_seen, .. }) => {
             audit::done(client, &caller, "a session was touched by the API", Upon::one(handle));
@@ -133,7 +133,7 @@ pub(super) async fn renew(
     let client = api.admit(&caller, &headers, Right::AdminSessions)?;
     let handle = named(&handle)?;
     let (renewal, _room) = api.request::<Renewal>(&headers, body).await?;
-    api.live(client, &handle).await?;
+    api.check_exists(client, &handle).await?;
     match api.cache.reissue(&handle, renewal.revoke).await? {
         Reissued::Renewed(ticket) => {
             audit::done(client, &caller, "a ticket was renewed by the API", Upon::one(handle));
@@ -144,14 +144,9 @@ pub(super) async fn renew(
 }
 
 impl Api {
-    /// Whether there is such a session for a client.
-    async fn live(&self, client: &Client, handle: &Handle) -> Result<(), Problem> {
-        if client.realms == Names::All { Ok(()) } else { self.check_realm(client, handle).await }
-    }
-
     /// A session as it was written just now.
-    fn seen(&self, session: Arc<Session>, attributes: &Attributes) -> Seen {
-        Seen::of(&Shown { session, last_seen: self.cache.now() }, attributes)
+    fn seen(&self, session: Arc<Session>, client: &Client) -> Seen {
+        self.see(client, &Shown { session, last_seen: self.cache.now() })
     }
 }
 
@@ -173,9 +168,14 @@ impl Wanted {
     }
 
     /// What is there, and what was wanted instead.
-    fn conflicts(&self, session: &Session, names: &[Box<str>]) -> Vec<JsonValue> {
+    fn conflicts(
+        &self,
+        session: &Session,
+        names: &[Box<str>],
+        shows: impl Fn(&str) -> bool,
+    ) -> Vec<JsonValue> {
         let both = |name: &str| {
-            let now = session.entries.get(name).map(shown);
+            let now = session.entries.get(name).filter(|_| shows(name)).map(shown);
             json!({ "name": name, "now": now, "wanted": self.entries.get(name) })
         };
         names.iter().map(|name| both(name)).collect()

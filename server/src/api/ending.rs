@@ -16,6 +16,7 @@ use super::problem::Problem;
 use super::sessions::{Person, named};
 use crate::audit::{self, Upon};
 use crate::clients::{Caller, Client, Names, Right};
+use crate::llng::has_kinds;
 
 /// The most handles, and the most session indexes, of one request.
 const MAX_NAMED: usize = 1_000;
@@ -84,7 +85,7 @@ pub(super) async fn end_one(
 ) -> Result<Response, Problem> {
     let client = api.admit(&caller, &headers, Right::AdminSessions)?;
     let handle = named(&handle)?;
-    api.check_realm(client, &handle).await?;
+    api.check_exists(client, &handle).await?;
     let selector = Selector::all(Whose::Handles(vec![handle]));
     let ended = api.cache.end_where(selector, api.ending(client, &caller, Why::Revoked)).await?;
     audit::done(client, &caller, "a session was ended by the API", Upon::one(handle));
@@ -105,7 +106,7 @@ pub(super) async fn end(
         Reason::Logout => Why::Logout,
     };
     let selector = wanted.selector()?;
-    api.check_realms(client, &selector).await?;
+    api.check_reach(client, &selector).await?;
     let what = match &selector.whose {
         Whose::Handles(_) => "sessions",
         Whose::Person { .. } => "those of a person",
@@ -121,17 +122,21 @@ pub(super) async fn end(
 }
 
 impl Api {
-    /// Whether a client may end these, for whom only some realms exist.
-    async fn check_realms(&self, client: &Client, selector: &Selector) -> Result<(), Problem> {
+    /// Whether a client may end these, for whom only some realms or kinds exist.
+    async fn check_reach(&self, client: &Client, selector: &Selector) -> Result<(), Problem> {
         match &selector.whose {
-            _ if client.realms == Names::All => Ok(()),
+            _ if client.knows_all() => Ok(()),
             Whose::Handles(handles) => {
                 for handle in handles {
-                    self.check_realm(client, handle).await?;
+                    self.check_exists(client, handle).await?;
                 }
                 Ok(())
             }
-            Whose::Realm(realm) if client.realms.has(realm) => Ok(()),
+            Whose::Realm(realm)
+                if client.realms.has(realm) && (client.kinds == Names::All || !has_kinds(realm)) =>
+            {
+                Ok(())
+            }
             Whose::Person { .. } | Whose::Issued { .. } | Whose::Realm(_) | Whose::Everybody => {
                 Err(client.not_there())
             }

@@ -11,7 +11,9 @@ use axum::body::Body;
 use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use cache::{Between, Search};
+use cache::{Between, Search, Shown};
+use dialects::llng::kind::UnknownKind;
+use dialects::llng::{Kind, SESSION_KIND};
 use serde::Deserialize;
 use serde_json::{Map, Value as JsonValue, json};
 use session::{Handle, Millis, Principal};
@@ -19,9 +21,10 @@ use session::{Handle, Millis, Principal};
 use super::Api;
 use super::fields::Fields;
 use super::problem::Problem;
-use super::sessions::{Person, Seen};
+use super::sessions::Person;
 use crate::audit::{self, Upon};
 use crate::clients::{Caller, Right};
+use crate::llng::{has_kinds, realm_of};
 
 /// How many sessions a page has, where nothing is said.
 const USUAL: usize = 100;
@@ -38,6 +41,8 @@ pub(super) struct Wanted {
     /// The realm, or an application of it.
     realm: Option<Box<str>>,
     application: Option<String>,
+    /// A kind of LemonLDAP::NG's sessions, such as `SSO`.
+    kind: Option<String>,
     address: Option<IpAddr>,
     #[serde(default)]
     begun: Stretch,
@@ -80,15 +85,24 @@ pub(super) async fn find(
         after.map_err(|_| Problem::Unfit("`cursor` is what the page before has as `next`".to_owned()))?;
     let fields = wanted.fields.clone();
     let fields = fields.as_deref().map(Fields::read).transpose()?;
+    if wanted.kind.as_ref().is_some_and(|kind| !client.kinds.has(kind)) {
+        return Err(client.not_there());
+    }
+    let seeks_hidden = wanted.entries.keys().any(|name| api.hides(client, name));
     let search = wanted.search(&api)?;
     if search.realm.as_ref().is_some_and(|realm| !client.realms.has(realm)) {
         return Err(client.not_there());
     }
     let hits = api.cache.search(&search, after, limit).await?;
-    let there = hits.sessions.iter().filter(|shown| client.realms.has(&shown.session.realm));
+    let is_told = |shown: &&Shown| {
+        let session = &shown.session;
+        // Whoever may not see a value does not find it out by asking for it either.
+        client.knows(session) && !(seeks_hidden && has_kinds(&session.realm))
+    };
+    let there = hits.sessions.iter().filter(is_told);
     let sessions: Vec<_> = there
         .map(|shown| {
-            let mut seen = Seen::of(shown, &client.attributes).into_map();
+            let mut seen = api.see(client, shown).into_map();
             if let Some(fields) = &fields {
                 fields.select(&mut seen);
             }
@@ -109,30 +123,39 @@ pub(super) async fn find(
 impl Wanted {
     fn search(self, api: &Api) -> Result<Search, Problem> {
         let unfit = |why: &str| Problem::Unfit(why.to_owned());
-        let realm = match (self.realm, self.application) {
-            (realm, None) => realm,
-            (None, Some(id)) => {
+        let mut entries = Vec::new();
+        let realm = match (self.realm, self.application, self.kind) {
+            (realm, None, None) => realm,
+            (None, Some(id), None) => {
                 let application = (api.applications.0)(&id);
                 Some((*application.ok_or_else(|| unfit("no application has this id"))?.judge.realm.id).into())
             }
-            (Some(_), Some(_)) => return Err(unfit("say `realm` or `application`, not both")),
+            (None, None, Some(kind)) => {
+                let kind: Kind = kind.parse().map_err(|error: UnknownKind| unfit(&error.to_string()))?;
+                entries.push((SESSION_KIND.into(), kind.as_str().into()));
+                Some(realm_of(kind).into())
+            }
+            _ => return Err(unfit("say one of `realm`, `application` and `kind`")),
         };
         if self.entries.len() > MAX_ENTRIES {
             return Err(Problem::Unfit(format!("at most {MAX_ENTRIES} entries are asked for at once")));
         }
-        let entries = self.entries.into_iter().map(|(name, value)| match value {
-            JsonValue::String(text) => Ok((name.into(), text.into())),
-            JsonValue::Number(number) => Ok((name.into(), number.to_string().into())),
-            JsonValue::Bool(is_so) => Ok((name.into(), is_so.to_string().into())),
-            _ => Err(unfit("an entry is searched by a text")),
-        });
+        for (name, value) in self.entries {
+            let text = match value {
+                JsonValue::String(text) => text.into(),
+                JsonValue::Number(number) => number.to_string().into(),
+                JsonValue::Bool(is_so) => is_so.to_string().into(),
+                _ => return Err(unfit("an entry is searched by a text")),
+            };
+            entries.push((name.into(), text));
+        }
         Ok(Search {
             principal: self.person.map(Principal::from),
             realm,
             address: self.address,
             begun: self.begun.into(),
             seen: self.last_seen.into(),
-            entries: entries.collect::<Result<_, _>>()?,
+            entries,
         })
     }
 }

@@ -10,7 +10,7 @@ use axum::extract::{Extension, Path, Query, State};
 use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use cache::{Asserted, Life, Once, Open, OpenOnce, Opening, Shown};
+use cache::{Asserted, Life, Once, Open, OpenOnce, Opened, Opening, Openings, SessionLimit, Shown};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as JsonValue};
 use session::{
@@ -24,7 +24,7 @@ use super::value::{read, shown};
 use super::versions::{is_known, tag};
 use super::{Api, is_json};
 use crate::audit::{self, Upon};
-use crate::clients::{Attributes, Caller, Right};
+use crate::clients::{Caller, Client, Right};
 
 /// draft-ietf-httpapi-idempotency-key-header.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -164,39 +164,26 @@ pub(super) async fn create(
     let address = new.address;
     let opening = new.opening(&api)?;
     let limit = application.limit.zip(opening.principal.clone());
-    // Whether a request is a repeated one is known when it is opened; then what is too many gives way afterwards.
-    if key.is_none()
-        && let Some((limit, principal)) = &limit
-        && !api.cache.has_room(principal, &[], limit, &application.judge.realm).await?
-    {
-        return Err(Problem::TooManyOfPerson);
+    let once = key.map(|key| once(client, key, &body)).transpose()?;
+    if limit.is_some() || address.is_some() {
+        // What was opened before was counted then, and is there whatever is full by now.
+        if let Some(answer) = api.opened_before(once.as_ref()).await? {
+            return answer;
+        }
+        if let Err(full) = api.has_room(&application, limit.as_ref(), address).await {
+            // The same request may have taken the last room meanwhile.
+            return api.opened_before(once.as_ref()).await?.unwrap_or(Err(full));
+        }
     }
-    if let Some(address) = address {
-        let admitted = application.newcomers.admit(address, &api.cache).await;
-        admitted.map_err(|wait| Problem::TooManyFromAddress { wait })?;
-    }
-    let ticket = match key {
+    let ticket = match once {
         None => match api.cache.open(opening, &application.judge).await? {
             Open::Opened(opened) => opened.ticket,
             Open::LoggedOut(_) => return Err(Problem::LoggedOut),
         },
-        Some(key) => {
-            let no_proof = || {
-                Problem::Unfit(
-                    "an `Idempotency-Key` needs a client with a token, password or certificate".to_owned(),
-                )
-            };
-            let proof = client.proof().ok_or_else(no_proof)?;
-            let once = Once::new(&client.id, proof.as_bytes(), key, &body);
-            match api.cache.open_once(&once, &opening, &application.judge).await? {
-                OpenOnce::Opened(opened) => opened.ticket,
-                OpenOnce::Again(ticket) => return Ok(told(&ticket)),
-                OpenOnce::LoggedOut(_) => return Err(Problem::LoggedOut),
-                OpenOnce::Another => return Err(Problem::OtherRequest),
-                OpenOnce::UnderWay => return Err(Problem::UnderWay),
-                OpenOnce::Over(_) => return Err(Problem::Over),
-            }
-        }
+        Some(once) => match api.cache.open_once(&once, &opening, &application.judge).await? {
+            OpenOnce::Opened(opened) => opened.ticket,
+            before => return answer(before),
+        },
     };
     let handle = ticket.handle;
     if let Some(address) = address {
@@ -216,6 +203,51 @@ pub(super) async fn create(
     let upon = Upon { of: Some(&id), ..Upon::one(handle) };
     audit::done(client, &caller, "a session was opened by the API", upon);
     Ok(told(&ticket))
+}
+
+impl Api {
+    /// The answer to a request that was made before, if it may be repeated.
+    async fn opened_before(&self, once: Option<&Once>) -> Result<Option<Result<Response, Problem>>, Problem> {
+        let Some(once) = once else { return Ok(None) };
+        Ok(self.cache.opened_before(once).await?.map(answer))
+    }
+
+    /// Whether an application takes one session more: of this person, and of somebody at this address.
+    async fn has_room(
+        &self,
+        application: &Openings,
+        limit: Option<&(SessionLimit, Principal)>,
+        address: Option<IpAddr>,
+    ) -> Result<(), Problem> {
+        if let Some((limit, principal)) = limit
+            && !self.cache.has_room(principal, &[], limit, &application.judge.realm).await?
+        {
+            return Err(Problem::TooManyOfPerson);
+        }
+        let Some(address) = address else { return Ok(()) };
+        let admitted = application.newcomers.admit(address, &self.cache).await;
+        admitted.map_err(|wait| Problem::TooManyFromAddress { wait })
+    }
+}
+
+/// What `client` asks for under a key.
+fn once(client: &Client, key: &str, request: &[u8]) -> Result<Once, Problem> {
+    let no_proof = || {
+        Problem::Unfit("an `Idempotency-Key` needs a client with a token, password or certificate".to_owned())
+    };
+    let proof = client.proof().ok_or_else(no_proof)?;
+    Ok(Once::new(&client.id, proof.as_bytes(), key, request))
+}
+
+/// What somebody is told who has asked before.
+fn answer(before: OpenOnce) -> Result<Response, Problem> {
+    match before {
+        OpenOnce::Opened(Opened { ticket, .. }) | OpenOnce::Again(ticket) => Ok(told(&ticket)),
+        OpenOnce::LoggedOut(_) => Err(Problem::LoggedOut),
+        OpenOnce::Another => Err(Problem::OtherRequest),
+        OpenOnce::UnderWay => Err(Problem::UnderWay),
+        OpenOnce::Over(_) => Err(Problem::Over),
+    }
 }
 
 fn told(ticket: &Ticket) -> Response {
@@ -248,14 +280,14 @@ pub(super) async fn show(
     let Query(Wanted { fields }) = wanted.map_err(other)?;
     let fields = fields.as_deref().map(Fields::read).transpose()?;
     let Some(shown) = api.cache.show(&handle).await? else { return Err(api.gone(&handle).await) };
-    if !client.realms.has(&shown.session.realm) {
+    if !client.knows(&shown.session) {
         return Err(Problem::NoSession);
     }
     let tag = [(ETAG, tag(shown.session.revision))];
     if is_known(&headers, shown.session.revision) {
         return Ok((StatusCode::NOT_MODIFIED, tag).into_response());
     }
-    let mut seen = Seen::of(&shown, &client.attributes).into_map();
+    let mut seen = api.see(client, &shown).into_map();
     if let Some(fields) = fields {
         fields.select(&mut seen);
     }
@@ -273,7 +305,7 @@ pub(super) async fn why(
     let handle = named(&handle)?;
     let life = api.cache.why(&handle).await?;
     if life == Life::Live {
-        api.check_realm(client, &handle).await?;
+        api.check_exists(client, &handle).await?;
     }
     let (life, ending) = match life {
         Life::Live => ("live", None),
@@ -296,7 +328,7 @@ pub(super) async fn assertion(
 ) -> Result<Response, Problem> {
     let client = api.admit(&caller, &headers, Right::Secrets)?;
     let handle = named(&handle)?;
-    api.check_realm(client, &handle).await?;
+    api.check_exists(client, &handle).await?;
     let no_id = |_| Problem::Malformed("the assertion's id is the query `id`".to_owned());
     let Query(Named { id }) = wanted.map_err(no_id)?;
     match api.cache.assertion(&handle, &id).await? {
@@ -310,6 +342,17 @@ pub(super) async fn assertion(
 }
 
 impl Api {
+    /// A session as a client sees it.
+    pub(super) fn see(&self, client: &Client, seen: &Shown) -> Seen {
+        Seen::of(seen, self.entries_of(client, &seen.session))
+    }
+
+    /// The entries that a client sees.
+    pub(super) fn entries_of(&self, client: &Client, session: &Session) -> Map<String, JsonValue> {
+        let entries = session.entries.iter().filter(|(name, _)| self.shows(client, session, name));
+        entries.map(|(name, value)| (name.to_owned(), shown(value))).collect()
+    }
+
     /// Why there is no live session of this handle.
     pub(super) async fn gone(&self, handle: &Handle) -> Problem {
         match self.cache.why(handle).await {
@@ -370,7 +413,7 @@ impl From<Ending> for HowItEnded {
 }
 
 impl Seen {
-    pub(super) fn of(seen: &Shown, attributes: &Attributes) -> Self {
+    fn of(seen: &Shown, entries: Map<String, JsonValue>) -> Self {
         let Shown { session, last_seen } = seen;
         let proof = session.authentication.clone();
         Self {
@@ -382,7 +425,7 @@ impl Seen {
             last_seen: last_seen.0,
             ends: session.ends.map(|ends| ends.0),
             revision: session.revision.0,
-            entries: entries_of(session, attributes),
+            entries,
             assertions: session.assertions.clone(),
         }
     }
@@ -397,12 +440,6 @@ impl Seen {
             Ok(_) | Err(_) => Map::new(),
         }
     }
-}
-
-/// The entries that somebody sees.
-pub(super) fn entries_of(session: &Session, attributes: &Attributes) -> Map<String, JsonValue> {
-    let entries = session.entries.iter().filter(|(name, _)| attributes.shows(name));
-    entries.map(|(name, value)| (name.to_owned(), shown(value))).collect()
 }
 
 impl Told {

@@ -16,19 +16,19 @@ use session::{
 };
 use storage::{Scanned, Unavailable};
 
-use super::Settings;
 use super::echoes::{BEFORE, REVISION};
 use super::edit::{Edit, seconds};
 use super::kept::{By, Changed, Kept, LoggedIn, Made};
 use super::logins::Verdict;
+use super::{Settings, has_kinds, kind_of};
 use crate::audit::{self, Upon};
 
 /// The realm of these sessions, and the space of their ids.
-const REALM: &str = "llng";
+pub(super) const REALM: &str = "llng";
 
 /// The same for persistent ones, which are no logins: they have no time-outs, ids that can be guessed and come back, and do not
 /// end with whom they are about.
-const PERSISTENT: &str = "llng.persistent";
+pub(super) const PERSISTENT: &str = "llng.persistent";
 
 /// The issuer of those to whom they belong.
 const ISSUER: &str = "llng";
@@ -385,7 +385,7 @@ impl Sessions {
         session: Arc<Session>,
         each: &mut (dyn for<'i, 'k> FnMut(&'i Id, &'k Kept) -> bool + Send),
     ) -> bool {
-        if !matches!(&*session.realm, REALM | PERSISTENT) || self.is_idle(&session) {
+        if !has_kinds(&session.realm) || self.is_idle(&session) {
             return true;
         }
         let known = kind_for(by, &session).zip(self.id_of(&session));
@@ -410,8 +410,7 @@ fn random_id() -> Option<Id> {
 
 /// The kind of a session, if it exists for the client.
 fn kind_for(by: By<'_>, session: &Session) -> Option<Kind> {
-    let kind: Kind = session.entries.get(SESSION_KIND)?.as_text()?.parse().ok()?;
-    (by.client.kinds.has(kind.as_str()) && by.client.realms.has(&session.realm)).then_some(kind)
+    kind_of(session).filter(|_| by.client.knows(session))
 }
 
 /// Whose session it is that says so.

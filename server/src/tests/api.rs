@@ -10,9 +10,11 @@ use std::future::ready;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use cache::{
     Application, Asserted, Find, MAX_ASSERTIONS, Newcomers, Openings, Realm, SessionLimit, WhenFull,
+    Whereabouts,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -48,18 +50,37 @@ impl Deref for House {
 #[derive(Debug, Default)]
 struct Crowd {
     noted: Mutex<Vec<(IpAddr, Handle)>>,
+    asked: AtomicUsize,
+    is_closed: AtomicBool,
 }
 
 const CROWDED: &str = "192.0.2.99";
 
 impl Newcomers for Crowd {
     fn admit<'a>(&'a self, from: IpAddr, _: &'a Cache) -> BoxFuture<'a, Result<(), Duration>> {
-        let is_crowded = from.to_string() == CROWDED;
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let is_crowded = from.to_string() == CROWDED || self.is_closed.load(Ordering::Relaxed);
         ready(if is_crowded { Err(Duration::from_millis(4_200)) } else { Ok(()) }).boxed()
     }
 
     fn note(&self, from: IpAddr, handle: Handle) {
         self.noted.lock().push((from, handle));
+    }
+}
+
+impl Crowd {
+    /// From now on every address is crowded.
+    fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+    }
+
+    fn open(&self) {
+        self.is_closed.store(false, Ordering::Relaxed);
+    }
+
+    /// How often it was asked whether somebody may come.
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
     }
 }
 
@@ -92,7 +113,9 @@ impl House {
         let newcomers = Arc::new(Crowd::default());
         let limit = most.and_then(NonZeroUsize::new);
         let limit = limit.map(|most| SessionLimit { most, when_full });
-        let known = Openings { judge: shop.clone(), limit, newcomers: Arc::clone(&newcomers) as _ };
+        let addresses = Whereabouts { rule: AddressRule::new(true, true, []), ends_elsewhere: false };
+        let known =
+            Openings { judge: shop.clone(), limit, newcomers: Arc::clone(&newcomers) as _, addresses };
         let names = |names: &[&str]| names.iter().map(|name| (*name).into()).collect();
         let partial = Client {
             realms: Names::Only(names(&["shop"])),
@@ -112,7 +135,15 @@ impl House {
         ];
         let furnish = |cache: &Arc<Cache>, server: &mut Server| {
             cache.reckon_with(&shop.realm);
-            server.applications = Applications::new(move |id| (id == "shop").then(|| known.clone()));
+            server.applications = Applications::new(move |id| match id {
+                "shop" => Some(known.clone()),
+                // The same sessions, which end when they are used from elsewhere.
+                "bank" => {
+                    let addresses = Whereabouts { ends_elsewhere: true, ..known.addresses.clone() };
+                    Some(Openings { addresses, ..known.clone() })
+                }
+                _ => None,
+            });
             server.clients = clients;
         };
         let clock = Arc::new(ManualClock::at(Millis(1_700_000_000_000)));

@@ -1,6 +1,8 @@
 //! The REST interface of LemonLDAP::NG, through real sockets: requests as its client writes them (captures/llng/rest and restraw),
 //! and what must hold beside the real one (spec/llng.md 12).
 
+mod kinds;
+
 use dialects::llng::Cipher;
 use serde_json::{Value as Json, json};
 use storage::faulty::{Fault, Which};

@@ -229,6 +229,43 @@ async fn a_gateway_of_others_asks_what_a_ticket_is_worth() {
 }
 
 #[tokio::test]
+async fn a_ticket_from_another_address_is_worth_what_the_application_says() {
+    let house = House::new().await;
+    let at = |ticket: &Ticket, application: &str, address: &str| json!({"token": ticket.expose().to_string(), "application": application, "address": address});
+    let inactive = json!({"active": false});
+    let (_, ticket) = house.opened(&of_ann()).await;
+    // It is awaited from where it was opened for.
+    assert_eq!(house.introspected(&at(&ticket, "shop", "192.0.2.2")).await, inactive);
+    assert_eq!(house.introspected(&at(&ticket, "shop", "::ffff:192.0.2.1")).await["active"], true);
+    // Then tied to that, and to the first of the other family.
+    for (address, is_active) in
+        [("192.0.2.2", false), ("2001:db8::1", true), ("2001:db8::2", false), ("192.0.2.1", true)]
+    {
+        assert_eq!(house.introspected(&at(&ticket, "shop", address)).await["active"], is_active, "{address}");
+    }
+    // Who does not say where the visitor is judges that themselves.
+    assert_eq!(house.introspected(&json!({"token": ticket.expose().to_string()})).await["active"], true);
+    let form =
+        format!("Authorization: Bearer {READER}\r\nContent-Type: application/x-www-form-urlencoded\r\n");
+    let (token, expect) = (ticket.expose().to_string(), |body: String| (form.clone(), body));
+    for (body, is_active) in [("192.0.2.1", true), ("192.0.2.2", false)] {
+        let (headers, body) = expect(format!("token={token}&application=shop&address={body}"));
+        assert_eq!(house.says("POST /v1/introspect", &headers, &body).await.2["active"], is_active);
+    }
+    let (headers, body) = expect(format!("token={token}&application=shop&address=here"));
+    is_problem(&house.says("POST /v1/introspect", &headers, &body).await, 400);
+    let alone = json!({"token": token, "address": "192.0.2.1"});
+    is_problem(&house.as_admin("POST /v1/introspect", &alone).await, 422);
+    is_problem(&house.as_admin("POST /v1/introspect", &at(&ticket, "shop", "here")).await, 400);
+    assert!(house.is_found(&ticket).await, "a thief logs nobody out");
+    // Where the application ends what is used from elsewhere, it ends.
+    assert_eq!(house.introspected(&at(&ticket, "bank", "192.0.2.2")).await, inactive);
+    assert!(!house.is_found(&ticket).await);
+    let (_, _, why) = house.as_admin(&format!("GET /v1/sessions/{}/why", ticket.handle), &json!(null)).await;
+    assert_eq!((&why["ending"]["why"], &why["ending"]["from"]), (&json!("address"), &json!("192.0.2.2")));
+}
+
+#[tokio::test]
 async fn an_introspection_is_a_use_if_it_says_so() {
     let house = House::new().await;
     let (_, used) = house.opened(&of_ann()).await;

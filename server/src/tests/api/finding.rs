@@ -80,6 +80,8 @@ async fn a_search_shows_a_client_no_more_than_a_look_does() {
         (json!({"cursor": "x"}), 422),
         (json!({"application": "none"}), 422),
         (json!({"application": "shop", "realm": "shop"}), 422),
+        (json!({"kind": "SSO", "realm": "shop"}), 422),
+        (json!({"kind": "sso"}), 422),
         (json!({"entries": {"mail": {}}}), 422),
         (json!({"mail": "x"}), 400),
         (json!({"fields": "ticket"}), 400),

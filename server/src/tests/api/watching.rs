@@ -70,9 +70,31 @@ async fn who_may_not_look_at_all_sessions_follows_none() {
         let headers = format!("Authorization: Bearer {token}\r\n");
         is_problem(&house.says("GET /v1/changes", &headers, "").await, status);
     }
+}
+
+#[tokio::test]
+async fn everybody_learns_whether_it_is_up_and_clients_that_may_look_what_is_there() {
+    let house = House::new().await;
+    let with = |token: &str| format!("Authorization: Bearer {token}\r\n");
+    for path in ["/health", "/v1/health"] {
+        // Nobody is turned away: whoever judges by the status would take that for an outage.
+        for headers in [String::new(), with(SHOP), with("nobody"), "Authorization: Basic YTpi\r\n".to_owned()]
+        {
+            let (status, head, health) = house.says(&format!("GET {path}"), &headers, "").await;
+            assert_eq!((status, health), (200, json!({"status": "ok"})), "{path} {headers}");
+            assert!(head.contains("cache-control: no-store"), "{head}");
+        }
+        for token in [READER, ADMIN, PARTIAL] {
+            let (_, _, health) = house.says(&format!("GET {path}"), &with(token), "").await;
+            assert_eq!((&health["status"], &health["version"]), (&json!("ok"), &json!("1.2.3")), "{health}");
+            assert_eq!(health["storage"][0]["id"], "local", "{health}");
+            assert_eq!(health["nodes"][0]["name"], "here", "{health}");
+        }
+    }
+    house.storage.fail(Which::Any, Fault::Refuse);
     let (status, _, health) = house.says("GET /v1/health", "", "").await;
-    assert_eq!(
-        (status, &health["status"], &health["storage"][0]["id"]),
-        (200, &json!("ok"), &json!("local"))
-    );
+    assert_eq!((status, health), (503, json!({"status": "degraded"})));
+    let (status, _, health) = house.says("GET /v1/health", &with(READER), "").await;
+    assert_eq!((status, &health["storage"][0]["status"]), (503, &json!("unavailable")));
+    assert!(health["storage"][0]["error"].is_string(), "{health}");
 }
