@@ -26,6 +26,12 @@ pub enum Error {
         /// The Debian package that brings it.
         package: &'static str,
     },
+    /// What `cargo xtask test` brings is not there.
+    #[error("{program} is not installed (cargo xtask test brings it)")]
+    NotBrought {
+        /// What was looked for.
+        program: &'static str,
+    },
     /// Somebody else has the port that cannot be chosen.
     #[error("port {0} is taken")]
     Taken(u16),
@@ -102,7 +108,7 @@ pub fn available<T>(started: Result<T>) -> Result<Option<T>> {
 fn overlook_missing<T>(started: Result<T>, may_skip: bool) -> Result<Option<T>> {
     match started {
         Ok(server) => Ok(Some(server)),
-        Err(missing @ (Error::Missing { .. } | Error::Taken(_))) if may_skip => {
+        Err(missing @ (Error::Missing { .. } | Error::NotBrought { .. } | Error::Taken(_))) if may_skip => {
             eprintln!("skipped: {missing}");
             Ok(None)
         }

@@ -10,6 +10,7 @@ mod bad_input;
 mod behind_proxies;
 mod browser;
 mod demonstration;
+mod described;
 mod example_files;
 mod export;
 mod form;

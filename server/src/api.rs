@@ -11,10 +11,12 @@ mod ending;
 mod fields;
 mod finding;
 mod introspection;
+mod object;
 mod problem;
 mod sessions;
 mod value;
 mod versions;
+mod whole;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -33,6 +35,7 @@ use serde::de::DeserializeOwned;
 use session::{Ending, Handle, Session, Why};
 use tokio::sync::OwnedSemaphorePermit;
 
+use self::object::Object;
 use self::problem::Problem;
 use crate::bodies::Bodies;
 use crate::clients::{Caller, Client, Clients, Denied, Names, Right};
@@ -154,7 +157,7 @@ impl Api {
             return Err(Problem::WrongType);
         }
         let (body, room) = self.body(headers, body).await?;
-        let read = serde_json::from_slice(&body).map_err(|error| Problem::malformed(&error))?;
+        let Object(read) = serde_json::from_slice(&body).map_err(|error| Problem::malformed(&error))?;
         Ok((read, room))
     }
 

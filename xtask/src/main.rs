@@ -7,6 +7,7 @@ mod book;
 mod fuzz;
 mod nightly;
 mod packages;
+mod schemathesis;
 mod steps;
 mod test;
 
@@ -18,8 +19,8 @@ use steps::{Failed, cargo};
 const HELP: &str = "\
 What developers of Cloakroom run.
 
-  cargo xtask test           install what the tests need, if it may (Debian packages, as root),
-                             build the program, run every test and every example in the documentation
+  cargo xtask test           install what the tests need, if it may (Debian packages, as root; Schemathesis below
+                             target/), build the program, run every test and every example in the documentation
   cargo xtask bench gateway  measure the gateway beside nginx, HAProxy and Apache on this machine
   cargo xtask bench cache    measure finds, openings, memory and writes of the session cache beside moka, Redis and
                              Shibboleth

@@ -19,6 +19,8 @@ const NEEDED: [(&str, &str); 27] = [
     ("wrk", "wrk"),
     ("chromium", "chromium"),
     ("chromium-driver", "chromedriver"),
+    // What makes an environment has a version in its path.
+    ("python3-venv", "/usr/share/doc/python3-venv"),
     ("python3-django", "/usr/lib/python3/dist-packages/django"),
     // The name of its program has a version in it.
     ("php-fpm", "/var/lib/dpkg/info/php-fpm.list"),

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::packages;
 use crate::steps::{Failed, Outcome, cargo};
+use crate::{packages, schemathesis};
 
 /// How many tests ended how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +25,7 @@ struct Part {
 /// Installs what is needed, builds the program, runs all tests.
 pub(crate) fn run() -> Result<(), Failed> {
     packages::install()?;
+    schemathesis::install()?;
     cargo(&["build", "--package", "cloakroom"]).run()?;
     // Built beside this program. The tests need not ask cargo for it again, each for itself.
     let binary = std::env::current_exe()
@@ -61,7 +62,10 @@ pub(crate) fn run() -> Result<(), Failed> {
             if part.ended_well { "" } else { "  FAILED" }
         );
     }
-    let missing = packages::missing();
+    let mut missing = packages::missing();
+    if !schemathesis::is_there() {
+        missing.push("schemathesis");
+    }
     if !missing.is_empty() {
         println!("not everything was run, for want of: {}", missing.join(" "));
     }

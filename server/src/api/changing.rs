@@ -23,6 +23,7 @@ use super::problem::Problem;
 use super::sessions::{Seen, Told, named};
 use super::value::{bytes, read, shown};
 use super::versions::{expected, tag};
+use super::whole::Whole;
 use crate::audit::{self, Upon};
 use crate::clients::{Caller, Client, Right};
 
@@ -33,14 +34,14 @@ struct Wanted {
     #[serde(default)]
     entries: Map<String, JsonValue>,
     /// When it ends at the latest, in milliseconds since 1970.
-    ends: Option<u64>,
+    ends: Option<Whole>,
 }
 
 /// Relative to what.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Relative {
-    seen: Option<u64>,
+    seen: Option<Whole>,
 }
 
 /// How a ticket is renewed.
@@ -72,7 +73,7 @@ pub(super) async fn change(
     // What is wrong is wrong whatever the session holds.
     wanted.patch(&Entries::default(), Revision::default())?;
     api.check_exists(client, &handle).await?;
-    let seen = seen.map(Revision);
+    let seen = seen.map(|Whole(revision)| Revision(revision));
     let patch = |session: &Session| {
         let seen = seen.unwrap_or(session.revision);
         wanted.patch(&session.entries, seen).unwrap_or(Patch::new(seen))
@@ -154,7 +155,7 @@ impl Wanted {
     /// What this makes of these entries.
     fn patch(&self, entries: &Entries, seen: Revision) -> Result<Patch, Problem> {
         let mut patch = Patch::new(seen);
-        patch.ends = self.ends.map(Millis);
+        patch.ends = self.ends.map(|Whole(moment)| Millis(moment));
         for (name, sent) in &self.entries {
             match merged(entries.get(name), sent).map_err(|why| Problem::Unfit(why.to_owned()))? {
                 Change::Set(value) if !value.is_at_most(MAX_DEPTH) => {

@@ -12,8 +12,10 @@ use serde::{Deserialize, Serialize};
 use session::{Handle, Late, Millis, Principal, Selector, Whose, Why};
 
 use super::Api;
+use super::object::Object;
 use super::problem::Problem;
 use super::sessions::{Person, named};
+use super::whole::Whole;
 use crate::audit::{self, Upon};
 use crate::clients::{Caller, Client, Names, Right};
 use crate::llng::has_kinds;
@@ -26,7 +28,7 @@ const MAX_NAMED: usize = 1_000;
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     handles: Option<Vec<String>>,
-    person: Option<Person>,
+    person: Option<Object<Person>>,
     /// With `indexes`: whoever they belong to.
     issuer: Option<Box<str>>,
     realm: Option<Box<str>>,
@@ -34,9 +36,9 @@ pub(super) struct Wanted {
     /// Of `person` or `issuer`: only sessions with one of these session indexes.
     indexes: Option<Vec<Box<str>>>,
     /// Only what began before this moment, in milliseconds since 1970.
-    begun_before: Option<u64>,
+    begun_before: Option<Whole>,
     /// For how long it holds for those that come late.
-    late: Option<Lateness>,
+    late: Option<Object<Lateness>>,
     #[serde(default)]
     why: Reason,
 }
@@ -44,8 +46,8 @@ pub(super) struct Wanted {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Lateness {
-    issued: u64,
-    until: u64,
+    issued: Whole,
+    until: Whole,
 }
 
 /// Why somebody else ends sessions.
@@ -186,7 +188,7 @@ impl Wanted {
                     Err(_) => return unfit("a handle has 32 lower-case hexadecimal digits"),
                 }
             }
-            (None, Some(person), None, None, None, indexes) => match indexes {
+            (None, Some(Object(person)), None, None, None, indexes) => match indexes {
                 // None given is nobody's wish to end all.
                 Some(indexes) if indexes.is_empty() => {
                     return unfit("`indexes` is empty: leave it out to end all of the person");
@@ -205,8 +207,10 @@ impl Wanted {
                 );
             }
         };
-        let late =
-            late.map(|Lateness { issued, until }| Late { issued: Millis(issued), until: Millis(until) });
-        Ok(Selector { whose, begun_before: begun_before.map(Millis), late })
+        let late = late.map(|Object(Lateness { issued, until })| Late {
+            issued: Millis(issued.0),
+            until: Millis(until.0),
+        });
+        Ok(Selector { whose, begun_before: begun_before.map(|Whole(moment)| Millis(moment)), late })
     }
 }

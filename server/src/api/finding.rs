@@ -20,8 +20,10 @@ use session::{Handle, Millis, Principal};
 
 use super::Api;
 use super::fields::Fields;
+use super::object::Object;
 use super::problem::Problem;
 use super::sessions::Person;
+use super::whole::Whole;
 use crate::audit::{self, Upon};
 use crate::clients::{Caller, Right};
 use crate::llng::{has_kinds, realm_of};
@@ -37,7 +39,7 @@ const MAX_ENTRIES: usize = 16;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
-    person: Option<Person>,
+    person: Option<Object<Person>>,
     /// The realm, or an application of it.
     realm: Option<Box<str>>,
     application: Option<String>,
@@ -45,14 +47,14 @@ pub(super) struct Wanted {
     kind: Option<String>,
     address: Option<IpAddr>,
     #[serde(default)]
-    begun: Stretch,
+    begun: Object<Stretch>,
     #[serde(default)]
-    last_seen: Stretch,
+    last_seen: Object<Stretch>,
     /// Texts, by the names of the entries that hold them.
     #[serde(default)]
     entries: Map<String, JsonValue>,
     fields: Option<String>,
-    limit: Option<usize>,
+    limit: Option<Whole>,
     cursor: Option<String>,
 }
 
@@ -60,8 +62,8 @@ pub(super) struct Wanted {
 #[derive(Clone, Copy, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Stretch {
-    after: Option<u64>,
-    before: Option<u64>,
+    after: Option<Whole>,
+    before: Option<Whole>,
 }
 
 /// `POST /v1/find`
@@ -76,7 +78,7 @@ pub(super) async fn find(
     if let Some(name) = wanted.entries.keys().find(|name| !client.attributes.shows(name)) {
         return Err(Problem::NotShown(name.clone()));
     }
-    let limit = wanted.limit.unwrap_or(USUAL);
+    let limit = wanted.limit.map_or(USUAL, |Whole(limit)| usize::try_from(limit).unwrap_or(usize::MAX));
     if !(1..=MOST).contains(&limit) {
         return Err(Problem::Unfit(format!("`limit` is from 1 to {MOST}")));
     }
@@ -150,11 +152,11 @@ impl Wanted {
             entries.push((name.into(), text));
         }
         Ok(Search {
-            principal: self.person.map(Principal::from),
+            principal: self.person.map(|Object(person)| Principal::from(person)),
             realm,
             address: self.address,
-            begun: self.begun.into(),
-            seen: self.last_seen.into(),
+            begun: self.begun.0.into(),
+            seen: self.last_seen.0.into(),
             entries,
         })
     }
@@ -162,6 +164,7 @@ impl Wanted {
 
 impl From<Stretch> for Between {
     fn from(Stretch { after, before }: Stretch) -> Self {
-        Self { after: after.map(Millis), before: before.map(Millis) }
+        let moment = |Whole(moment)| Millis(moment);
+        Self { after: after.map(moment), before: before.map(moment) }
     }
 }

@@ -19,9 +19,11 @@ use session::{
 };
 
 use super::fields::Fields;
+use super::object::Object;
 use super::problem::Problem;
 use super::value::{read, shown};
 use super::versions::{is_known, tag};
+use super::whole::Whole;
 use super::{Api, is_json};
 use crate::audit::{self, Upon};
 use crate::clients::{Caller, Client, Right};
@@ -37,14 +39,14 @@ const ASSERTION_TYPE: &str = "application/samlassertion+xml";
 pub(super) struct New {
     /// The id of the application whose session it is.
     application: String,
-    principal: Option<Person>,
-    authentication: Option<Proof>,
+    principal: Option<Object<Person>>,
+    authentication: Option<Object<Proof>>,
     #[serde(default)]
     entries: Map<String, JsonValue>,
     /// Where the person is: an application with `check_address` wants it used from there first.
     address: Option<IpAddr>,
     #[serde(default)]
-    assertions: Vec<Assertion>,
+    assertions: Vec<Object<Assertion>>,
 }
 
 /// Who somebody is, as an issuer names them. Parts that are left out are those that SAML leaves out.
@@ -67,7 +69,7 @@ pub(super) struct Person {
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Proof {
-    at: u64,
+    at: Whole,
     #[serde(default)]
     level: Box<str>,
 }
@@ -151,7 +153,8 @@ pub(super) async fn create(
         return Err(Problem::WrongType);
     }
     let (body, _room) = api.body(&headers, body).await?;
-    let new: New = serde_json::from_slice(&body).map_err(|error| Problem::malformed(&error))?;
+    let Object(new) =
+        serde_json::from_slice::<Object<New>>(&body).map_err(|error| Problem::malformed(&error))?;
     let id = new.application.clone();
     let application = (api.applications.0)(&id);
     let application = application.ok_or_else(|| Problem::Unfit("no application has this id".to_owned()))?;
@@ -378,12 +381,12 @@ impl New {
             entries.set(&name, read(value).map_err(|why| Problem::Unfit(why.to_owned()))?);
         }
         let given = self.assertions.into_iter();
-        let given = given.map(|assertion| (assertion.id, Bytes::from(assertion.content))).collect();
+        let given = given.map(|Object(assertion)| (assertion.id, Bytes::from(assertion.content))).collect();
         Ok(Opening {
-            principal: self.principal.map(Principal::from),
+            principal: self.principal.map(|Object(person)| person.into()),
             authentication: self
                 .authentication
-                .map(|Proof { at, level }| Authentication { at: Millis(at), level }),
+                .map(|Object(Proof { at, level })| Authentication { at: Millis(at.0), level }),
             entries,
             addresses: self.address.map(Addresses::awaiting).unwrap_or_default(),
             assertions: api.cache.assertions(given).map_err(Problem::Assertions)?,
@@ -420,7 +423,7 @@ impl Seen {
             handle: session.handle.to_string(),
             realm: (*session.realm).into(),
             principal: session.principal.clone().map(Person::from),
-            authentication: proof.map(|Authentication { at, level }| Proof { at: at.0, level }),
+            authentication: proof.map(|Authentication { at, level }| Proof { at: Whole(at.0), level }),
             begun: session.begun.0,
             last_seen: last_seen.0,
             ends: session.ends.map(|ends| ends.0),
