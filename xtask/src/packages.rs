@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::steps::{Failed, program};
 
 /// What the tests and the benchmarks start, by a file that tells that it is there.
-const NEEDED: [(&str, &str); 27] = [
+const NEEDED: [(&str, &str); 28] = [
     ("nginx-light", "nginx"),
     ("apache2", "apache2"),
     ("systemd", "systemd-analyze"),
