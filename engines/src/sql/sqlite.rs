@@ -31,17 +31,19 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rusqlite::Connection;
 use session::{Clock, Millis};
-use sqlx::sqlite::SqliteConnectOptions;
 use storage::{
-    Applied, Batch, Burial, Bury, Capabilities, Changes, Create, Key, NewRecord, NewValue, Operation,
-    Outcome, Page, Position, Publisher, Read, Scan, Storage, Times, Touch, Unavailable, Update, Version,
+    Applied, Batch, BoxError, Burial, Bury, Capabilities, Changes, Create, Key, NewRecord, NewValue,
+    Operation, Outcome, Page, Position, Publisher, Read, Scan, Storage, Times, Touch, Unavailable, Update,
+    Version,
 };
+use tokio::task::spawn_blocking;
 
 use self::fault::Fault;
 use self::folder::Folder;
 use self::queue::{Answer, Queue, Work};
-use self::readers::{Reader, Readers};
+use self::readers::Readers;
 use self::writer::Counters;
 use crate::{OpenError, Problem};
 
@@ -77,9 +79,9 @@ pub struct Writes {
 
 impl Sqlite {
     /// Opens the records in `folder` for the storage service `id`, and makes them if they are not there. Must be called
-    /// within a tokio runtime, in which the task that writes will live.
+    /// within a tokio runtime, whose threads for what blocks will read.
     pub async fn open(id: &str, folder: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        Self::open_with(id, folder, None, clock, |options| options).await
+        Self::open_with(id, folder, None, clock, "").await
     }
 
     /// Opens the records that another process has open, with what it got from [`share`](Self::share). Both use them from
@@ -90,7 +92,7 @@ impl Sqlite {
         claim: File,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
-        Self::open_with(id, folder, Some(claim), clock, |options| options).await
+        Self::open_with(id, folder, Some(claim), clock, "").await
     }
 
     /// Lets another process use the records as well, until [`end_sharing`](Self::end_sharing) or the end of this one: what
@@ -134,23 +136,23 @@ impl Sqlite {
             lock.push(".lock");
             Folder::claim_file(folder, name, &lock)
         };
-        Self::open_claimed(id, claim(), false, clock, |options| options).await
+        Self::open_claimed(id, claim(), false, clock, "").await
     }
 
-    /// `tune` changes how the writer connects.
+    /// `tuning` is said to the connection that writes.
     async fn open_with(
         id: &str,
         path: &Path,
         claim: Option<File>,
         clock: Arc<dyn Clock>,
-        tune: impl FnOnce(SqliteConnectOptions) -> SqliteConnectOptions,
+        tuning: &'static str,
     ) -> Result<Self, OpenError> {
         let is_shared = claim.is_some();
         let folder = match claim {
             Some(claim) => Folder::inherit(path, claim),
             None => Folder::claim(path),
         };
-        Self::open_claimed(id, folder, is_shared, clock, tune).await
+        Self::open_claimed(id, folder, is_shared, clock, tuning).await
     }
 
     async fn open_claimed(
@@ -158,12 +160,16 @@ impl Sqlite {
         folder: Result<Folder, Problem>,
         is_shared: bool,
         clock: Arc<dyn Clock>,
-        tune: impl FnOnce(SqliteConnectOptions) -> SqliteConnectOptions,
+        tuning: &'static str,
     ) -> Result<Self, OpenError> {
         let storage: Arc<str> = id.into();
         let refused = |problem| OpenError { storage: Arc::clone(&storage), problem };
         let folder = folder.map_err(refused)?;
-        let writer = open::writer(&storage, folder, is_shared, clock, tune).await.map_err(refused)?;
+        let database = Arc::clone(&folder.database);
+        let failed = |cause: BoxError| refused(Problem::Failed { path: database.to_path_buf(), cause });
+        let id = Arc::clone(&storage);
+        let opening = spawn_blocking(move || open::writer(&id, folder, is_shared, clock, tuning));
+        let writer = opening.await.map_err(|error| failed(error.into()))?.map_err(refused)?;
         Ok(Self {
             clock: Arc::clone(&writer.clock),
             database: Arc::clone(writer.database()),
@@ -172,7 +178,7 @@ impl Sqlite {
             counters: Arc::clone(&writer.counters),
             sharing: Arc::clone(&writer.sharing),
             claim: Arc::downgrade(&writer.folder.lock),
-            queue: Queue::start(&storage, writer),
+            queue: Queue::start(&storage, writer).map_err(|error| failed(error.into()))?,
             id: storage,
         })
     }
@@ -190,20 +196,17 @@ impl Sqlite {
         outcome.ok_or_else(|| self.mistaken())
     }
 
-    async fn reader(&self) -> Result<Reader<'_>, Unavailable> {
-        self.readers.reader().await.map_err(|error| self.failed(error))
-    }
-
-    /// What a reader found; one that failed is not used again.
-    fn found<T>(&self, mut reader: Reader<'_>, found: Result<T, sqlx::Error>) -> Result<T, Unavailable> {
-        found.map_err(|error| {
-            reader.discard();
-            self.failed(error)
-        })
-    }
-
-    fn failed(&self, error: sqlx::Error) -> Unavailable {
-        Fault::new(&self.database, error).unavailable(&self.id, Applied::No)
+    /// What `read` finds, on a connection of its own.
+    async fn find<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection, Millis) -> Result<T, rusqlite::Error> + Send + 'static,
+    ) -> Result<T, Unavailable> {
+        let clock = Arc::clone(&self.clock);
+        match self.readers.ask(move |connection| read(connection, clock.now())).await {
+            Some(Ok(found)) => Ok(found),
+            Some(Err(error)) => Err(Fault::new(&self.database, error).unavailable(&self.id, Applied::No)),
+            None => Err(Unavailable::failed(&self.id, "it is closed: this process is about to end")),
+        }
     }
 
     fn mistaken(&self) -> Unavailable {
@@ -235,9 +238,8 @@ impl Storage for Sqlite {
     }
 
     async fn read(&self, key: &Key, known: Option<Version>) -> Result<Read, Unavailable> {
-        let mut reader = self.reader().await?;
-        let found = read::read(&mut reader, key, known, self.clock.now()).await;
-        self.found(reader, found)
+        let key = key.clone();
+        self.find(move |connection, now| read::read(connection, &key, known, now)).await
     }
 
     async fn update(&self, key: &Key, new: NewValue) -> Result<Update, Unavailable> {
@@ -253,9 +255,9 @@ impl Storage for Sqlite {
     }
 
     async fn list(&self, context: &str, after: Option<&[u8]>, limit: usize) -> Result<Page, Unavailable> {
-        let mut reader = self.reader().await?;
-        let found = read::list(&mut reader, context, after, limit, self.clock.now()).await;
-        self.found(reader, found)
+        // No name is empty, so all of them come after the empty one.
+        let (context, after) = (context.to_owned(), after.unwrap_or_default().to_vec());
+        self.find(move |connection, now| read::list(connection, &context, &after, limit, now)).await
     }
 
     async fn scan(&self, cursor: Option<&[u8]>, budget: usize) -> Result<Scan, Unavailable> {
@@ -265,9 +267,7 @@ impl Storage for Sqlite {
             Some(Ok(cursor)) => i64::from_be_bytes(cursor),
             Some(Err(_)) => return Err(Unavailable::refused(&self.id, "this is no cursor of this engine")),
         };
-        let mut reader = self.reader().await?;
-        let found = read::scan(&mut reader, after, budget, self.clock.now()).await;
-        self.found(reader, found)
+        self.find(move |connection, now| read::scan(connection, after, budget, now)).await
     }
 
     async fn batch(&self, operations: Vec<Operation>) -> Result<Batch, Unavailable> {

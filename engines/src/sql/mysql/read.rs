@@ -52,7 +52,7 @@ pub(super) async fn list(
         .fetch_all(connection)
         .await?;
     let listed = |row: &MySqlRow| {
-        let key = row::key(context, row.bytes(3)?)?;
+        let key = row::key::<MySqlRow>(context, row.bytes(3)?)?;
         Ok(Listed { key, version: row::version(row)?, times: row::times(row)? })
     };
     let records = found.iter().take(limit).map(listed).collect::<Result<_, sqlx::Error>>()?;
@@ -78,5 +78,5 @@ pub(super) async fn scan(
 /// The key in these columns.
 pub(super) fn key(row: &MySqlRow, context: usize, name: usize) -> Result<Key, sqlx::Error> {
     let context = std::str::from_utf8(row.bytes(context)?).map_err(|_| row::malformed("context"))?;
-    row::key(context, row.bytes(name)?)
+    row::key::<MySqlRow>(context, row.bytes(name)?)
 }

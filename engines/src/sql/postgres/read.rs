@@ -65,7 +65,7 @@ pub(super) async fn list(
         .fetch_all(connection)
         .await?;
     let listed = |row: &PgRow| {
-        let key = row::key(context, row.bytes(3)?)?;
+        let key = row::key::<PgRow>(context, row.bytes(3)?)?;
         Ok(Listed { key, version: row::version(row)?, times: row::times(row)? })
     };
     let records = found.iter().take(limit).map(listed).collect::<Result<_, sqlx::Error>>()?;
@@ -83,7 +83,7 @@ pub(super) async fn scan(
         .bind(after.map_or(&[][..], Key::name))
         .bind(signed(budget as u64))
         .fetch(connection);
-    let read = |row: &PgRow| Ok((row::key(&untext(row.text(8)?), row.bytes(9)?)?, slot_of(row)?));
+    let read = |row: &PgRow| Ok((row::key::<PgRow>(&untext(row.text(8)?), row.bytes(9)?)?, slot_of(row)?));
     scan_page(rows, read, budget, now).await
 }
 

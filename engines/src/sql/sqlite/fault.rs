@@ -23,11 +23,11 @@ const NOTADB: i32 = 26;
 #[error("{}: {} ({cause})", file.display(), cure(cause))]
 pub(super) struct Fault {
     file: Arc<Path>,
-    cause: Arc<sqlx::Error>,
+    cause: Arc<rusqlite::Error>,
 }
 
 impl Fault {
-    pub(super) fn new(file: &Arc<Path>, cause: sqlx::Error) -> Self {
+    pub(super) fn new(file: &Arc<Path>, cause: rusqlite::Error) -> Self {
         Self { file: Arc::clone(file), cause: Arc::new(cause) }
     }
 
@@ -51,14 +51,14 @@ impl Fault {
 }
 
 /// A failure while opening `file`.
-pub(super) fn problem(file: &Path, cause: sqlx::Error) -> Problem {
+pub(super) fn problem(file: &Path, cause: rusqlite::Error) -> Problem {
     match code(&cause) {
         CORRUPT | NOTADB => Problem::NoDatabase { path: file.into(), cause: cause.into() },
         _ => Problem::Failed { path: file.into(), cause: Box::new(Fault::new(&file.into(), cause)) },
     }
 }
 
-fn cure(cause: &sqlx::Error) -> &'static str {
+fn cure(cause: &rusqlite::Error) -> &'static str {
     match code(cause) {
         BUSY | LOCKED => "another program holds a lock on the database; end it",
         READONLY => {
@@ -75,9 +75,7 @@ fn cure(cause: &sqlx::Error) -> &'static str {
 }
 
 /// The primary result code; 0 for what SQLite did not say itself.
-fn code(error: &sqlx::Error) -> i32 {
+fn code(error: &rusqlite::Error) -> i32 {
     // The low byte is the kind, the rest the detail.
-    let extended =
-        error.as_database_error().and_then(|error| error.code()).and_then(|code| code.parse().ok());
-    extended.map_or(0, |extended: i32| extended & 0xff)
+    error.sqlite_error().map_or(0, |error| error.extended_code & 0xff)
 }

@@ -6,9 +6,8 @@ use std::sync::atomic::AtomicBool;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use rusqlite::{Connection, OpenFlags};
 use session::Clock;
-use sqlx::ConnectOptions as _;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use storage::Publisher;
 
 use super::folder::Folder;
@@ -20,42 +19,40 @@ use crate::Problem;
 
 /// How long an operator who holds a lock on the database may keep us waiting.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// The most bytes of the log that remain when a burst of writes is over.
-const LOG_REMAINS: &str = "67108864";
+/// What is acknowledged is on the disk; and the most bytes of the log that remain when a burst of writes is over.
+const WRITING: &str = "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;";
+/// How many prepared statements a connection keeps: all that there are.
+const STATEMENTS: usize = 32;
 /// How many changes a listener may miss before it is told that it did.
 const STREAM_CAPACITY: usize = 4096;
 
-/// Opens and prepares the database in a folder that is claimed, or was taken over from the process that shares it.
-pub(super) async fn writer(
+/// Opens and prepares the database in a folder that is claimed, or was taken over from the process that shares it. This waits
+/// for the disk.
+pub(super) fn writer(
     storage: &Arc<str>,
     folder: Folder,
     is_shared: bool,
     clock: Arc<dyn Clock>,
-    tune: impl FnOnce(SqliteConnectOptions) -> SqliteConnectOptions,
+    tuning: &'static str,
 ) -> Result<Writer, Problem> {
     let failed = |error| fault::problem(&folder.database, error);
-    let options = connect_options(&folder.database)
-        .synchronous(SqliteSynchronous::Full)
-        .pragma("journal_size_limit", LOG_REMAINS);
-    let options = tune(options);
-    let mut connection = options.connect().await.map_err(failed)?;
-    schema::prepare(&mut connection, &folder.database, is_shared).await?;
+    let mut connection = to_write(&folder.database, tuning).map_err(failed)?;
+    schema::prepare(&mut connection, &folder.database, is_shared)?;
     // Only now that it is known to be ours. It stays in that mode.
     let mode: String =
-        sqlx::query_scalar("PRAGMA journal_mode = WAL").fetch_one(&mut connection).await.map_err(failed)?;
+        connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(failed)?;
     if mode != "wal" {
         let cause =
             format!("SQLite cannot keep a write-ahead log there (`{mode}`); name a folder on a local disk");
         return Err(Problem::Failed { path: folder.database.to_path_buf(), cause: cause.into() });
     }
-    let versions = Versions::begin(&mut connection, clock.now()).await.map_err(failed)?;
+    let versions = Versions::begin(&connection, clock.now()).map_err(failed)?;
     let count = available_parallelism().map_or(2, |count| count.get().clamp(2, 8) as u32);
-    let read_only = connect_options(&folder.database).read_only(true);
-    let readers = Arc::new(Readers::new(read_only, count));
+    let readers = Arc::new(Readers::new(&folder.database, count));
     Ok(Writer {
         storage: Arc::clone(storage),
         clock,
-        options,
+        tuning,
         connection: Some(connection),
         versions,
         changes: Publisher::new(STREAM_CAPACITY),
@@ -67,6 +64,23 @@ pub(super) async fn writer(
     })
 }
 
-fn connect_options(database: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new().filename(database).busy_timeout(BUSY_TIMEOUT).disable_statement_logging()
+/// A connection that writes, which is told `tuning` as well.
+pub(super) fn to_write(database: &Path, tuning: &str) -> Result<Connection, rusqlite::Error> {
+    let connection = connected(database, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.execute_batch(WRITING)?;
+    connection.execute_batch(tuning)?;
+    Ok(connection)
+}
+
+/// A connection that only reads.
+pub(super) fn to_read(database: &Path) -> Result<Connection, rusqlite::Error> {
+    connected(database, OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
+fn connected(database: &Path, access: OpenFlags) -> Result<Connection, rusqlite::Error> {
+    // One thread at a time has it, and a name is a path and no URL.
+    let connection = Connection::open_with_flags(database, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(connection)
 }

@@ -1,15 +1,19 @@
 //! The one queue through which everybody writes.
 //!
 //! A disk needs a while to say that it has something for good, and says it of as much as one likes. So whoever writes
-//! waits in a queue, and one task takes all who are there, writes for them in one transaction, and answers them when it
-//! is committed. The longer the disk takes, the more come along: 64 writers share a synchronisation.
+//! waits in a queue, and one thread takes all who are there, writes for them in one transaction, and answers them when it
+//! is committed. The longer the disk takes, the more come along: 64 writers share a synchronisation. A group costs one
+//! change of threads, however many statements it has.
 //!
 //! What is in the queue is done, even if the one who asked has gone.
 
+use std::io;
 use std::sync::Arc;
+use std::thread;
 
 use session::Millis;
 use storage::{Batch, Operation, Outcome, Unavailable, Version};
+use tokio::runtime;
 use tokio::sync::{mpsc, oneshot};
 
 use super::super::grouping::{bytes, fitting};
@@ -58,11 +62,13 @@ struct Job {
 }
 
 impl Queue {
-    /// Starts the task that empties the queue.
-    pub(super) fn start(storage: &Arc<str>, writer: Writer) -> Self {
+    /// Starts the thread that empties the queue. It waits for the disk, so that it is none of the runtime's.
+    pub(super) fn start(storage: &Arc<str>, writer: Writer) -> io::Result<Self> {
         let (sender, messages) = mpsc::channel(CAPACITY);
-        tokio::spawn(serve(messages, writer));
-        Self { storage: Arc::clone(storage), sender }
+        let waiting = runtime::Builder::new_current_thread().build()?;
+        let thread = thread::Builder::new().name("sqlite-writer".to_owned());
+        thread.spawn(move || waiting.block_on(serve(messages, writer)))?;
+        Ok(Self { storage: Arc::clone(storage), sender })
     }
 
     /// Asks for `work` and waits until it is durable.
@@ -104,7 +110,7 @@ async fn serve(mut messages: mpsc::Receiver<Message>, mut writer: Writer) {
             let count = fitting(&jobs, |job| job.work.bytes());
             let (work, askers): (Vec<_>, Vec<_>) =
                 jobs.drain(..count).map(|job| (job.work, job.answer)).unzip();
-            answer(writer.write(&work).await, askers);
+            answer(writer.write(&work), askers);
         }
     }
     writer.finish().await;

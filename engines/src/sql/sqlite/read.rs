@@ -1,79 +1,69 @@
 //! Reading, on a snapshot that no writer disturbs.
 
-use futures_util::TryStreamExt as _;
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use session::Millis;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, query};
 use storage::{Key, Listed, Page, Read, Scan, Scanned, Version};
 
-use super::super::row::{self, Slot, signed};
-use super::readers::Reader;
+use super::super::row::{self, Columns as _, Slot, signed};
 use super::statements::{LIST, READ, SCAN};
 
 /// After so many bytes of values a page of a scan ends, whatever its budget.
 const MAX_SCAN_BYTES: usize = 8 << 20;
 
-pub(super) async fn read(
-    reader: &mut Reader<'_>,
+pub(super) fn read(
+    connection: &Connection,
     key: &Key,
     known: Option<Version>,
     now: Millis,
-) -> Result<Read, sqlx::Error> {
-    let row = query(READ)
-        // No record has a negative version.
-        .bind(known.map_or(-1, |known| signed(known.0)))
-        .bind(key.context().to_owned())
-        .bind(key.name().to_vec())
-        .bind(signed(now.0))
-        .fetch_optional(reader.connection()?)
-        .await?;
-    Ok(row::read_of(row.as_ref().map(Slot::of).transpose()?, known))
+) -> Result<Read, rusqlite::Error> {
+    // No record has a negative version.
+    let unwanted = known.map_or(-1, |known| signed(known.0));
+    let mut read = connection.prepare_cached(READ)?;
+    let slot =
+        read.query_row(params![unwanted, key.context(), key.name(), signed(now.0)], |row| Slot::of(row));
+    Ok(row::read_of(slot.optional()?, known))
 }
 
-pub(super) async fn list(
-    reader: &mut Reader<'_>,
+pub(super) fn list(
+    connection: &Connection,
     context: &str,
-    after: Option<&[u8]>,
+    after: &[u8],
     limit: usize,
     now: Millis,
-) -> Result<Page, sqlx::Error> {
-    let mut rows = query(LIST)
-        .bind(context.to_owned())
-        // No name is empty, so all of them come after the empty one.
-        .bind(after.unwrap_or_default().to_vec())
-        .bind(signed(now.0))
-        // One more, to learn whether there are more.
-        .bind(signed(limit as u64).saturating_add(1))
-        .fetch(reader.connection()?);
+) -> Result<Page, rusqlite::Error> {
+    let mut list = connection.prepare_cached(LIST)?;
+    // One more, to learn whether there are more.
+    let looked_at = signed(limit as u64).saturating_add(1);
+    let mut rows = list.query(params![context, after, signed(now.0), looked_at])?;
     let mut page = Page { records: Vec::new(), has_more: false };
-    while let Some(found) = rows.try_next().await? {
+    while let Some(found) = rows.next()? {
         if page.records.len() >= limit {
             page.has_more = true;
             break;
         }
-        let key = row::key(context, found.try_get(3)?)?;
-        page.records.push(Listed { key, version: row::version(&found)?, times: row::times(&found)? });
+        let key = row::key::<Row<'_>>(context, found.bytes(3)?)?;
+        page.records.push(Listed { key, version: row::version(found)?, times: row::times(found)? });
     }
     Ok(page)
 }
 
 /// A cursor is the id of the last row that was looked at, in eight bytes.
-pub(super) async fn scan(
-    reader: &mut Reader<'_>,
+pub(super) fn scan(
+    connection: &Connection,
     after: i64,
     budget: usize,
     now: Millis,
-) -> Result<Scan, sqlx::Error> {
+) -> Result<Scan, rusqlite::Error> {
     let budget = budget.max(1);
-    let mut rows = query(SCAN).bind(after).bind(signed(budget as u64)).fetch(reader.connection()?);
+    let mut scanning = connection.prepare_cached(SCAN)?;
+    let mut rows = scanning.query([after, signed(budget as u64)])?;
     let mut scan = Scan { found: Vec::new(), cursor: None };
     let (mut looked_at, mut bytes) = (0, 0);
-    while let Some(found) = rows.try_next().await? {
+    while let Some(found) = rows.next()? {
         looked_at += 1;
-        let id: i64 = found.try_get(8)?;
-        bytes += push(&found, now, &mut scan.found)?;
+        bytes += push(found, now, &mut scan.found)?;
         if looked_at >= budget || bytes >= MAX_SCAN_BYTES {
-            scan.cursor = Some(id.to_be_bytes().to_vec());
+            scan.cursor = Some(found.number(8)?.to_be_bytes().to_vec());
             break;
         }
     }
@@ -81,12 +71,12 @@ pub(super) async fn scan(
 }
 
 /// Adds what a row holds if it is still there; how many bytes its value has.
-fn push(row: &SqliteRow, now: Millis, found: &mut Vec<(Key, Scanned)>) -> Result<usize, sqlx::Error> {
+fn push(row: &Row<'_>, now: Millis, found: &mut Vec<(Key, Scanned)>) -> Result<usize, rusqlite::Error> {
     let slot = Slot::of(row)?;
     if slot.expires() <= now {
         return Ok(0);
     }
-    let key = row::key(row.try_get(9)?, row.try_get(10)?)?;
+    let key = row::key::<Row<'_>>(row.text(9)?, row.bytes(10)?)?;
     let (scanned, bytes) = match slot {
         Slot::Live(record, _) => {
             let bytes = record.value.len();

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sqlx::{Connection as _, SqliteConnection};
+use rusqlite::{Connection, TransactionBehavior};
 
 use super::fault;
 use crate::Problem;
@@ -15,15 +15,11 @@ const STEPS: [&str; 1] = [include_str!("schema/1.sql")];
 
 /// Brings an empty or an older database to the newest schema, and refuses one that is newer or not ours. Nothing is
 /// changed in what is refused. While another process uses the database, an older one is refused as well.
-pub(super) async fn prepare(
-    connection: &mut SqliteConnection,
-    file: &Path,
-    is_shared: bool,
-) -> Result<(), Problem> {
+pub(super) fn prepare(connection: &mut Connection, file: &Path, is_shared: bool) -> Result<(), Problem> {
     let failed = |error| fault::problem(file, error);
-    let application = number(connection, "PRAGMA application_id").await.map_err(failed)?;
-    let found = number(connection, "PRAGMA user_version").await.map_err(failed)?;
-    let things = number(connection, "SELECT count(*) FROM sqlite_schema").await.map_err(failed)?;
+    let application = number(connection, "PRAGMA application_id").map_err(failed)?;
+    let found = number(connection, "PRAGMA user_version").map_err(failed)?;
+    let things = number(connection, "SELECT count(*) FROM sqlite_schema").map_err(failed)?;
     if application != APPLICATION && (application, found, things) != (0, 0, 0) {
         return Err(Problem::Foreign { path: file.into() });
     }
@@ -35,24 +31,19 @@ pub(super) async fn prepare(
         return Err(Problem::Older { path: file.into(), found, known });
     }
     for (step, number) in STEPS.into_iter().zip(1..).filter(|(_, number)| *number > found) {
-        apply(connection, step, number).await.map_err(failed)?;
+        apply(connection, step, number).map_err(failed)?;
     }
     Ok(())
 }
 
 /// A step and its number are there together or not at all.
-async fn apply(
-    connection: &mut SqliteConnection,
-    step: &'static str,
-    number: i64,
-) -> Result<(), sqlx::Error> {
-    let mut transaction = connection.begin_with("BEGIN EXCLUSIVE").await?;
-    sqlx::raw_sql(step).execute(&mut *transaction).await?;
-    let numbered = format!("PRAGMA user_version = {number}");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(numbered)).execute(&mut *transaction).await?;
-    transaction.commit().await
+fn apply(connection: &mut Connection, step: &str, number: i64) -> Result<(), rusqlite::Error> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
+    transaction.execute_batch(step)?;
+    transaction.pragma_update(None, "user_version", number)?;
+    transaction.commit()
 }
 
-async fn number(connection: &mut SqliteConnection, sql: &'static str) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar(sql).fetch_one(connection).await
+fn number(connection: &Connection, sql: &str) -> Result<i64, rusqlite::Error> {
+    connection.query_row(sql, [], |row| row.get(0))
 }

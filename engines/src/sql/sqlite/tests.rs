@@ -2,8 +2,8 @@ use std::fs;
 use std::time::Duration;
 
 use futures_util::future::{join_all, poll_immediate};
+use rusqlite::TransactionBehavior;
 use session::{ManualClock, Why};
-use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use storage::kit::{START, burial, key, new_value, record};
 use storage::{Applied, Blame, Was};
 use tempfile::TempDir;
@@ -37,8 +37,8 @@ async fn created(engine: &Sqlite, name: &str) -> Version {
 }
 
 /// What an operator does with `sqlite3`.
-async fn operator(folder: &TempDir) -> SqliteConnection {
-    SqliteConnectOptions::new().filename(folder.path().join("cloakroom.sqlite")).connect().await.unwrap()
+fn operator(folder: &TempDir) -> Connection {
+    Connection::open(folder.path().join("cloakroom.sqlite")).unwrap()
 }
 
 #[tokio::test]
@@ -114,9 +114,9 @@ async fn closing_leaves_one_file_that_holds_everything() {
     engine.read(&key("a"), None).await.unwrap();
     engine.close().await;
     assert!(!folder.path().join("cloakroom.sqlite-wal").exists());
-    let names: Vec<Vec<u8>> =
-        sqlx::query_scalar("SELECT name FROM record").fetch_all(&mut operator(&folder).await).await.unwrap();
-    assert_eq!(names, [b"a"]);
+    let names = |row: &rusqlite::Row<'_>| row.get(0);
+    let name: Vec<u8> = operator(&folder).query_one("SELECT name FROM record", [], names).unwrap();
+    assert_eq!(name, b"a");
 }
 
 #[tokio::test]
@@ -183,16 +183,16 @@ async fn a_large_reap_lets_others_write_in_between() {
 async fn expiry_and_reading_go_by_an_index() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
     opened(&folder, &clock).await.close().await;
-    let mut connection = operator(&folder).await;
+    let connection = operator(&folder);
     for (statement, index) in [
         (statements::REAP, "SEARCH record USING COVERING INDEX record_by_expiry"),
         (statements::READ, "SEARCH record USING INDEX sqlite_autoindex_record_1 (context=? AND name=?)"),
         (statements::LIST, "SEARCH record USING INDEX sqlite_autoindex_record_1 (context=? AND name>?)"),
         (statements::SCAN, "SEARCH record USING INTEGER PRIMARY KEY (rowid>?)"),
     ] {
-        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
-        let rows = sqlx::query(explain).fetch_all(&mut connection).await.unwrap();
-        let plan: Vec<String> = rows.iter().map(|row| sqlx::Row::get(row, "detail")).collect();
+        let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
+        let steps = explain.raw_query().mapped(|row| row.get("detail"));
+        let plan: Vec<String> = steps.collect::<Result<_, _>>().unwrap();
         assert!(plan.iter().any(|step| step.starts_with(index)), "{statement}: {plan:?}");
         assert!(!plan.iter().any(|step| step.contains("SCAN") || step.contains("TEMP")), "{plan:?}");
     }
@@ -201,7 +201,7 @@ async fn expiry_and_reading_go_by_an_index() {
 #[tokio::test]
 async fn a_full_disk_refuses_for_sure_and_keeps_what_was_there() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
-    let full = |options: SqliteConnectOptions| options.pragma("max_page_count", "40");
+    let full = "PRAGMA max_page_count = 40";
     let engine = Sqlite::open_with("local", folder.path(), None, clock, full).await.unwrap();
     let mut last = created(&engine, "first").await;
     let error = loop {
@@ -230,15 +230,15 @@ async fn a_commit_that_failed_has_an_unknown_fate_and_can_be_repeated() {
     let trap = "CREATE TABLE target (id INTEGER PRIMARY KEY);
         CREATE TABLE trap (id INTEGER REFERENCES target (id) DEFERRABLE INITIALLY DEFERRED);
         CREATE TRIGGER trapped AFTER INSERT ON record BEGIN INSERT INTO trap VALUES (1); END";
-    let mut operator = operator(&folder).await;
-    sqlx::raw_sql(trap).execute(&mut operator).await.unwrap();
+    let operator = operator(&folder);
+    operator.execute_batch(trap).unwrap();
     let new = record(b"1", Millis::NEVER);
     let (a, b) = (key("a"), key("b"));
     let (one, two) = tokio::join!(engine.create(&a, new.clone()), engine.create(&b, new.clone()));
     for failed in [one, two] {
         assert_eq!(failed.unwrap_err().applied, Applied::Unknown);
     }
-    sqlx::raw_sql("DROP TRIGGER trapped").execute(&mut operator).await.unwrap();
+    operator.execute_batch("DROP TRIGGER trapped").unwrap();
     assert_eq!(engine.read(&a, None).await.unwrap(), Read::Absent);
     assert!(matches!(engine.create(&a, new).await.unwrap(), Create::Created(_)));
 }
@@ -246,16 +246,16 @@ async fn a_commit_that_failed_has_an_unknown_fate_and_can_be_repeated() {
 #[tokio::test]
 async fn whoever_locks_the_database_is_named_as_the_cause() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
-    let hasty = |options: SqliteConnectOptions| options.busy_timeout(Duration::from_millis(1));
+    let hasty = "PRAGMA busy_timeout = 1";
     let engine = Sqlite::open_with("local", folder.path(), None, clock, hasty).await.unwrap();
     created(&engine, "a").await;
-    let mut operator = operator(&folder).await;
-    let lock = operator.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let mut operator = operator(&folder);
+    let lock = operator.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
     let error = engine.create(&key("b"), record(b"", Millis::NEVER)).await.unwrap_err();
     assert_eq!(error.applied, Applied::No);
     assert!(error.to_string().contains("another program holds a lock on the database; end it"), "{error}");
     assert!(matches!(engine.read(&key("a"), None).await.unwrap(), Read::Found(_)), "reading goes on");
-    lock.rollback().await.unwrap();
+    lock.rollback().unwrap();
     created(&engine, "b").await;
 }
 
@@ -277,12 +277,12 @@ async fn a_folder_belongs_to_one_engine() {
 async fn a_newer_schema_is_refused_and_left_alone() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
     opened(&folder, &clock).await.close().await;
-    let mut connection = operator(&folder).await;
-    sqlx::raw_sql("PRAGMA user_version = 7").execute(&mut connection).await.unwrap();
+    let connection = operator(&folder);
+    connection.execute_batch("PRAGMA user_version = 7").unwrap();
     let error = refused(folder.path()).await;
     assert!(matches!(error.problem, Problem::Newer { found: 7, known: 1, .. }), "{error}");
     assert!(error.to_string().contains("a newer one wrote it; use that one, or put a backup"), "{error}");
-    let left: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut connection).await.unwrap();
+    let left: i64 = connection.query_one("PRAGMA user_version", [], |row| row.get(0)).unwrap();
     assert_eq!(left, 7);
 }
 
@@ -290,10 +290,9 @@ async fn a_newer_schema_is_refused_and_left_alone() {
 async fn a_database_of_another_program_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("cloakroom.sqlite");
-    let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
-    let mut connection = options.connect().await.unwrap();
-    sqlx::raw_sql("CREATE TABLE record (theirs TEXT)").execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
+    let connection = Connection::open(&file).unwrap();
+    connection.execute_batch("CREATE TABLE record (theirs TEXT)").unwrap();
+    connection.close().unwrap();
     let before = fs::read(&file).unwrap();
     let error = refused(folder.path()).await;
     assert!(matches!(error.problem, Problem::Foreign { .. }), "{error}");
@@ -399,8 +398,7 @@ async fn a_claim_opens_only_the_folder_that_it_is_for() {
 async fn what_somebody_uses_is_not_brought_to_a_newer_schema() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
     let engine = opened(&folder, &clock).await;
-    let mut operator = operator(&folder).await;
-    sqlx::raw_sql("PRAGMA user_version = 0").execute(&mut operator).await.unwrap();
+    operator(&folder).execute_batch("PRAGMA user_version = 0").unwrap();
     let refused = joined(&engine, &folder, &clock).await.expect_err("it was opened");
     assert!(matches!(refused.problem, Problem::Older { found: 0, .. }), "{refused}");
 }

@@ -3,9 +3,8 @@
 //! They are handed out from memory, below a ceiling that lies in the database and is raised by a block at a time, in
 //! the transaction that first needs it.
 
+use rusqlite::Connection;
 use session::Millis;
-use sqlx::query;
-use sqlx::sqlite::SqliteConnection;
 use storage::Version;
 
 use super::super::row::{signed, unsigned};
@@ -23,17 +22,15 @@ pub(super) struct Versions {
 impl Versions {
     /// Begins above whatever may have been used. A copy that was put back does not know what was used after it was
     /// made; that is why a new life begins at the time.
-    pub(super) async fn begin(connection: &mut SqliteConnection, now: Millis) -> Result<Self, sqlx::Error> {
-        let ceiling: i64 = sqlx::query_scalar(CEILING).fetch_one(connection).await?;
-        let last = unsigned(ceiling).max(Version::beginning(now).0);
+    pub(super) fn begin(connection: &Connection, now: Millis) -> Result<Self, rusqlite::Error> {
+        let last = ceiling(connection)?.max(Version::beginning(now).0);
         Ok(Self { last, ceiling: last })
     }
 
     /// Goes on above what another process has drawn, as far as it has committed it. Within a transaction that nobody else
     /// can write beside.
-    pub(super) async fn follow(&mut self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-        let ceiling: i64 = sqlx::query_scalar(CEILING).fetch_one(connection).await?;
-        self.last = self.last.max(unsigned(ceiling));
+    pub(super) fn follow(&mut self, connection: &Connection) -> Result<(), rusqlite::Error> {
+        self.last = self.last.max(ceiling(connection)?);
         self.ceiling = self.last;
         Ok(())
     }
@@ -41,18 +38,18 @@ impl Versions {
     /// Sees to it that `count` versions above `brought`, the greatest that records bring along, can be drawn within this
     /// transaction. Alone, a whole block is taken; whoever shares
     /// takes what is drawn, so that the ceiling is always the last one that was used.
-    pub(super) async fn reserve(
+    pub(super) fn reserve(
         &mut self,
-        connection: &mut SqliteConnection,
+        connection: &Connection,
         count: usize,
         brought: Option<Version>,
         is_alone: bool,
-    ) -> Result<(), sqlx::Error> {
+    ) -> Result<(), rusqlite::Error> {
         self.last = self.last.max(brought.map_or(0, |brought| brought.0));
         let needed = self.last.saturating_add(count as u64);
         if needed > self.ceiling {
             let ceiling = if is_alone { needed.saturating_add(BLOCK) } else { needed };
-            query(RAISE_CEILING).bind(signed(ceiling)).execute(connection).await?;
+            connection.prepare_cached(RAISE_CEILING)?.execute([signed(ceiling)])?;
             self.ceiling = ceiling;
         }
         Ok(())
@@ -68,4 +65,9 @@ impl Versions {
     pub(super) const fn doubt(&mut self) {
         self.ceiling = self.last;
     }
+}
+
+/// What lies in the database.
+fn ceiling(connection: &Connection) -> Result<u64, rusqlite::Error> {
+    connection.prepare_cached(CEILING)?.query_row([], |row| row.get(0)).map(unsigned)
 }

@@ -2,9 +2,8 @@
 //!
 //! Each is one statement that does it if nothing is in the way, and a second one only where that must be told.
 
+use rusqlite::{Connection, OptionalExtension as _, Params, params};
 use session::{Clock, Millis};
-use sqlx::query;
-use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use storage::{
     Batch, Burial, Bury, Create, Key, Kind, NewRecord, NewValue, Operation, Outcome, Times, Tombstone, Touch,
     Update, Version, Was,
@@ -19,7 +18,7 @@ use super::versions::Versions;
 
 /// Writes within a transaction that somebody else began and will end.
 pub(super) struct Write<'a> {
-    connection: &'a mut SqliteConnection,
+    connection: &'a Connection,
     versions: &'a mut Versions,
     clock: &'a dyn Clock,
     /// When the work began that is being done.
@@ -28,11 +27,7 @@ pub(super) struct Write<'a> {
 }
 
 impl<'a> Write<'a> {
-    pub(super) fn new(
-        connection: &'a mut SqliteConnection,
-        versions: &'a mut Versions,
-        clock: &'a dyn Clock,
-    ) -> Self {
+    pub(super) fn new(connection: &'a Connection, versions: &'a mut Versions, clock: &'a dyn Clock) -> Self {
         Self { connection, versions, clock, now: clock.now(), changes: Vec::new() }
     }
 
@@ -41,94 +36,93 @@ impl<'a> Write<'a> {
         self.changes
     }
 
-    pub(super) async fn work(&mut self, work: &Work) -> Result<Answer, sqlx::Error> {
+    pub(super) fn work(&mut self, work: &Work) -> Result<Answer, rusqlite::Error> {
         self.now = self.clock.now();
         Ok(match work {
-            Work::One(operation) => Answer::One(self.one(operation).await?),
-            Work::All(operations) => Answer::All(self.all(operations).await?),
-            Work::Reap { now, budget } => Answer::Reaped(self.reap(*now, *budget).await?),
+            Work::One(operation) => Answer::One(self.one(operation)?),
+            Work::All(operations) => Answer::All(self.all(operations)?),
+            Work::Reap { now, budget } => Answer::Reaped(self.reap(*now, *budget)?),
         })
     }
 
-    async fn one(&mut self, operation: &Operation) -> Result<Outcome, sqlx::Error> {
+    fn one(&mut self, operation: &Operation) -> Result<Outcome, rusqlite::Error> {
         Ok(match operation {
-            Operation::Create(key, new) => Outcome::Create(self.create(key, new).await?),
-            Operation::Update(key, new) => Outcome::Update(self.update(key, new).await?),
-            Operation::Touch(key, times) => Outcome::Touch(self.touch(key, *times).await?),
-            Operation::Bury(key, burial) => Outcome::Bury(self.bury(key, burial).await?),
+            Operation::Create(key, new) => Outcome::Create(self.create(key, new)?),
+            Operation::Update(key, new) => Outcome::Update(self.update(key, new)?),
+            Operation::Touch(key, times) => Outcome::Touch(self.touch(key, *times)?),
+            Operation::Bury(key, burial) => Outcome::Bury(self.bury(key, burial)?),
         })
     }
 
     /// All of them or none; their neighbours in the transaction are not concerned.
-    async fn all(&mut self, operations: &[Operation]) -> Result<Batch, sqlx::Error> {
+    fn all(&mut self, operations: &[Operation]) -> Result<Batch, rusqlite::Error> {
         let changes = self.changes.len();
-        self.say("SAVEPOINT batch").await?;
+        self.connection.execute_batch("SAVEPOINT batch")?;
         let mut outcomes = Vec::with_capacity(operations.len());
         for (index, operation) in operations.iter().enumerate() {
-            let outcome = self.one(operation).await?;
+            let outcome = self.one(operation)?;
             if !outcome.is_done() {
-                self.say("ROLLBACK TO batch").await?;
-                self.say("RELEASE batch").await?;
+                self.connection.execute_batch("ROLLBACK TO batch; RELEASE batch")?;
                 self.changes.truncate(changes);
                 return Ok(Batch::Refused { index, outcome });
             }
             outcomes.push(outcome);
         }
-        self.say("RELEASE batch").await?;
+        self.connection.execute_batch("RELEASE batch")?;
         Ok(Batch::Done(outcomes))
     }
 
-    async fn reap(&mut self, now: Millis, budget: usize) -> Result<usize, sqlx::Error> {
-        let reaped = query(REAP)
-            .bind(signed(now.0))
-            .bind(signed(budget as u64))
-            .execute(&mut *self.connection)
-            .await?;
-        Ok(reaped.rows_affected() as usize)
+    fn reap(&self, now: Millis, budget: usize) -> Result<usize, rusqlite::Error> {
+        self.rows_changed(REAP, [signed(now.0), signed(budget as u64)])
     }
 
-    async fn create(&mut self, key: &Key, new: &NewRecord) -> Result<Create, sqlx::Error> {
+    fn create(&mut self, key: &Key, new: &NewRecord) -> Result<Create, rusqlite::Error> {
         let version = match new.version {
-            Some(version) if self.was_below(key, version).await? => version,
+            Some(version) if self.was_below(key, version)? => version,
             _ => self.versions.draw(),
         };
-        let create = on_key(CREATE, key)
-            .bind(signed(version.0))
-            .bind(signed(new.times.touched.0))
-            .bind(signed(new.times.expires.0))
-            .bind(new.write.0.to_vec())
-            .bind(new.value.to_vec())
-            .bind(signed(self.now.0));
-        if self.changes_a_row(create).await? {
+        let create = params![
+            key.context(),
+            key.name(),
+            signed(version.0),
+            signed(new.times.touched.0),
+            signed(new.times.expires.0),
+            new.write.0,
+            &*new.value,
+            signed(self.now.0)
+        ];
+        if self.rows_changed(CREATE, create)? > 0 {
             self.announce(key, version, Kind::Written);
             return Ok(Create::Created(version));
         }
-        Ok(match self.slot_without_value(key).await? {
+        Ok(match self.slot_without_value(key)? {
             Some(Slot::Live(record, write)) if write == new.write => Create::Created(record.version),
             Some(Slot::Buried(tombstone)) => Create::Buried(tombstone),
             Some(Slot::Live(..)) | None => Create::Exists,
         })
     }
 
-    async fn update(&mut self, key: &Key, new: &NewValue) -> Result<Update, sqlx::Error> {
+    fn update(&mut self, key: &Key, new: &NewValue) -> Result<Update, rusqlite::Error> {
         let version = self.versions.draw();
-        let statement = if new.times.is_some() { UPDATE_WITH_TIMES } else { UPDATE };
-        let mut update =
-            query(statement).bind(signed(version.0)).bind(new.write.0.to_vec()).bind(new.value.to_vec());
-        if let Some(times) = new.times {
-            update = update.bind(signed(times.touched.0)).bind(signed(times.expires.0));
-        }
-        let update = update
-            .bind(key.context().to_owned())
-            .bind(key.name().to_vec())
-            .bind(signed(new.expected.0))
-            .bind(new.write.0.to_vec())
-            .bind(signed(self.now.0));
-        if self.changes_a_row(update).await? {
+        let (next, expected, now) = (signed(version.0), signed(new.expected.0), signed(self.now.0));
+        let (write, value) = (new.write.0, &*new.value);
+        let (context, name) = (key.context(), key.name());
+        let rows = match new.times {
+            Some(times) => {
+                let (touched, expires) = (signed(times.touched.0), signed(times.expires.0));
+                let update =
+                    params![next, write, value, touched, expires, context, name, expected, write, now];
+                self.rows_changed(UPDATE_WITH_TIMES, update)?
+            }
+            None => {
+                self.rows_changed(UPDATE, params![next, write, value, context, name, expected, write, now])?
+            }
+        };
+        if rows > 0 {
             self.announce(key, version, Kind::Written);
             return Ok(Update::Updated(version));
         }
-        Ok(match self.slot(key).await? {
+        Ok(match self.slot(key)? {
             Some(Slot::Live(record, write)) if write == new.write => Update::Updated(record.version),
             Some(Slot::Live(record, _)) => Update::Conflict(record),
             Some(Slot::Buried(tombstone)) => Update::Buried(tombstone),
@@ -136,25 +130,21 @@ impl<'a> Write<'a> {
         })
     }
 
-    async fn touch(&mut self, key: &Key, times: Times) -> Result<Touch, sqlx::Error> {
-        let touch = query(TOUCH)
-            .bind(signed(times.touched.0))
-            .bind(signed(times.expires.0))
-            .bind(key.context().to_owned())
-            .bind(key.name().to_vec())
-            .bind(signed(self.now.0));
-        if self.changes_a_row(touch).await? {
+    fn touch(&mut self, key: &Key, times: Times) -> Result<Touch, rusqlite::Error> {
+        let (touched, expires) = (signed(times.touched.0), signed(times.expires.0));
+        let touch = params![touched, expires, key.context(), key.name(), signed(self.now.0)];
+        if self.rows_changed(TOUCH, touch)? > 0 {
             return Ok(Touch::Touched);
         }
-        Ok(match self.slot_without_value(key).await? {
+        Ok(match self.slot_without_value(key)? {
             Some(Slot::Buried(tombstone)) => Touch::Buried(tombstone),
             Some(Slot::Live(..)) | None => Touch::Absent,
         })
     }
 
     /// Looks first, because what was there is part of the answer.
-    async fn bury(&mut self, key: &Key, burial: &Burial) -> Result<Bury, sqlx::Error> {
-        let slot = self.slot_without_value(key).await?;
+    fn bury(&mut self, key: &Key, burial: &Burial) -> Result<Bury, rusqlite::Error> {
+        let slot = self.slot_without_value(key)?;
         let until = burial.until.filter(|until| *until > self.now);
         let (was, last) = match &slot {
             Some(Slot::Live(record, _)) => (Was::Live, Some(record.version)),
@@ -169,18 +159,14 @@ impl<'a> Write<'a> {
         let version = last.unwrap_or_else(|| self.versions.draw());
         match (until, was) {
             (Some(until), Was::Live | Was::Absent) => {
-                self.put(key, version, &Tombstone { ending: burial.ending.clone(), until }).await?;
+                self.put(key, version, &Tombstone { ending: burial.ending.clone(), until })?;
             }
             (Some(until), Was::Buried) => {
-                let prolong = query(PROLONG)
-                    .bind(signed(until.0))
-                    .bind(key.context().to_owned())
-                    .bind(key.name().to_vec())
-                    .bind(signed(self.now.0));
-                self.changes_a_row(prolong).await?;
+                let prolong = params![signed(until.0), key.context(), key.name(), signed(self.now.0)];
+                self.rows_changed(PROLONG, prolong)?;
             }
             (None, Was::Live | Was::Absent) => {
-                self.changes_a_row(on_key(REMOVE, key)).await?;
+                self.rows_changed(REMOVE, params![key.context(), key.name()])?;
             }
             // The first end has a time, and keeps it.
             (None, Was::Buried) => {}
@@ -189,58 +175,45 @@ impl<'a> Write<'a> {
         Ok(Bury::Buried(was))
     }
 
-    async fn put(&mut self, key: &Key, version: Version, tombstone: &Tombstone) -> Result<(), sqlx::Error> {
+    fn put(&self, key: &Key, version: Version, tombstone: &Tombstone) -> Result<(), rusqlite::Error> {
         let ending = &tombstone.ending;
-        let bury = on_key(BURY, key)
-            .bind(signed(version.0))
-            .bind(signed(ending.at.0))
-            .bind(signed(tombstone.until.0))
-            .bind(signed(ending.at.0))
-            .bind(ending.why.as_str())
-            .bind(ending.actor().into_owned());
-        self.changes_a_row(bury).await?;
-        Ok(())
+        let bury = params![
+            key.context(),
+            key.name(),
+            signed(version.0),
+            signed(ending.at.0),
+            signed(tombstone.until.0),
+            signed(ending.at.0),
+            ending.why.as_str(),
+            ending.actor()
+        ];
+        self.rows_changed(BURY, bury).map(drop)
     }
 
     /// Whether what lies at `key`, be its time over or not, has a smaller version. Only records that moved ask this.
-    async fn was_below(&mut self, key: &Key, version: Version) -> Result<bool, sqlx::Error> {
-        let row = on_key(READ_WITHOUT_VALUE, key).bind(-1).fetch_optional(&mut *self.connection).await?;
-        Ok(row.as_ref().map(row::version).transpose()?.is_none_or(|last| last < version))
+    fn was_below(&self, key: &Key, version: Version) -> Result<bool, rusqlite::Error> {
+        let mut read = self.connection.prepare_cached(READ_WITHOUT_VALUE)?;
+        let last =
+            read.query_row(params![key.context(), key.name(), -1], |row| row::version(row)).optional()?;
+        Ok(last.is_none_or(|last| last < version))
     }
 
-    async fn slot(&mut self, key: &Key) -> Result<Option<Slot>, sqlx::Error> {
-        let read = query(READ).bind(-1);
-        let row = read
-            .bind(key.context().to_owned())
-            .bind(key.name().to_vec())
-            .bind(signed(self.now.0))
-            .fetch_optional(&mut *self.connection)
-            .await?;
-        row.as_ref().map(Slot::of).transpose()
+    fn slot(&self, key: &Key) -> Result<Option<Slot>, rusqlite::Error> {
+        let mut read = self.connection.prepare_cached(READ)?;
+        read.query_row(params![-1, key.context(), key.name(), signed(self.now.0)], |row| Slot::of(row))
+            .optional()
     }
 
-    async fn slot_without_value(&mut self, key: &Key) -> Result<Option<Slot>, sqlx::Error> {
-        let read = on_key(READ_WITHOUT_VALUE, key).bind(signed(self.now.0));
-        let row = read.fetch_optional(&mut *self.connection).await?;
-        row.as_ref().map(Slot::of).transpose()
+    fn slot_without_value(&self, key: &Key) -> Result<Option<Slot>, rusqlite::Error> {
+        let mut read = self.connection.prepare_cached(READ_WITHOUT_VALUE)?;
+        read.query_row(params![key.context(), key.name(), signed(self.now.0)], |row| Slot::of(row)).optional()
     }
 
-    async fn changes_a_row(&mut self, statement: Statement) -> Result<bool, sqlx::Error> {
-        Ok(statement.execute(&mut *self.connection).await?.rows_affected() > 0)
-    }
-
-    async fn say(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
-        query(sql).execute(&mut *self.connection).await.map(drop)
+    fn rows_changed(&self, statement: &str, parameters: impl Params) -> Result<usize, rusqlite::Error> {
+        self.connection.prepare_cached(statement)?.execute(parameters)
     }
 
     fn announce(&mut self, key: &Key, version: Version, kind: Kind) {
         self.changes.push((key.clone(), version, kind));
     }
-}
-
-type Statement = sqlx::query::Query<'static, sqlx::Sqlite, SqliteArguments>;
-
-/// A statement whose first parameters are the context and the name.
-fn on_key(sql: &'static str, key: &Key) -> Statement {
-    query(sql).bind(key.context().to_owned()).bind(key.name().to_vec())
 }

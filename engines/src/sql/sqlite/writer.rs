@@ -4,13 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use rusqlite::{Connection, TransactionBehavior};
 use session::Clock;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions as _, Connection as _};
 use storage::{Applied, Key, Kind, Publisher, Unavailable, Version};
 
 use super::fault::Fault;
 use super::folder::Folder;
+use super::open;
 use super::queue::{Answer, Work};
 use super::readers::Readers;
 use super::versions::Versions;
@@ -21,9 +21,10 @@ use super::write::Write;
 pub(super) struct Writer {
     pub(super) storage: Arc<str>,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) options: SqliteConnectOptions,
+    /// What is said to a connection before it writes, beside what every one is told.
+    pub(super) tuning: &'static str,
     /// None after a failure: a connection that failed is not trusted to know whether it is within a transaction.
-    pub(super) connection: Option<SqliteConnection>,
+    pub(super) connection: Option<Connection>,
     pub(super) versions: Versions,
     pub(super) changes: Publisher,
     pub(super) counters: Arc<Counters>,
@@ -66,8 +67,8 @@ struct Done {
 
 impl Writer {
     /// Does all of `group` durably, and announces what changed. The answers come in the order of the group.
-    pub(super) async fn write(&mut self, group: &[Work]) -> Result<Vec<Answer>, Failed> {
-        match self.transact(group).await {
+    pub(super) fn write(&mut self, group: &[Work]) -> Result<Vec<Answer>, Failed> {
+        match self.transact(group) {
             Ok(Done { answers, changes }) => {
                 self.counters.commits.fetch_add(1, Ordering::Relaxed);
                 self.counters.operations.fetch_add(group.len() as u64, Ordering::Relaxed);
@@ -76,7 +77,7 @@ impl Writer {
                 }
                 Ok(answers)
             }
-            Err((error, is_commit)) => Err(self.recover(error, is_commit, group.len()).await),
+            Err((error, is_commit)) => Err(self.recover(error, is_commit, group.len())),
         }
     }
 
@@ -84,44 +85,45 @@ impl Writer {
     pub(super) async fn finish(mut self) {
         // The last connection that closes removes the log, and only one that may write can.
         self.readers.close().await;
-        let Some(mut connection) = self.connection.take() else { return };
-        if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await {
+        let Some(connection) = self.connection.take() else { return };
+        if let Err(error) = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
             tracing::warn!(storage = %self.storage, %error, "the log is written back at the next start");
         }
-        if let Err(error) = connection.close().await {
+        if let Err((_, error)) = connection.close() {
             tracing::warn!(storage = %self.storage, %error, "the database did not close well");
         }
     }
 
     /// A failure, and whether it was the commit that failed.
-    async fn transact(&mut self, group: &[Work]) -> Result<Done, (sqlx::Error, bool)> {
+    fn transact(&mut self, group: &[Work]) -> Result<Done, (rusqlite::Error, bool)> {
         let before = |error| (error, false);
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(self.options.connect().await.map_err(before)?),
+            none => none.insert(open::to_write(&self.folder.database, self.tuning).map_err(before)?),
         };
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(before)?;
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(before)?;
         let needed = group.iter().map(Work::versions).sum();
         let is_shared = self.sharing.load(Ordering::SeqCst);
         // Once more when the other one has gone: what it drew last is not known here.
         if is_shared || self.was_shared {
-            self.versions.follow(&mut transaction).await.map_err(before)?;
+            self.versions.follow(&transaction).map_err(before)?;
         }
         self.was_shared = is_shared;
         let brought = group.iter().filter_map(Work::brought).max();
-        self.versions.reserve(&mut transaction, needed, brought, !is_shared).await.map_err(before)?;
-        let mut write = Write::new(&mut transaction, &mut self.versions, &*self.clock);
+        self.versions.reserve(&transaction, needed, brought, !is_shared).map_err(before)?;
+        let mut write = Write::new(&transaction, &mut self.versions, &*self.clock);
         let mut answers = Vec::with_capacity(group.len());
         for work in group {
-            answers.push(write.work(work).await.map_err(before)?);
+            answers.push(write.work(work).map_err(before)?);
         }
         let changes = write.into_changes();
-        transaction.commit().await.map_err(|error| (error, true))?;
+        transaction.commit().map_err(|error| (error, true))?;
         Ok(Done { answers, changes })
     }
 
     /// Makes sure that nothing remains of a group that failed, as far as that can be.
-    async fn recover(&mut self, error: sqlx::Error, is_commit: bool, count: usize) -> Failed {
+    fn recover(&mut self, error: rusqlite::Error, is_commit: bool, count: usize) -> Failed {
         let fault = Fault::new(&self.folder.database, error);
         // Without its commit mark no crash and no reader takes a transaction for one.
         let applied = if is_commit { fault.of_commit() } else { Applied::No };
@@ -129,7 +131,7 @@ impl Writer {
         self.versions.doubt();
         if let Some(connection) = self.connection.take() {
             // Closing rolls back, and what it says about that adds nothing.
-            let _ = connection.close().await;
+            let _ = connection.close();
         }
         Failed { storage: Arc::clone(&self.storage), fault, applied }
     }
