@@ -49,6 +49,15 @@ impl Authority {
         self.issue(&params)
     }
 
+    /// The same, made out to this name and to nothing else.
+    pub fn client_alone(&self, name: &str) -> Result<Issued> {
+        let mut params = named(name, &[])?;
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue(&params)
+    }
+
     fn issue(&self, params: &CertificateParams) -> Result<Issued> {
         let key = KeyPair::generate().map_err(failed)?;
         let certificate = params.signed_by(&key, &self.0).map_err(failed)?;

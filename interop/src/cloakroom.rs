@@ -5,9 +5,11 @@
 //! directories are left open; its data stays over restarts, as long as the value lives.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output};
 use std::sync::OnceLock;
@@ -52,6 +54,9 @@ impl Cloakroom {
     /// Where it tells a service manager how it is, relative to the directory. Whoever wants to know binds a datagram socket
     /// there.
     pub const NOTIFY: &'static str = "notify";
+
+    /// What a configuration with TLS for the session server calls its `server_socket`: there it is asked whether it is healthy.
+    pub const SOCKET: &'static str = "server.sock";
 
     /// Starts Cloakroom with that configuration and waits until it says that it is healthy.
     ///
@@ -187,7 +192,7 @@ impl Cloakroom {
     /// Starts it again after its end, told to take over from whoever may still be there.
     pub fn start_to_take_over(&mut self) -> Result<()> {
         let mut next = self.start.spawn(self.directory.path(), &["--take-over"])?;
-        next.wait_until(|| self.start.is_healthy())?;
+        next.wait_until(|| self.start.is_healthy(self.directory.path()))?;
         self.process = next;
         Ok(())
     }
@@ -225,8 +230,9 @@ impl Start {
         Ok(())
     }
 
-    fn is_healthy(&self) -> bool {
-        raw::get(self.server(), "/health", "").is_ok_and(|answer| answer.status == 200)
+    fn is_healthy(&self, place: &Path) -> bool {
+        let says_so = raw::get(self.server(), "/health", "").is_ok_and(|answer| answer.status == 200);
+        says_so || is_healthy_at(&place.join(Cloakroom::SOCKET)).is_ok_and(|healthy| healthy)
     }
 
     fn spawn(&self, place: &Path, more: &[&str]) -> Result<Process> {
@@ -254,9 +260,18 @@ impl Start {
 
     fn launch(&self, place: &Path) -> Result<Process> {
         let mut process = self.spawn(place, &[])?;
-        process.wait_until(|| self.is_healthy())?;
+        process.wait_until(|| self.is_healthy(place))?;
         Ok(process)
     }
+}
+
+/// Whether it says so at its socket in the file system, where nobody needs TLS.
+fn is_healthy_at(socket: &Path) -> std::io::Result<bool> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.write_all(b"GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    Ok(answer.starts_with(b"HTTP/1.1 200 "))
 }
 
 /// A socket that programs inherit which are started from here.

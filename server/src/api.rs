@@ -40,7 +40,7 @@ use self::problem::Problem;
 use crate::bodies::Bodies;
 use crate::clients::{Caller, Client, Clients, Denied, Names, Right};
 use crate::end_point::journal::Journal;
-use crate::llng::has_kinds;
+use crate::llng::{BEFORE, has_kinds};
 
 /// The most bytes of a request.
 const MAX_BODY: usize = 16 << 20;
@@ -167,7 +167,8 @@ impl Api {
 
     /// Whether an entry of a session is shown to a client.
     fn shows(&self, client: &Client, session: &Session, name: &str) -> bool {
-        let is_secret = || has_kinds(&session.realm) && self.hides(client, name);
+        // What LemonLDAP::NG's sessions remember for ourselves is for nobody.
+        let is_secret = || has_kinds(&session.realm) && (name == BEFORE || self.hides(client, name));
         client.attributes.shows(name) && !is_secret()
     }
 

@@ -7,6 +7,7 @@ mod echoes;
 mod edit;
 mod kept;
 mod logins;
+mod paths;
 mod rest;
 mod rules;
 mod sessions;
@@ -16,12 +17,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::from_fn;
 use cache::Cache;
 use dialects::llng::soap::Charset;
 use dialects::llng::{Cipher, Exported, Hidden, Kind, SESSION_KIND};
 use session::Session;
 
 pub use self::cookie::SessionCookie;
+pub(crate) use self::echoes::BEFORE;
 pub use self::logins::{Logins, Verdict};
 use self::rest::Rest;
 pub use self::rules::{Allow, Rule};
@@ -93,5 +96,5 @@ pub(crate) fn router(settings: Settings, clients: Arc<Clients>, cache: &Arc<Cach
     if settings.soap {
         router = router.merge(Soap::new(clients, Arc::clone(cache), sessions, settings).router());
     }
-    router
+    router.layer(from_fn(paths::only_plain))
 }

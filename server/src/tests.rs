@@ -1,9 +1,11 @@
 mod api;
+mod bypasses;
 mod house;
 mod logins;
 mod rest;
 mod soap;
 mod storage_end_point;
+mod who_may;
 
 use std::time::Duration;
 

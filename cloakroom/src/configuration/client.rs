@@ -145,7 +145,12 @@ impl Client {
         let believes = listen.server_tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
         if self.tls_subject.is_some() && !believes {
             let message = "`tls_subject` proves nothing: the session server asks nobody for a certificate";
-            section.wrong("tls_subject", message, "say `client_ca` in `[listen.server_tls]`");
+            let cure = "say `client_ca` in `[listen.server_tls]`";
+            // With a token or a password the client is known all the same.
+            match self.bearer_file.is_some() || self.basic.is_some() {
+                true => section.warn("tls_subject", message, cure),
+                false => section.wrong("tls_subject", message, cure),
+            }
         }
         let secret =
             if self.bearer_file.is_some() { ("bearer_file", "token") } else { ("basic", "password") };

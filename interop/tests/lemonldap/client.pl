@@ -133,17 +133,55 @@ my %checks = (
         my @lost = grep { $read->{"k$_"} ne 'new' } 1 .. 60;
         wrong("lost: @lost") if @lost;
     },
-    dead => sub {
-        for my $module ( 'REST', 'SOAP' ) {
-            my $session = opened($module);
-            my $id      = $session->{_session_id};
-            $session->{uid} = 'dwho';
+    crowd => sub {
+        # As the real one was measured: of 60 to 64 writes it keeps 25 to 48.
+        my $session = opened('REST');
+        my $id      = $session->{_session_id};
+        $session->{"k$_"} = 'old' for 1 .. 60;
+        untie %$session;
+        pipe my $have_read, my $has_read or die;
+        pipe my $may_write, my $let_write or die;
+        my @children;
+        for my $child ( 1 .. 60 ) {
+            my $pid = fork;
+            if ($pid) { push @children, $pid; next }
+            close $let_write;
+            my $session = opened( $child % 2 ? 'SOAP' : 'REST', $id ) or exit 1;
+            my $known = $session->{uid};
+            syswrite $has_read, 'x';
+            sysread $may_write, my $word, 1;
+            $session->{"k$child"} = 'new';
             untie %$session;
-            my ( $late, $ender ) = ( opened( $module, $id ), opened( $module, $id ) );
-            tied(%$ender)->delete or wrong("$module ends nothing");
-            $late->{_lastSeen} = time;
-            untie %$late;
-            wrong("$module brought it back") if opened( 'REST', $id ) or opened( 'SOAP', $id );
+            exit 0;
+        }
+        close $has_read;
+        my $read = 0;
+        while ( $read < 60 ) { $read += sysread( $have_read, my $words, 60 ) || last }
+        wrong("only $read have read it") unless $read == 60;
+        close $let_write;
+        for (@children) { waitpid $_, 0; wrong("a writer failed") if $? }
+        my $after = opened( 'REST', $id );
+        my @lost = grep { $after->{"k$_"} ne 'new' } 1 .. 60;
+        wrong("lost: @lost") if @lost;
+    },
+    dead => sub {
+        # Over REST the late one writes all that it has read, with the proof that creates sessions.
+        for my $module ( 'REST', 'SOAP' ) {
+            for my $other ( 'REST', 'SOAP' ) {
+                my $session = opened($module);
+                my $id      = $session->{_session_id};
+                $session->{uid} = 'dwho';
+                untie %$session;
+                my ( $late, $ender ) = ( opened( $module, $id ), opened( $other, $id ) );
+                tied(%$ender)->delete or wrong("$other ends nothing");
+                for ( 1 .. 2 ) {
+                    $late->{_lastSeen} = time + $_;
+                    tied(%$late)->save;
+                    wrong("$module brought back what $other ended") if opened( 'REST', $id ) or opened( 'SOAP', $id );
+                }
+                untie %$late;
+                wrong("$module brought back what $other ended") if opened( 'REST', $id ) or opened( 'SOAP', $id );
+            }
         }
     },
     removal => sub {
@@ -178,6 +216,21 @@ my %checks = (
         for my $field ( 'uid', '_whatToTrace' ) {
             my $found = $rest->searchOn( $modules{REST}, $field, 'grace', 'uid' );
             wrong( "$field finds", text($found) ) unless same( $found, { $ids[1] => { uid => 'grace' } } );
+        }
+        # All forms, by both: everything, one, several, and what the caller makes of each.
+        for my $module ( 'REST', 'SOAP' ) {
+            my ( $class, $how ) = ( $classes . $module, $modules{$module} );
+            my $whole = $class->get_key_from_all_sessions($how);
+            wrong( "$module: of all there is", text( [ keys %$whole ] ) )
+              unless same( [ sort keys %$whole ], [ sort @ids ] ) and $whole->{ $ids[0] }->{_whatToTrace} eq 'ada';
+            for my $wanted ( 'uid', ['uid'] ) {
+                my $some = $class->get_key_from_all_sessions( $how, $wanted );
+                wrong( "$module: some are", text($some) )
+                  unless same( $some, { $ids[0] => { uid => 'ada' }, $ids[1] => { uid => 'grace' } } );
+            }
+            my %made;
+            $class->get_key_from_all_sessions( $how, sub { $made{ $_[1] } = $_[0]->{uid}; undef } );
+            wrong( "$module: made are", text( \%made ) ) unless same( \%made, { $ids[0] => 'ada', $ids[1] => 'grace' } );
         }
         my $none = $rest->searchOn( $modules{REST}, 'uid', 'nobody' );
         wrong( "none are", text($none) ) unless same( $none, {} );

@@ -117,6 +117,31 @@ fn passwords_cannot_be_guessed_for_long_and_right_ones_are_never_counted() {
 }
 
 #[test]
+fn a_certificate_proves_whom_it_is_made_out_to() {
+    let operators =
+        Client { subject: Some("CN=operators".into()), ..Client::new("operators", vec![Right::Sessions]) };
+    let clients = Clients::new(vec![operators]);
+    let shown = |subject: Option<&str>| {
+        let certificate = subject.map(|subject| {
+            Arc::new(ClientCertificate { subject: Some(subject.into()), fingerprint: "00".into() })
+        });
+        let caller = Caller { address: HERE, certificate };
+        clients.admit(&caller, &with(""), Right::Sessions).map(|client| client.id.to_string())
+    };
+    assert_eq!(shown(Some("CN=operators")), Ok("operators".to_owned()));
+    for other in [
+        None,
+        Some(""),
+        Some("CN=operator"),
+        Some("cn=operators"),
+        Some("CN=operators,O=Example"),
+        Some("O=x,CN=operators"),
+    ] {
+        assert_eq!(shown(other).unwrap_err().status(), StatusCode::UNAUTHORIZED, "{other:?}");
+    }
+}
+
+#[test]
 fn names_and_attributes_are_as_they_are_written() {
     let some = || -> Box<[Box<str>]> { Box::new(["SSO".into(), "mail".into()]) };
     assert!(Names::All.has("any"));

@@ -17,7 +17,7 @@ use session::{Millis, Revision, Session, Value};
 pub(super) const REVISION: &str = "_session_revision";
 
 /// The entry in which it is remembered what attributes were. It never leaves.
-pub(super) const BEFORE: &str = "_session_before";
+pub(crate) const BEFORE: &str = "_session_before";
 
 /// So long a client may keep what it read: LemonLDAP::NG's caches keep a session for ten minutes.
 const KEPT_FOR: Duration = Duration::from_mins(15);

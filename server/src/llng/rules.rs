@@ -5,6 +5,8 @@ use std::fmt;
 use dialects::llng::soap::Uri;
 use session::Value;
 
+use super::paths::plain;
+
 /// A rule for the addresses below a path of a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
@@ -43,7 +45,8 @@ impl fmt::Debug for Allow {
     }
 }
 
-/// Whether who has these attributes may see the address: by the rule with the longest path that is for it. Without any, no.
+/// Whether who has these attributes may see the address: by the rule with the longest path that is for it. Without any, no; nor
+/// may anybody see one whose path is not [plain].
 pub(super) fn allows<'v>(rules: &[Rule], uri: &Uri, attribute: impl Fn(&str) -> Option<&'v Value>) -> bool {
     let Some(path) = plain(&uri.path) else { return false };
     let held = rules.iter().filter(|rule| rule.host == uri.host && is_below(&path, &rule.path));
@@ -54,38 +57,6 @@ pub(super) fn allows<'v>(rules: &[Rule], uri: &Uri, attribute: impl Fn(&str) -> 
         Allow::Nobody => false,
         Allow::Attribute { name, value } => attribute(name).is_some_and(|held| has(held, value)),
     })
-}
-
-/// The path without its query. Nobody may see one of which two readers think differently: with escapes that need not be, dots, or
-/// empty parts.
-fn plain(path: &str) -> Option<String> {
-    let path = path.split(['?', '#']).next().unwrap_or_default();
-    let (mut plain, mut bytes) = (Vec::with_capacity(path.len()), path.bytes());
-    while let Some(byte) = bytes.next() {
-        let byte = match byte {
-            b'%' => {
-                let mut digit = || bytes.next().and_then(|digit| char::from(digit).to_digit(16));
-                let (high, low) = (digit()?, digit()?);
-                u8::try_from(high << 4 | low).ok()?
-            }
-            byte => byte,
-        };
-        plain.push(byte);
-        // An escaped slash, backslash, percent sign or NUL is seen by some.
-        if matches!(byte, b'\\' | b'%' | 0) {
-            return None;
-        }
-    }
-    let plain = String::from_utf8(plain).ok()?;
-    let has_hidden = plain.matches('/').count() != path.matches('/').count();
-    let mut parts = plain.strip_prefix('/')?.split('/').peekable();
-    while let Some(part) = parts.next() {
-        let is_last = parts.peek().is_none();
-        if matches!(part, "." | "..") || (part.is_empty() && !is_last) {
-            return None;
-        }
-    }
-    (!has_hidden).then_some(plain)
 }
 
 fn is_below(path: &str, prefix: &str) -> bool {

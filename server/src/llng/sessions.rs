@@ -3,6 +3,7 @@
 //! An id is name and proof at once, so its session lies under the ticket that it stands for: storage does not know the id. For
 //! lists, which tell ids, it is kept among the entries, ciphered with the key that whoever may ask for a list must know.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -234,23 +235,24 @@ impl Sessions {
         Ok(ended == Ended::Now)
     }
 
-    /// Logs somebody in with a password, into a session whose cookie holds this where that is wished.
+    /// Logs somebody in who is there, with a password, into a session whose cookie holds this where that is wished.
     pub(super) async fn log_in(
         &self,
         by: By<'_>,
+        from: IpAddr,
         user: &str,
         password: &str,
         cookie: Option<Id>,
     ) -> Result<LoggedIn, Unavailable> {
         let Some(logins) = &self.settings.logins else { return Ok(LoggedIn::NoLogins) };
-        match logins.verify(by.caller.address, user, password).await {
+        match logins.verify(from, user, password).await {
             Verdict::Right => {}
             Verdict::Wrong => return Ok(LoggedIn::Wrong),
             Verdict::Unknown => return Ok(LoggedIn::NotTried),
         }
         let Some(cookie) = cookie.or_else(random_id) else { return Ok(LoggedIn::Refused) };
         let id = self.id_in(&cookie);
-        Ok(match self.make(by, Some(id), Kind::Sso, self.attributes_of(by, user)).await? {
+        Ok(match self.make(by, Some(id), Kind::Sso, self.attributes_of(from, user)).await? {
             Made::Made(kept) => LoggedIn::In { kept, cookie },
             Made::Refused => LoggedIn::Refused,
         })
@@ -262,9 +264,9 @@ impl Sessions {
     }
 
     /// What is known of somebody who logged in with a password, as a portal writes it.
-    fn attributes_of(&self, by: By<'_>, user: &str) -> Changes {
+    fn attributes_of(&self, from: IpAddr, user: &str) -> Changes {
         let seconds = (self.cache.now().0 / 1000).to_string();
-        let address = by.caller.address.to_canonical().to_string();
+        let address = from.to_canonical().to_string();
         [
             ("_user", user),
             ("uid", user),

@@ -253,7 +253,7 @@ impl Soap {
     ) -> Result<Response, Failure> {
         let refused = |code| Ok(self.written(asked, &Answer::Cookies(Err(code))));
         let Some((user, password)) = user.zip(password) else { return refused(code::MISSING) };
-        let id = match self.sessions.log_in(asked.by, &user, &password, id).await? {
+        let id = match self.sessions.log_in(asked.by, asked.by.caller.address, &user, &password, id).await? {
             LoggedIn::In { cookie, .. } => cookie,
             LoggedIn::Wrong => return refused(code::WRONG),
             LoggedIn::NotTried | LoggedIn::NoLogins => return refused(code::ERROR),

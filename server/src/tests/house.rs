@@ -46,9 +46,9 @@ impl House {
             "{line} HTTP/1.1\r\nHost: house.example\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
         );
         socket.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).await.unwrap();
-        answer
+        let mut answer = Vec::new();
+        socket.read_to_end(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
     }
 
     /// The status, the head and the body of an answer.

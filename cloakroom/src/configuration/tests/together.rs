@@ -400,6 +400,10 @@ fn a_client_of_the_session_server_is_somebody() {
         warnings.into_iter().map(|warning| warning.message).collect::<Vec<_>>().join("; ")
     };
     assert_eq!(warned(&client("bearer_file = \"t\"")), "");
+    assert!(
+        warned(&client("bearer_file = \"t\"\ntls_subject = \"CN=g\""))
+            .contains("asks nobody for a certificate")
+    );
     assert!(warned(&client("from = [\"10.0.0.0/8\"]")).contains("without any proof"));
     let from_there = |right: &str| {
         warned(&format!("[[client]]\nid = \"g\"\nfrom = [\"10.0.0.0/8\"]\nmay = [\"{right}\"]"))

@@ -1,5 +1,6 @@
 //! One session: `/sessions/<type>/<id>`, and one of its attributes below.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -82,6 +83,12 @@ impl Login {
     }
 }
 
+/// Where somebody is of whom a handler says so that has shown that it knows the key: the last address is the one that it saw itself.
+fn visitor(headers: &HeaderMap) -> Option<IpAddr> {
+    let said = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
+    said.rsplit(',').next()?.trim().parse().ok()
+}
+
 impl Rest {
     async fn answer_one(
         &self,
@@ -159,8 +166,9 @@ impl Rest {
         if !self.is_secret(secret.as_deref()) {
             return Err(Failure::BadSecret);
         }
+        let from = visitor(headers).unwrap_or(by.caller.address);
         let (Some(user), Some(password)) = (user, password) else { return Err(Failure::Unauthorized) };
-        let kept = match self.sessions.log_in(by, &user, &password, Some(cookie.clone())).await? {
+        let kept = match self.sessions.log_in(by, from, &user, &password, Some(cookie.clone())).await? {
             LoggedIn::In { kept, .. } => kept,
             LoggedIn::Refused => self.logged_in_before(by, &self.sessions.id_in(&cookie), &user).await?,
             LoggedIn::Wrong => return Err(Failure::Unauthorized),
