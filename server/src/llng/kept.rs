@@ -3,10 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use dialects::llng::{Id, Kind};
+use dialects::llng::{Changes, Id, Kind};
 use session::{Session, Value};
 
 use super::echoes::BEFORE;
+use super::sessions::is_ours;
 use crate::clients::{Caller, Client};
 
 /// On whose behalf something is done: for the limits that a client has, and for the audit.
@@ -14,6 +15,14 @@ use crate::clients::{Caller, Client};
 pub(crate) struct By<'a> {
     pub(crate) client: &'a Client,
     pub(crate) caller: &'a Caller,
+}
+
+impl By<'_> {
+    /// The first of these attributes that does not exist for the client: it can neither see nor set it.
+    pub(crate) fn missing<'c>(&self, changes: &'c Changes) -> Option<&'c str> {
+        let mut names = changes.iter().map(|(name, _)| &**name).filter(|name| !is_ours(name));
+        names.find(|name| !self.client.attributes.shows(name))
+    }
 }
 
 /// A session of LemonLDAP::NG.

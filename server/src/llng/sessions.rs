@@ -3,25 +3,21 @@
 //! An id is name and proof at once, so its session lies under the ticket that it stands for: storage does not know the id. For
 //! lists, which tell ids, it is kept among the entries, ciphered with the key that whoever may ask for a list must know.
 
-use std::net::IpAddr;
+mod listing;
+mod people;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache::{
-    AFTERLIFE, Application, Cache, Count, Ended, Find, OpenForeign, Opening, Realm, Rewritten, Tally,
-};
-use dialects::llng::json::Search;
-use dialects::llng::{BEGAN, Changes, Id, Kind, LAST_SEEN, Received, SESSION_ID, SESSION_KIND, WHOSE};
-use session::{
-    Ending, Millis, Patch, Principal, Secret, Selector, Session, Ticket, Timeouts, Value, Whose, Why,
-};
-use storage::{Scanned, Unavailable};
+use cache::{AFTERLIFE, Application, Cache, Ended, Find, OpenForeign, Opening, Realm, Rewritten};
+use dialects::llng::{BEGAN, Changes, Id, Kind, LAST_SEEN, SESSION_ID, SESSION_KIND, WHOSE};
+use session::{Ending, Millis, Patch, Principal, Secret, Session, Ticket, Timeouts, Value, Why};
+use storage::Unavailable;
 
 use super::echoes::{BEFORE, REVISION};
 use super::edit::{Edit, seconds};
-use super::kept::{By, Changed, Kept, LoggedIn, Made};
-use super::logins::Verdict;
-use super::{Settings, has_kinds, kind_of};
+use super::kept::{By, Changed, Kept, Made};
+use super::{Settings, kind_of};
 use crate::audit::{self, Upon};
 
 /// The realm of these sessions, and the space of their ids.
@@ -40,9 +36,6 @@ const TOUCH_INTERVAL: Duration = Duration::from_mins(10);
 
 /// LemonLDAP::NG counts in seconds, and a session may be as old as the time-out says.
 const SECOND: Duration = Duration::from_secs(1);
-
-/// How many records are looked at together.
-const PAGE: usize = 512;
 
 /// The sessions.
 #[derive(Debug)]
@@ -235,163 +228,9 @@ impl Sessions {
         Ok(ended == Ended::Now)
     }
 
-    /// Logs somebody in who is there, with a password, into a session whose cookie holds this where that is wished.
-    pub(super) async fn log_in(
-        &self,
-        by: By<'_>,
-        from: IpAddr,
-        user: &str,
-        password: &str,
-        cookie: Option<Id>,
-    ) -> Result<LoggedIn, Unavailable> {
-        let Some(logins) = &self.settings.logins else { return Ok(LoggedIn::NoLogins) };
-        match logins.verify(from, user, password).await {
-            Verdict::Right => {}
-            Verdict::Wrong => return Ok(LoggedIn::Wrong),
-            Verdict::Unknown => return Ok(LoggedIn::NotTried),
-        }
-        let Some(cookie) = cookie.or_else(random_id) else { return Ok(LoggedIn::Refused) };
-        let id = self.id_in(&cookie);
-        Ok(match self.make(by, Some(id), Kind::Sso, self.attributes_of(from, user)).await? {
-            Made::Made(kept) => LoggedIn::In { kept, cookie },
-            Made::Refused => LoggedIn::Refused,
-        })
-    }
-
     /// The id of the session whose cookie holds this.
     pub(super) fn id_in(&self, cookie: &Id) -> Id {
         if self.settings.hashed { cookie.hashed() } else { cookie.clone() }
-    }
-
-    /// What is known of somebody who logged in with a password, as a portal writes it.
-    fn attributes_of(&self, from: IpAddr, user: &str) -> Changes {
-        let seconds = (self.cache.now().0 / 1000).to_string();
-        let address = from.to_canonical().to_string();
-        [
-            ("_user", user),
-            ("uid", user),
-            (WHOSE, user),
-            ("_auth", "Htpasswd"),
-            ("_userDB", "Null"),
-            ("authenticationLevel", "2"),
-            ("_lastAuthnUTime", &seconds),
-            ("ipAddr", &address),
-        ]
-        .into_iter()
-        .map(|(name, value)| (name.into(), Received::Text(value.into())))
-        .collect()
-    }
-
-    /// Ends the other logins of whoever has this one; how many there were.
-    pub(super) async fn end_others(&self, by: By<'_>, mine: &Session) -> Result<u64, Unavailable> {
-        let Some(whose) = &mine.principal else { return Ok(0) };
-        let mut others = Vec::new();
-        let mut each = |session: Arc<Session>| {
-            let is_theirs = session.principal.as_ref() == Some(whose) && session.handle != mine.handle;
-            if is_theirs && *session.realm == *REALM && kind_for(by, &session) == Some(Kind::Sso) {
-                others.push(session.handle);
-            }
-            true
-        };
-        self.look(Some(whose), &mut each).await?;
-        if others.is_empty() {
-            return Ok(0);
-        }
-        let from = Some(by.caller.address.to_canonical());
-        let ending = Ending { from, ..Ending::new(self.cache.now(), Why::Logout, &by.client.id) };
-        // Not by the person: that would be all of theirs, with this one.
-        let ended = self.cache.end_where(Selector::all(Whose::Handles(others)), ending).await?;
-        let (handles, sessions) = (&*ended.handles, &ended.end.sessions);
-        let upon = Upon { handles, sessions: Some(sessions), ..Upon::default() };
-        audit::done(by.client, by.caller, "the other sessions of somebody in LemonLDAP::NG were ended", upon);
-        Ok(match ended.end.sessions {
-            Tally::Exactly(count) => count,
-            Tally::OnServer(Count { sessions, .. }) => sessions as u64,
-            Tally::Unknown => handles.len() as u64,
-        })
-    }
-
-    /// Has `each` look at all sessions until it says no more, or at least at those that are looked for.
-    pub(super) async fn list(
-        &self,
-        by: By<'_>,
-        search: Option<&Search>,
-        each: &mut (dyn for<'i, 'k> FnMut(&'i Id, &'k Kept) -> bool + Send),
-    ) -> Result<(), Unavailable> {
-        let whose = search.filter(|search| *search.name == *WHOSE);
-        let whose = whose.map(|search| Principal::named(ISSUER, search.value()));
-        self.look(whose.as_ref(), &mut |session| self.shows(by, session, each)).await
-    }
-
-    /// Has `each` look at all live sessions until it says no more; where the index knows it, only at those of somebody.
-    async fn look(
-        &self,
-        whose: Option<&Principal>,
-        each: &mut (dyn FnMut(Arc<Session>) -> bool + Send),
-    ) -> Result<(), Unavailable> {
-        match whose.filter(|whose| self.cache.is_indexed(whose)) {
-            Some(whose) => self.look_at_those_of(whose, each).await,
-            None => self.look_at_all(each).await,
-        }
-    }
-
-    async fn look_at_all(
-        &self,
-        each: &mut (dyn FnMut(Arc<Session>) -> bool + Send),
-    ) -> Result<(), Unavailable> {
-        let mut cursor = None;
-        loop {
-            let scan = self.cache.storage().scan(cursor.as_deref(), PAGE).await?;
-            for (key, scanned) in scan.found {
-                let Scanned::Live(record) = scanned else { continue };
-                if cache::Kind::of(&key) != cache::Kind::Session {
-                    continue;
-                }
-                let shown = self.cache.show_record(&record).await?;
-                if shown.is_some_and(|shown| !each(shown.session)) {
-                    return Ok(());
-                }
-            }
-            cursor = scan.cursor;
-            if cursor.is_none() {
-                return Ok(());
-            }
-        }
-    }
-
-    async fn look_at_those_of(
-        &self,
-        whose: &Principal,
-        each: &mut (dyn FnMut(Arc<Session>) -> bool + Send),
-    ) -> Result<(), Unavailable> {
-        let mut after = None;
-        loop {
-            let listing = self.cache.list(whose, after.as_deref(), PAGE).await?;
-            for listed in listing.sessions.iter().filter(|listed| *listed.realm == *REALM) {
-                let shown = self.cache.show(&listed.handle).await?;
-                if shown.is_some_and(|shown| !each(shown.session)) {
-                    return Ok(());
-                }
-            }
-            after = listing.next;
-            if after.is_none() {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Has `each` look at a session that is live, if it exists for the client. Whether to go on.
-    fn shows(
-        &self,
-        by: By<'_>,
-        session: Arc<Session>,
-        each: &mut (dyn for<'i, 'k> FnMut(&'i Id, &'k Kept) -> bool + Send),
-    ) -> bool {
-        if !has_kinds(&session.realm) || self.is_idle(&session) {
-            return true;
-        }
-        let known = kind_for(by, &session).zip(self.id_of(&session));
-        known.is_none_or(|(kind, id)| each(&id, &Self::kept(&id, kind, session)))
     }
 }
 

@@ -20,7 +20,7 @@ use cache::Cache;
 use dialects::llng::soap::{
     Answer, Call, Fault, Listing, MAX_BODY, Method, Refused, Replying, Request, read,
 };
-use dialects::llng::{Id, Kind};
+use dialects::llng::{Changes, Id, Kind};
 use session::Value;
 
 use self::answers::Failure;
@@ -164,6 +164,7 @@ impl Soap {
                 Ok(self.written(&asked, &Answer::Session(attributes)))
             }
             Request::SetAttributes { id, changes } => {
+                settable(by, &changes)?;
                 let is_done = match id {
                     Some(id) => self.sessions.change(by, &id, Kind::Sso, changes).await? == Changed::Done,
                     None => false,
@@ -171,6 +172,7 @@ impl Soap {
                 Ok(self.written(&asked, &Answer::Result(is_done)))
             }
             Request::NewSession { changes } => {
+                settable(by, &changes)?;
                 match self.sessions.make(by, None, Kind::Sso, changes).await? {
                     Made::Made(kept) => {
                         Ok(self.written(&asked, &Answer::Created(self.shown(&asked, &kept).collect())))
@@ -324,6 +326,13 @@ async fn description(
         return Failure::Denied(denied).into_response(&headers);
     }
     answers::description(&headers, &soap.settings)
+}
+
+/// Whether all these attributes exist for the client.
+fn settable(by: By<'_>, changes: &Changes) -> Result<(), Fault> {
+    by.missing(changes).map_or(Ok(()), |name| {
+        Err(Fault::client(format!("the attribute `{name}` is not among the `attributes` of this client")))
+    })
 }
 
 fn no_key() -> Fault {

@@ -241,3 +241,46 @@ async fn what_is_hidden_leaves_over_no_protocol_without_the_right_to_secrets() {
         assert_eq!(searched.get(ID).is_some(), is_shown);
     }
 }
+
+#[tokio::test]
+async fn a_client_sets_the_attributes_that_are_for_it() {
+    let names = || -> Box<[Box<str>]> { Box::new(["phone".into()]) };
+    for (attributes, may) in [
+        (Attributes::Usual, true),
+        (Attributes::All, true),
+        (Attributes::Further(names()), true),
+        (Attributes::Only(names()), false),
+    ] {
+        let house = with(|client| Client { attributes: attributes.clone(), ..client }).await;
+        let (one, other) = (format!("PUT {}", global(ID)), format!("PUT {}", global(OTHER)));
+        assert_eq!(
+            house.limited(&one, json!({"phone": "6", "_session_id": ID})).await,
+            done(),
+            "{attributes:?}"
+        );
+        for (line, body) in [
+            (one.clone(), json!({"uid": "x", "phone": "7"})),
+            (format!("{one}/uid"), json!("x")),
+            (other, json!({"uid": "x"})),
+            ("POST /sessions/global".to_owned(), json!({"uid": "x"})),
+        ] {
+            let (status, told) = house.limited(&line, body).await;
+            assert_eq!(status, if may { 200 } else { 403 }, "{attributes:?} {line}: {told}");
+            assert_eq!(told.contains("`uid`"), !may, "{told}");
+        }
+        for (method, arguments) in [
+            ("setAttributes", string(ID) + "<a><uid>y</uid></a>"),
+            ("newSession", "<a><uid>y</uid></a>".to_owned()),
+        ] {
+            let (status, _, told) = house.call(LIMITED, "/adminSessions", method, &arguments).await;
+            assert_eq!(status, if may { 200 } else { 500 }, "{attributes:?} {method}: {told}");
+        }
+        let whole = house.whole(&global(ID)).await;
+        let expected = if may { ("y", "7") } else { ("dwho", "6") };
+        assert_eq!(
+            (&whole["uid"], &whole["phone"]),
+            (&json!(expected.0), &json!(expected.1)),
+            "{attributes:?}"
+        );
+    }
+}

@@ -16,6 +16,8 @@ pub(super) enum Failure {
     Denied(Denied),
     /// What was sent cannot be read.
     Unread(Unread),
+    /// This attribute does not exist for the client.
+    NotShown(String),
     /// There is no such type of sessions.
     NoType,
     /// There is no such session, as far as the client may know.
@@ -75,6 +77,10 @@ impl Failure {
             Self::Denied(denied) => (denied.status(), denied.why()),
             Self::Unread(unread @ Unread::TooLarge) => (StatusCode::PAYLOAD_TOO_LARGE, &unread.to_string()),
             Self::Unread(unread) => (StatusCode::BAD_REQUEST, &unread.to_string()),
+            Self::NotShown(name) => (
+                StatusCode::FORBIDDEN,
+                &format!("the attribute `{name}` is not among the `attributes` of this client"),
+            ),
             Self::NoType => (StatusCode::BAD_REQUEST, "Unknown (or unconfigured) session type"),
             Self::NoSession => (StatusCode::BAD_REQUEST, "Session Id does not exist"),
             Self::NoId => (StatusCode::BAD_REQUEST, "ID is required"),

@@ -190,6 +190,9 @@ impl Rest {
 
     async fn put(&self, by: By<'_>, storage: StorageType, id: &Id, update: Update) -> Result<(), Failure> {
         let Update { changes, secret } = update;
+        if let Some(name) = by.missing(&changes) {
+            return Err(Failure::NotShown(name.to_owned()));
+        }
         let has_proof = self.is_secret(secret.as_deref());
         if let Some(kept) = self.find(by, storage, id).await? {
             return match self.sessions.change(by, id, kept.kind, changes).await? {

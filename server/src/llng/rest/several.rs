@@ -65,6 +65,9 @@ impl Rest {
         }
         let update = json::read_update(content_type(headers), &body)?;
         drop(body);
+        if let Some(name) = by.missing(&update.changes) {
+            return Err(Failure::NotShown(name.to_owned()));
+        }
         match self.sessions.make(by, None, storage.default_kind(), update.changes).await? {
             Made::Made(kept) => Ok(answers::json(json::created(self.shown(client, &kept)))),
             Made::Refused => Err(Failure::NoSession),
