@@ -177,7 +177,7 @@ fn the_example_knows_its_operators_by_a_certificate_as_well() {
         )
     };
     let (told, why) = ends_nobody(Some("operators"));
-    assert_eq!(told, "200", "{why}\n{}", cloakroom.log());
+    assert_eq!(told, "404", "they are let in, and there is no such session: {why}\n{}", cloakroom.log());
     for other in [None, Some("operator"), Some("example")] {
         let (told, why) = ends_nobody(other);
         assert_eq!(told, "401", "{other:?}: {why}\n{}", cloakroom.log());
