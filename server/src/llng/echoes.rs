@@ -58,7 +58,10 @@ impl Before {
 
     /// Remembers what an attribute was that `writer` changes now, by which the session gets this revision.
     pub(super) fn note(&mut self, name: &str, was: &Value, revision: Revision, writer: u64, at: Millis) {
-        self.0.push(Change { name: digest(name), value: digest_of(was), writer, revision, at });
+        let (name, value) = (digest(name), digest_of(was));
+        // Who asks is told of the last change of an attribute from a value: those before it tell nobody anything.
+        self.0.retain(|change| (change.name, change.value) != (name, value));
+        self.0.push(Change { name, value, writer, revision, at });
         let excess = self.0.len().saturating_sub(MOST);
         self.0.drain(..excess);
     }
@@ -68,7 +71,8 @@ impl Before {
         if self.0.is_empty() {
             return None;
         }
-        let mut bytes: Vec<u8> = self.0.iter().flat_map(Change::bytes).collect();
+        let mut bytes = Vec::with_capacity(self.0.len() * BYTES + 1);
+        self.0.iter().for_each(|change| bytes.extend_from_slice(&change.bytes()));
         // Bytes that are no text: an entry of text would be another value.
         bytes.push(0xff);
         Some(Value::Bytes(bytes.into()))
@@ -126,5 +130,26 @@ fn hash(value: &Value, hasher: &mut DefaultHasher) {
                 hash(value, hasher);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_all_changes_of_an_attribute_from_one_value_the_last_is_remembered() {
+        let mut before = Before::default();
+        for number in 1..=1000_u64 {
+            let was = if number % 2 == 0 { "on" } else { "off" };
+            before.note("light", &was.into(), Revision(number), number, Millis(0));
+        }
+        before.note("door", &"on".into(), Revision(1001), 1001, Millis(0));
+        assert_eq!(before.0.len(), 3);
+        assert_eq!(before.changed_by("light", &"on".into(), Revision(998)), Some(1000));
+        assert_eq!(before.changed_by("light", &"off".into(), Revision(998)), Some(999));
+        assert_eq!(before.changed_by("light", &"on".into(), Revision(1000)), None, "that was seen");
+        let Some(Value::Bytes(bytes)) = before.into_value() else { panic!("it remembers nothing") };
+        assert_eq!(bytes.len(), 3 * BYTES + 1);
     }
 }
