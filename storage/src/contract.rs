@@ -49,6 +49,18 @@ pub trait Storage: Debug + Send + Sync + 'static {
     /// `None` and follows the cursor sees each record that was there all the time at least once.
     async fn scan(&self, cursor: Option<&[u8]>, budget: usize) -> Result<Scan, Unavailable>;
 
+    /// The same of the live records whose contexts begin with `prefix`, and nothing else: for whoever looks for one kind of
+    /// record among all. A cursor of this is none of [`scan`](Self::scan).
+    ///
+    /// An engine that can leave the others where they are spares their way here; any other one throws them away.
+    async fn scan_of(&self, prefix: &str, cursor: Option<&[u8]>, budget: usize) -> Result<Scan, Unavailable> {
+        let mut scan = self.scan(cursor, budget).await?;
+        scan.found.retain(|(key, scanned)| {
+            matches!(scanned, Scanned::Live(_)) && key.context().starts_with(prefix)
+        });
+        Ok(scan)
+    }
+
     /// All of `operations` or none. They must be of one context.
     async fn batch(&self, operations: Vec<Operation>) -> Result<Batch, Unavailable>;
 

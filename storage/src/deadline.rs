@@ -76,6 +76,10 @@ impl Storage for Deadline {
         self.within(self.inner.scan(cursor, budget)).await
     }
 
+    async fn scan_of(&self, prefix: &str, cursor: Option<&[u8]>, budget: usize) -> Result<Scan, Unavailable> {
+        self.within(self.inner.scan_of(prefix, cursor, budget)).await
+    }
+
     async fn batch(&self, operations: Vec<Operation>) -> Result<Batch, Unavailable> {
         self.within(self.inner.batch(operations)).await
     }

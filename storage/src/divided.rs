@@ -73,6 +73,39 @@ impl Divided {
         self.taken_along.get_or_try_init(|| self.take_along()).await?;
         Ok(&self.aside)
     }
+
+    /// Each record where it lies now; what a service has of the contexts of the other one is from before, and not shown.
+    async fn scan_both(
+        &self,
+        prefix: Option<&str>,
+        cursor: Option<&[u8]>,
+        budget: usize,
+    ) -> Result<Scan, Unavailable> {
+        let (is_aside, cursor) = match cursor.and_then(<[u8]>::split_first) {
+            None => (false, None),
+            Some((&place, [])) if place == ASIDE => (true, None),
+            Some((&place, rest)) if place == ASIDE || place == BESIDE => (place == ASIDE, Some(rest)),
+            Some(_) => return Err(Unavailable::refused(self.id(), "this is no cursor of a divided storage")),
+        };
+        let service = if is_aside {
+            self.taken_along.get_or_try_init(|| self.take_along()).await?;
+            &self.aside
+        } else {
+            &self.main
+        };
+        let mut scan = match prefix {
+            Some(prefix) => service.scan_of(prefix, cursor, budget).await?,
+            None => service.scan(cursor, budget).await?,
+        };
+        scan.found.retain(|(key, _)| (self.lies_aside)(key.context()) == is_aside);
+        let place = if is_aside { ASIDE } else { BESIDE };
+        scan.cursor = match scan.cursor {
+            Some(rest) => Some([&[place], rest.as_slice()].concat()),
+            None if is_aside => None,
+            None => Some(vec![ASIDE]),
+        };
+        Ok(scan)
+    }
 }
 
 impl fmt::Debug for Divided {
@@ -126,28 +159,12 @@ impl Storage for Divided {
         self.service(context).await?.list(context, after, limit).await
     }
 
-    /// Each record where it lies now; what a service has of the contexts of the other one is from before, and not shown.
     async fn scan(&self, cursor: Option<&[u8]>, budget: usize) -> Result<Scan, Unavailable> {
-        let (is_aside, cursor) = match cursor.and_then(<[u8]>::split_first) {
-            None => (false, None),
-            Some((&place, [])) if place == ASIDE => (true, None),
-            Some((&place, rest)) if place == ASIDE || place == BESIDE => (place == ASIDE, Some(rest)),
-            Some(_) => return Err(Unavailable::refused(self.id(), "this is no cursor of a divided storage")),
-        };
-        let mut scan = if is_aside {
-            self.taken_along.get_or_try_init(|| self.take_along()).await?;
-            self.aside.scan(cursor, budget).await?
-        } else {
-            self.main.scan(cursor, budget).await?
-        };
-        scan.found.retain(|(key, _)| (self.lies_aside)(key.context()) == is_aside);
-        let place = if is_aside { ASIDE } else { BESIDE };
-        scan.cursor = match scan.cursor {
-            Some(rest) => Some([&[place], rest.as_slice()].concat()),
-            None if is_aside => None,
-            None => Some(vec![ASIDE]),
-        };
-        Ok(scan)
+        self.scan_both(None, cursor, budget).await
+    }
+
+    async fn scan_of(&self, prefix: &str, cursor: Option<&[u8]>, budget: usize) -> Result<Scan, Unavailable> {
+        self.scan_both(Some(prefix), cursor, budget).await
     }
 
     async fn batch(&self, operations: Vec<Operation>) -> Result<Batch, Unavailable> {

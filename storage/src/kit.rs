@@ -152,6 +152,7 @@ macro_rules! conformance_tests {
             reaping_is_bounded_and_takes_only_what_is_over
             a_list_is_ordered_and_paged
             a_scan_sees_everything
+            a_scan_of_a_kind_sees_what_is_live_of_it
             a_batch_is_all_or_nothing
             of_64_creators_one_wins
             of_64_updates_of_one_version_one_wins

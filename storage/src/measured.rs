@@ -196,6 +196,10 @@ impl Storage for Measured {
         self.scan.time(self.inner.scan(cursor, budget), done).await
     }
 
+    async fn scan_of(&self, prefix: &str, cursor: Option<&[u8]>, budget: usize) -> Result<Scan, Unavailable> {
+        self.scan.time(self.inner.scan_of(prefix, cursor, budget), done).await
+    }
+
     async fn batch(&self, operations: Vec<Operation>) -> Result<Batch, Unavailable> {
         let outcome = |batch: &Batch| match batch {
             Batch::Done(_) => DONE,

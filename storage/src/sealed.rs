@@ -214,6 +214,22 @@ impl Storage for Sealed {
         Ok(scan)
     }
 
+    /// One that was changed where it lies is given as it lies, which is nothing that anybody wrote: who looks for many is not to
+    /// miss all others for it. Without the key, or where nothing was sealed, nobody can say what is missing.
+    async fn scan_of(&self, prefix: &str, cursor: Option<&[u8]>, budget: usize) -> Result<Scan, Unavailable> {
+        let mut scan = self.inner.scan_of(prefix, cursor, budget).await?;
+        for (key, scanned) in &mut scan.found {
+            if let Scanned::Live(record) = scanned {
+                match self.open_value(key, record.value.clone()).await {
+                    Ok(value) => record.value = value,
+                    Err(NotOpened::Changed { .. }) => {}
+                    Err(error) => return Err(Unavailable::failed(self.id(), error)),
+                }
+            }
+        }
+        Ok(scan)
+    }
+
     async fn batch(&self, operations: Vec<Operation>) -> Result<Batch, Unavailable> {
         let keys: Vec<Key> = operations.iter().map(|operation| operation.key().clone()).collect();
         let operations: Result<_, _> =

@@ -63,6 +63,10 @@ impl Storage for Shared {
         self.inner.scan(cursor, budget).await
     }
 
+    async fn scan_of(&self, prefix: &str, cursor: Option<&[u8]>, budget: usize) -> Result<Scan, Unavailable> {
+        self.inner.scan_of(prefix, cursor, budget).await
+    }
+
     async fn batch(&self, operations: Vec<Operation>) -> Result<Batch, Unavailable> {
         self.inner.batch(operations).await
     }

@@ -90,6 +90,10 @@ impl Storage for Followed {
         self.follow("scan", self.inner.scan(cursor, budget)).await
     }
 
+    async fn scan_of(&self, prefix: &str, cursor: Option<&[u8]>, budget: usize) -> Result<Scan, Unavailable> {
+        self.follow("scan", self.inner.scan_of(prefix, cursor, budget)).await
+    }
+
     async fn batch(&self, operations: Vec<Operation>) -> Result<Batch, Unavailable> {
         self.follow("batch", self.inner.batch(operations)).await
     }

@@ -209,6 +209,16 @@ impl Sqlite {
         }
     }
 
+    /// The id of the row to go on behind.
+    fn read_cursor(&self, cursor: Option<&[u8]>) -> Result<i64, Unavailable> {
+        match cursor.map(<[u8; 8]>::try_from) {
+            // The ids of rows begin with 1.
+            None => Ok(0),
+            Some(Ok(cursor)) => Ok(i64::from_be_bytes(cursor)),
+            Some(Err(_)) => Err(Unavailable::refused(&self.id, "this is no cursor of this engine")),
+        }
+    }
+
     fn mistaken(&self) -> Unavailable {
         Unavailable::unknown(
             &self.id,
@@ -261,13 +271,13 @@ impl Storage for Sqlite {
     }
 
     async fn scan(&self, cursor: Option<&[u8]>, budget: usize) -> Result<Scan, Unavailable> {
-        let after = match cursor.map(<[u8; 8]>::try_from) {
-            // The ids of rows begin with 1.
-            None => 0,
-            Some(Ok(cursor)) => i64::from_be_bytes(cursor),
-            Some(Err(_)) => return Err(Unavailable::refused(&self.id, "this is no cursor of this engine")),
-        };
-        self.find(move |connection, now| read::scan(connection, after, budget, now)).await
+        let after = self.read_cursor(cursor)?;
+        self.find(move |connection, now| read::scan(connection, None, after, budget, now)).await
+    }
+
+    async fn scan_of(&self, prefix: &str, cursor: Option<&[u8]>, budget: usize) -> Result<Scan, Unavailable> {
+        let (prefix, after) = (prefix.to_owned(), self.read_cursor(cursor)?);
+        self.find(move |connection, now| read::scan(connection, Some(&prefix), after, budget, now)).await
     }
 
     async fn batch(&self, operations: Vec<Operation>) -> Result<Batch, Unavailable> {

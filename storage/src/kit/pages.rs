@@ -59,6 +59,41 @@ pub async fn a_scan_sees_everything(subject: &Subject) {
     assert_eq!(seen, expected);
 }
 
+/// `scan_of` comes by each live record whose context begins so, with its value, and by nothing else.
+pub async fn a_scan_of_a_kind_sees_what_is_live_of_it(subject: &Subject) {
+    let every_byte: Vec<u8> = (0..=255).collect();
+    let values = [b"".to_vec(), every_byte, vec![7; 40_000], b" 1 2 ".to_vec()];
+    let mut expected = BTreeSet::new();
+    for number in 0..60_usize {
+        let context = ["kit.", "kit.a", "kit.\u{e9}b", "kit", "kit/", "kis.", "session"][number % 7];
+        let key = Key::new(context, &[&[0, 0xff][..], format!("n {number}").as_bytes()].concat()).unwrap();
+        let value = &values[number % values.len()];
+        let version = subject.created(&key, value).await;
+        if number % 5 == 0 {
+            subject.storage.bury(&key, burial(Some(subject.at(60_000)))).await.unwrap();
+        } else if context.starts_with("kit.") {
+            expected.insert((key, version, value.clone()));
+        }
+    }
+    let mut seen = BTreeSet::new();
+    let mut cursor = None;
+    for call in 0.. {
+        assert!(call < 200, "the scan does not come to an end");
+        let scan = subject.storage.scan_of("kit.", cursor.as_deref(), 6).await.unwrap();
+        for (key, found) in scan.found {
+            let Scanned::Live(record) = found else { panic!("a scan of what is live found {found:?}") };
+            assert_eq!(record, subject.found(&key).await);
+            seen.insert((key, record.version, record.value.to_vec()));
+        }
+        cursor = scan.cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, expected);
+    assert_eq!(subject.storage.scan_of("nothing.", None, 1000).await.unwrap().found, []);
+}
+
 /// A batch is done whole, or refused whole with the operation that could not be done.
 pub async fn a_batch_is_all_or_nothing(subject: &Subject) {
     let version = subject.created(&key("there"), b"1").await;

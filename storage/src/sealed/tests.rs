@@ -198,3 +198,23 @@ proptest! {
         });
     }
 }
+
+#[tokio::test]
+async fn a_value_that_was_changed_hides_no_other_from_who_looks_for_many() {
+    let both = both(Plain::Refused);
+    for name in ["a", "b", "c"] {
+        both.sealed.create(&key(name), record(b"basket=apples", Millis::NEVER)).await.unwrap();
+    }
+    let moved = raw(&*both.raw, "a").await.value;
+    plant(&both, "b", &moved).await;
+    let scan = both.sealed.scan_of("", None, 100).await.unwrap();
+    let is_plain =
+        |scanned: &Scanned| matches!(scanned, Scanned::Live(record) if record.value == "basket=apples");
+    let mut plain: Vec<_> =
+        scan.found.iter().filter(|(_, found)| is_plain(found)).map(|(key, _)| key.name()).collect();
+    plain.sort_unstable();
+    assert_eq!((scan.found.len(), plain), (3, vec![&b"a"[..], b"c"]));
+    // What was never sealed is nobody's: it is not passed on as if it had been.
+    plant(&both, "c", b"basket=poison").await;
+    assert!(both.sealed.scan_of("", None, 100).await.is_err());
+}

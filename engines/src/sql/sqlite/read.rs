@@ -47,9 +47,11 @@ pub(super) fn list(
     Ok(page)
 }
 
-/// A cursor is the id of the last row that was looked at, in eight bytes.
+/// Of a scan with a prefix, what is live in the contexts that begin so. A cursor is the id of the last row that was looked at, in
+/// eight bytes.
 pub(super) fn scan(
     connection: &Connection,
+    prefix: Option<&str>,
     after: i64,
     budget: usize,
     now: Millis,
@@ -61,7 +63,7 @@ pub(super) fn scan(
     let (mut looked_at, mut bytes) = (0, 0);
     while let Some(found) = rows.next()? {
         looked_at += 1;
-        bytes += push(found, now, &mut scan.found)?;
+        bytes += push(found, prefix, now, &mut scan.found)?;
         if looked_at >= budget || bytes >= MAX_SCAN_BYTES {
             scan.cursor = Some(found.number(8)?.to_be_bytes().to_vec());
             break;
@@ -71,7 +73,17 @@ pub(super) fn scan(
 }
 
 /// Adds what a row holds if it is still there; how many bytes its value has.
-fn push(row: &Row<'_>, now: Millis, found: &mut Vec<(Key, Scanned)>) -> Result<usize, rusqlite::Error> {
+fn push(
+    row: &Row<'_>,
+    prefix: Option<&str>,
+    now: Millis,
+    found: &mut Vec<(Key, Scanned)>,
+) -> Result<usize, rusqlite::Error> {
+    if let Some(prefix) = prefix
+        && (!row.text(9)?.starts_with(prefix) || row.optional_number(4)?.is_some())
+    {
+        return Ok(0);
+    }
     let slot = Slot::of(row)?;
     if slot.expires() <= now {
         return Ok(0);
