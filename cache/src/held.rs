@@ -58,10 +58,15 @@ impl Held {
             retry_after: None,
             ..Unavailable::failed(storage, malformed)
         })?;
+        Ok(Self::of(session, record))
+    }
+
+    /// The session that was read of `record`.
+    pub(crate) fn of(session: Session, record: &Record) -> Self {
         let seen = Seen::at(record.times.touched);
         // Whoever gave the record this time saw to its entries as well, and to its assertions.
         seen.enter(record.times.expires);
-        Ok(Self::new(session, record.version, Arc::new(seen)))
+        Self::new(session, record.version, Arc::new(seen))
     }
 
     pub(crate) fn new(session: Session, version: Version, seen: Arc<Seen>) -> Self {

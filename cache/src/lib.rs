@@ -54,6 +54,7 @@ mod tier;
 mod token;
 mod touch;
 mod trust;
+mod walk;
 mod why;
 
 pub use addresses::Tie;

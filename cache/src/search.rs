@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use futures_util::stream::iter;
 use futures_util::{StreamExt as _, TryStreamExt as _};
+use session::record::{Malformed, decode};
 use session::{Handle, Millis, Principal};
 use storage::{Key, Page, Read, Unavailable};
 
@@ -17,6 +18,7 @@ use crate::cache::SESSIONS;
 use crate::held::Held;
 use crate::index::{MAX_LISTED, UNDER_WAY, context, entry, texts, value_context};
 use crate::show::Shown;
+use crate::walk::Unreadable;
 use crate::why::Life;
 
 /// How many sessions one call looks at, at most.
@@ -100,13 +102,8 @@ impl Cache {
         let principal = search.principal.clone().map(|principal| self.as_known(principal));
         let search = &Search { principal, ..search.clone() };
         self.know_revocations().await?;
-        let by_person = search.principal.as_ref().filter(|principal| self.is_indexed(principal)).map(context);
-        let by_value = || {
-            let known = search.entries.iter().find(|(name, _)| self.index.has_values_of(name));
-            known.map(|(name, value)| value_context(name, value))
-        };
         let mut hits = Hits { sessions: Vec::new(), next: None, is_indexed: false };
-        match by_person.or_else(by_value) {
+        match self.index_for(search) {
             Some(context) => {
                 hits.is_indexed = true;
                 let after = after.map(|handle| handle.to_string());
@@ -120,6 +117,21 @@ impl Cache {
             None => self.search_all(search, after, limit, &mut hits).await?,
         }
         Ok(hits)
+    }
+
+    /// Whether an index has what is asked for.
+    #[must_use]
+    pub fn has_index_for(&self, search: &Search) -> bool {
+        self.index_for(search).is_some()
+    }
+
+    /// The context in which whatever is searched for has an entry.
+    fn index_for(&self, search: &Search) -> Option<String> {
+        let by_person = search.principal.as_ref().filter(|principal| self.is_indexed(principal)).map(context);
+        by_person.or_else(|| {
+            let known = search.entries.iter().find(|(name, _)| self.index.has_values_of(name));
+            known.map(|(name, value)| value_context(name, value))
+        })
     }
 
     /// Goes through the contexts of sessions, which are in the order of handles.
@@ -168,7 +180,7 @@ impl Cache {
         let mut found = iter(page.records)
             .map(|listed| async move { Ok((self.searched(&listed.key).await?, listed)) })
             .buffered(WIDTH);
-        let (mut stale, mut is_full) = (Vec::new(), false);
+        let (mut stale, mut is_full, mut unreadable) = (Vec::new(), false, Unreadable::default());
         while let Some((searched, listed)) = found.try_next().await? {
             match searched {
                 Searched::Live(shown) if search.has(&shown) => {
@@ -179,6 +191,7 @@ impl Cache {
                 Searched::Stale if now.since(listed.times.touched) >= UNDER_WAY => {
                     stale.push((listed.key, Some(listed.version)));
                 }
+                Searched::Unreadable(why) => unreadable.note(&listed.key, why),
                 Searched::Live(_) | Searched::Over | Searched::Stale => {}
             }
             if is_full {
@@ -202,13 +215,14 @@ impl Cache {
         let Read::Found(record) = self.storage.read(&self.key(&handle)?, None).await? else {
             return Ok(absent);
         };
-        let held = Held::read(&record, self.storage.id())?;
+        let held = match decode(&record.value) {
+            Ok(session) => Held::of(session, &record),
+            Err(why) => return Ok(Searched::Unreadable(why)),
+        };
         if is_entry && !self.index.is_entered(&held.session, key) {
             return Ok(Searched::Stale);
         }
-        // One that was ended here is over, even where storage does not know yet.
-        let (outbox, id) = (&self.outbox, self.storage.id());
-        if outbox.check(&handle, id).is_err() || outbox.check_session(&held.session, id).is_err() {
+        if self.is_leaving(&held.session) {
             return Ok(Searched::Over);
         }
         let is_live = self.life_of(&held).await? == Life::Live && !self.is_gone(&held.session);
@@ -224,6 +238,8 @@ enum Searched {
     Live(Shown),
     /// It is over, or there is nobody to say so.
     Over,
+    /// Nobody can say: it is left out.
+    Unreadable(Malformed),
     /// An entry whose session is not there, or has another value by now.
     Stale,
 }

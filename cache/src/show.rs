@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use session::{Handle, Millis, Session, Why};
-use storage::{Read, Record, Unavailable};
+use storage::{Read, Unavailable};
 
 use crate::Cache;
 use crate::held::Held;
@@ -25,12 +25,11 @@ impl Cache {
             self.outbox.check(handle, self.storage.id())?;
             return Ok(None);
         };
-        self.show_record(&record).await
+        self.show_held(Held::read(&record, self.storage.id())?).await
     }
 
-    /// The session that a record holds which storage gave just now, as [`Cache::show`] has it: for whoever looks at many.
-    pub async fn show_record(&self, record: &Record) -> Result<Option<Shown>, Unavailable> {
-        let held = Held::read(record, self.storage.id())?;
+    /// What is held of a record that storage gave just now, if it is live.
+    pub(crate) async fn show_held(&self, held: Held) -> Result<Option<Shown>, Unavailable> {
         let life = self.life_of(&held).await?;
         // Of an end that storage does not have yet nobody can say what became of it.
         self.outbox.check(&held.session.handle, self.storage.id())?;

@@ -39,6 +39,7 @@ mod timing;
 mod token;
 mod touching;
 mod trusting;
+mod walking;
 mod why;
 
 use fixture::{Engine, Fixture};

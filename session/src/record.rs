@@ -20,7 +20,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::wire::{Damaged, Reader, Writer};
+use crate::wire::{Damaged, Reader, Writer, as_text};
 use crate::{
     Addresses, Authentication, Carried, Conflict, Entries, Entry, Epoch, Epochs, Handle, Lineage,
     MAX_ANCESTORS, MAX_DEPTH, MAX_ENTRIES, Millis, Previous, Principal, Recovery, Removal, Revision, Secret,
@@ -224,6 +224,21 @@ pub fn decode(bytes: &[u8]) -> Result<Session, Malformed> {
     parts.into_session(secret)
 }
 
+/// The session that `bytes` hold, with those of its entries that are `wanted` and without what is remembered of removed ones: for
+/// whoever looks at many and needs little of each. What is left out is not read, and may be damaged. Never write it.
+pub fn decode_some(bytes: &[u8], wanted: impl Fn(&str) -> bool) -> Result<Session, Malformed> {
+    let mut parts = Parts::of_some(bytes, |tag, field| match tag {
+        ENTRY => {
+            field.number()?;
+            Ok(wanted(as_text(field.bytes()?)?))
+        }
+        REMOVAL | CONFLICT => Ok(false),
+        _ => Ok(true),
+    })?;
+    let secret = parts.secret.take().ok_or(Malformed::Damaged("it has no secret"))?;
+    parts.into_session(secret)
+}
+
 /// The session that a visitor carries in `bytes`.
 pub fn decode_carried(bytes: &[u8]) -> Result<Carried, Malformed> {
     let mut parts = Parts::of(bytes)?;
@@ -270,6 +285,14 @@ struct Parts {
 
 impl Parts {
     fn of(bytes: &[u8]) -> Result<Self, Malformed> {
+        Self::of_some(bytes, |_, _| Ok(true))
+    }
+
+    /// Those fields that are `wanted`, by their tag and content.
+    fn of_some(
+        bytes: &[u8],
+        wanted: impl Fn(u64, &mut Reader<'_>) -> Result<bool, Malformed>,
+    ) -> Result<Self, Malformed> {
         let mut reader = Reader::new(bytes);
         if reader.byte()? != MAGIC {
             return Err(Malformed::Damaged("it does not begin as one"));
@@ -282,7 +305,10 @@ impl Parts {
         while !reader.is_empty() {
             let tag = reader.number()?;
             let length = reader.number()?;
-            parts.read(tag, Reader::new(reader.take(length)?))?;
+            let content = reader.take(length)?;
+            if wanted(tag, &mut Reader::new(content))? {
+                parts.read(tag, Reader::new(content))?;
+            }
         }
         Ok(parts)
     }

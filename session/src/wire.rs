@@ -160,6 +160,6 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn as_text(bytes: &[u8]) -> Result<&str, Damaged> {
+pub(crate) fn as_text(bytes: &[u8]) -> Result<&str, Damaged> {
     std::str::from_utf8(bytes).map_err(|_| Damaged("a text is no UTF-8"))
 }

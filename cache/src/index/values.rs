@@ -8,6 +8,8 @@
 use aws_lc_rs::digest::{Context, SHA256};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::stream::iter;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use session::{Millis, Session, Value};
 use storage::{Key, Times, Unavailable};
 
@@ -17,6 +19,8 @@ use crate::application::Realm;
 
 /// How many values of one session are indexed at most; of a list, each text in it is one.
 const MAX_VALUES: usize = 64;
+/// How many entries are written at once.
+const WIDTH: usize = 16;
 
 impl Index {
     /// Whether sessions are found by what they hold under this name.
@@ -29,7 +33,8 @@ impl Index {
         let mut contexts = Vec::new();
         for name in &self.values_of {
             let Some(value) = session.entries.get(name) else { continue };
-            let room = MAX_VALUES.saturating_sub(contexts.len());
+            // A long list under one name keeps no other from being found.
+            let room = MAX_VALUES.saturating_sub(contexts.len()).max(1);
             contexts.extend(texts(value).take(room).map(|text| value_context(name, text)));
         }
         contexts.sort_unstable();
@@ -75,21 +80,23 @@ impl Cache {
         realm: &Realm,
         expires: Millis,
     ) -> Result<(), Unavailable> {
-        if self.index.values_of.is_empty() {
+        // Most changes are of something else: then nothing is made of the values at all.
+        let is_as_before =
+            |name: &str| before.is_some_and(|before| before.entries.get(name) == session.entries.get(name));
+        if self.index.values_of.iter().all(|name| is_as_before(name)) {
             return Ok(());
         }
         let known = before.map(|before| self.index.value_contexts(before)).unwrap_or_default();
         let slack = realm.index_slack();
         let times = Times { touched: self.clock.now(), expires: covering(&session.handle, expires, slack) };
         let name = session.handle.to_string();
-        for context in self.index.value_contexts(session) {
-            if known.contains(&context) {
-                continue;
-            }
-            let key = Key::new(&context, name.as_bytes()).map_err(|error| self.unavailable(error))?;
-            self.index.enter(&key, times).await?;
-        }
-        Ok(())
+        let contexts = self.index.value_contexts(session).into_iter();
+        let keys = contexts
+            .filter(|context| !known.contains(context))
+            .map(|context| Key::new(&context, name.as_bytes()).map_err(|error| self.unavailable(error)));
+        // All at once, so that they are one write where the engine puts writes together.
+        let entered = iter(keys).map(|key| async move { self.index.enter(&key?, times).await });
+        entered.buffer_unordered(WIDTH).try_collect().await
     }
 }
 

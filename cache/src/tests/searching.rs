@@ -24,6 +24,7 @@ on_every_engine!(
     a_value_that_comes_back_is_found
     an_entry_stays_as_long_as_its_session
     a_session_without_indexed_values_costs_the_index_nothing
+    a_value_that_does_not_change_costs_the_index_nothing
     an_index_that_was_not_kept_is_written_by_a_check
     an_outage_finds_nobody_and_claims_nothing
 );
@@ -225,6 +226,24 @@ async fn a_session_without_indexed_values_costs_the_index_nothing(f: Fixture) {
     f.give(&nobody, "other", "b@x").await;
     f.quiet().await;
     assert_eq!(f.index_writes(), 0);
+}
+
+async fn a_value_that_does_not_change_costs_the_index_nothing(f: Fixture) {
+    let f = f.indexed();
+    let ada = f.open_holding("", &[("mail", "a@x".into()), ("groups", "users".into())]).await;
+    f.quiet().await;
+    let before = f.index_writes();
+    assert_eq!(before, 2, "an entry for each value");
+    for number in 0..5 {
+        f.give(&ada, "other", &number.to_string()).await;
+        f.give(&ada, "mail", "a@x").await;
+    }
+    f.quiet().await;
+    assert_eq!(f.index_writes(), before);
+    f.give(&ada, "mail", "b@x").await;
+    f.quiet().await;
+    assert_eq!(f.index_writes(), before + 1);
+    assert_eq!(f.searched(&holding("groups", "users")).await, handles([&ada]));
 }
 
 async fn an_index_that_was_not_kept_is_written_by_a_check(f: Fixture) {

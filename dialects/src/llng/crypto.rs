@@ -4,6 +4,7 @@
 //! id are guarded by that. It is AES-256 in CBC with a digest *inside*, over the padded text, so what opens was made
 //! with the key; there is no key for the digest, and nothing else may be concluded from it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use aws_lc_rs::cipher::{AES_256, DecryptingKey, DecryptionContext, EncryptingKey, UnboundCipherKey};
@@ -86,7 +87,7 @@ impl Cipher {
     /// why is not told.
     #[must_use]
     pub fn decrypt(&self, ciphered: &str) -> Option<Vec<u8>> {
-        let mut bytes = BASE64.decode(unescaped(ciphered)?).ok()?;
+        let mut bytes = BASE64.decode(&*unescaped(ciphered)?).ok()?;
         let plain = self.without_vector(&mut bytes)?;
         let (found, padded) = plain.split_at_checked(DIGEST)?;
         verify_slices_are_equal(found, digest(&SHA256, padded).as_ref()).ok()?;
@@ -131,15 +132,18 @@ impl fmt::Debug for Cipher {
 }
 
 /// Without the escapes of addresses that real portals take: of plus, slash, equals sign and line feed.
-fn unescaped(ciphered: &str) -> Option<String> {
+fn unescaped(ciphered: &str) -> Option<Cow<'_, str>> {
     if ciphered.len() > MAX_CIPHERED {
         return None;
+    }
+    if !ciphered.contains(['%', '\n']) {
+        return Some(Cow::Borrowed(ciphered));
     }
     let plain = ["%2B", "%2b"].iter().fold(ciphered.to_owned(), |text, escape| text.replace(escape, "+"));
     let plain = ["%2F", "%2f"].iter().fold(plain, |text, escape| text.replace(escape, "/"));
     let plain = ["%3D", "%3d"].iter().fold(plain, |text, escape| text.replace(escape, "="));
     let plain = ["%0A", "%0a", "\n"].iter().fold(plain, |text, escape| text.replace(escape, ""));
-    Some(plain)
+    Some(Cow::Owned(plain))
 }
 
 fn unhexed(digits: &str) -> Option<Vec<u8>> {

@@ -157,3 +157,27 @@ proptest! {
         let _ = decode(&bytes);
     }
 }
+
+#[test]
+fn of_a_session_that_is_read_in_part_all_is_there_but_the_other_entries() {
+    let whole = full_session();
+    let bytes = encode(&whole);
+    let some = decode_some(&bytes, |name| name == "nested").unwrap();
+    let live: Vec<_> = some.entries.iter().collect();
+    assert_eq!(live, [("nested", whole.entries.get("nested").unwrap())]);
+    let without = |session: &Session| Session {
+        entries: Entries::restore(Vec::new(), Vec::new(), whole.entries.floor()),
+        conflicts: Vec::new(),
+        ..session.clone()
+    };
+    assert_eq!(without(&some), without(&whole));
+    assert_eq!(decode_some(&bytes, |_| true).unwrap().entries.live(), whole.entries.live());
+}
+
+#[test]
+fn a_session_that_is_read_in_part_is_refused_where_a_newer_build_gave_it_another_meaning() {
+    let mut bytes = encode(&full_session());
+    bytes.extend([99, 1, 0]);
+    let newer = Malformed::Newer { what: "field", number: 99 };
+    assert_eq!(decode_some(&bytes, |_| false), Err(newer));
+}

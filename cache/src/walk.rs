@@ -1,0 +1,119 @@
+//! Going through all live sessions on the server: for lists, and for searches that no index helps.
+//!
+//! Everything is read once, and of each session only what the caller wants; while one page is looked at, the next one is on its way.
+//! A record that cannot be read is no reason to hide all others: it is left out, and the log says so.
+
+use std::sync::Arc;
+
+use session::Session;
+use session::record::{Malformed, decode_some};
+use storage::{Key, Scan, Scanned, Unavailable};
+use tokio::task::{JoinHandle, spawn, yield_now};
+
+use crate::Cache;
+use crate::cache::SESSIONS;
+use crate::held::Held;
+use crate::show::Shown;
+
+/// How many records are read at once.
+const PAGE: usize = 512;
+/// How many sessions are looked at until others have their turn: each takes some microseconds.
+const TURN: usize = 64;
+
+impl Cache {
+    /// Has `each` look at all live sessions on the server, in no order, until it says no more. Of its entries each has those that are
+    /// `wanted`, and it must not be written. What visitors carry themselves is not among them.
+    ///
+    /// # Errors
+    /// Storage has no answer.
+    pub async fn walk(
+        &self,
+        wanted: impl Fn(&str) -> bool + Sync,
+        mut each: impl FnMut(Shown) -> bool + Send,
+    ) -> Result<(), Unavailable> {
+        let mut unreadable = Unreadable::default();
+        let mut page = self.page_of_all(None).await;
+        loop {
+            let scan = page?;
+            let ahead = Ahead::of(self, scan.cursor);
+            for (number, (key, scanned)) in scan.found.iter().enumerate() {
+                let Scanned::Live(record) = scanned else { continue };
+                match decode_some(&record.value, &wanted) {
+                    Ok(session) => {
+                        if self.is_leaving(&session) {
+                            continue;
+                        }
+                        let shown = self.show_held(Held::of(session, record)).await?;
+                        if !shown.is_none_or(&mut each) {
+                            return Ok(());
+                        }
+                    }
+                    Err(error) => unreadable.note(key, error),
+                }
+                if number % TURN == TURN - 1 {
+                    yield_now().await;
+                }
+            }
+            let Some(ahead) = ahead else { return Ok(()) };
+            page = ahead.page(self).await;
+        }
+    }
+
+    /// Whether a session was ended here and storage may not know it yet: then it is over for whoever lists.
+    pub(crate) fn is_leaving(&self, session: &Session) -> bool {
+        let (outbox, id) = (&self.outbox, self.storage.id());
+        outbox.check(&session.handle, id).is_err() || outbox.check_session(session, id).is_err()
+    }
+
+    async fn page_of_all(&self, cursor: Option<&[u8]>) -> Result<Scan, Unavailable> {
+        self.storage.scan_of(&format!("{SESSIONS}."), cursor, PAGE).await
+    }
+}
+
+/// The next page, on its way.
+struct Ahead(JoinHandle<Result<Scan, Unavailable>>);
+
+impl Ahead {
+    fn of(cache: &Cache, cursor: Option<Vec<u8>>) -> Option<Self> {
+        let (storage, cursor) = (Arc::clone(&cache.storage), cursor?);
+        let page = async move { storage.scan_of(&format!("{SESSIONS}."), Some(&cursor), PAGE).await };
+        Some(Self(spawn(page)))
+    }
+
+    async fn page(mut self, cache: &Cache) -> Result<Scan, Unavailable> {
+        (&mut self.0).await.unwrap_or_else(|error| Err(cache.unavailable(error)))
+    }
+}
+
+/// Nobody waits for it any more.
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The records that a walk came by and could not read.
+#[derive(Debug, Default)]
+pub(crate) struct Unreadable {
+    count: u64,
+    first: Option<(Key, Malformed)>,
+}
+
+impl Unreadable {
+    pub(crate) fn note(&mut self, key: &Key, why: Malformed) {
+        self.count += 1;
+        self.first.get_or_insert_with(|| (key.clone(), why));
+    }
+}
+
+/// However the walk ended, the log says once what was left out.
+impl Drop for Unreadable {
+    fn drop(&mut self) {
+        if let Some((key, why)) = &self.first {
+            tracing::warn!(
+                count = self.count, first = %String::from_utf8_lossy(key.name()), %why,
+                "records of sessions cannot be read, and were left out of a list; `cloakroom store check` names them all"
+            );
+        }
+    }
+}
