@@ -23,6 +23,7 @@ mod stop;
 pub(crate) mod storage;
 mod upstream;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -331,7 +332,11 @@ pub(crate) fn not_indexed(configuration: &Configuration) -> impl Iterator<Item =
 
 /// Names of entries by which sessions are found quickly.
 pub(crate) fn indexed_entries(configuration: &Configuration) -> impl Iterator<Item = Box<str>> {
-    configuration.cache.index_entries.iter().map(|name| name.as_str().into())
+    let of_all = configuration.cache.index_entries.iter();
+    let of_llng =
+        configuration.llng.iter().filter(|llng| llng.soap || llng.rest).flat_map(|llng| &llng.index);
+    let names: BTreeSet<&String> = of_all.chain(of_llng).collect();
+    names.into_iter().map(|name| name.as_str().into())
 }
 
 fn limits(configuration: &Configuration) -> Limits {

@@ -8,8 +8,8 @@ use gateway::cookies::{CookieError, CookieSettings, SameSite};
 use server::{Allow, Rule};
 
 use super::cookie::CookieName;
-use super::form::{Choice, Span, Switch, Text, Wording, Wrong};
-use super::names::FileName;
+use super::form::{Choice, List, Span, Switch, Text, Wording, Wrong};
+use super::names::{EntryName, FileName};
 use super::section::Section;
 use super::web::{Host, UrlPath};
 
@@ -38,6 +38,8 @@ pub struct LemonLdap {
     pub cookie_domain: Option<String>,
     /// Whether it travels over TLS only.
     pub cookie_secure: bool,
+    /// The attributes by which sessions are found quickly, beside that of whose they are.
+    pub index: Vec<String>,
     /// What leaves where only some attributes do.
     pub exported: Exported,
     /// What only clients with `secrets` get, as it was written.
@@ -138,6 +140,14 @@ impl LemonLdap {
             "That cookie travels over TLS only: LemonLDAP::NG's `securedCookie`.",
         );
         check_cookie(section, &cookie_name, cookie_domain.as_deref(), cookie_secure);
+        let index = section.value(
+            "index",
+            &List(Text(EntryName)),
+            ["ipAddr", "user", "mail", "_session_uid"].map(str::to_owned).into(),
+            "The attributes by which sessions are found quickly, as the `Index` of LemonLDAP::NG's own backends; `_whatToTrace` needs no mention. \
+             Each value of them is a small record more, which is written with a new session and when the value changes, of any session \
+             in this storage. Of sessions that were there before, `cloakroom store check --index` writes them.",
+        );
         let exported = section.value(
             "exported_attributes",
             &Text(ExportedText),
@@ -185,6 +195,7 @@ impl LemonLdap {
             cookie_name,
             cookie_domain,
             cookie_secure,
+            index,
             exported,
             hidden,
             text,

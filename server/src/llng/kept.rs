@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use dialects::llng::json::Search;
 use dialects::llng::{Changes, Id, Kind};
 use session::{Session, Value};
 
@@ -53,6 +54,28 @@ impl Kept {
     pub(crate) fn attribute(&self, name: &str) -> Option<&Value> {
         let fact = self.facts.iter().find(|(fact, _)| *fact == name).map(|(_, value)| value);
         fact.or_else(|| self.session.entries.get(name).filter(|_| name != BEFORE))
+    }
+}
+
+/// Looks at a session of a list; whether to go on.
+pub(crate) type Each<'e> = dyn for<'i, 'k> FnMut(&'i Id, &'k Kept) -> bool + Send + 'e;
+
+/// Which sessions are listed, and what is looked at of each: whatever is not is neither read nor deciphered.
+#[derive(Clone, Copy)]
+pub(crate) struct Listed<'a> {
+    /// What is looked for.
+    pub(crate) search: Option<&'a Search>,
+    /// The attributes that are looked at; all, if none are named.
+    pub(crate) names: Option<&'a [Box<str>]>,
+    /// Whether a session is one of those, as far as it can be said without its id.
+    pub(crate) is_chosen: &'a (dyn Fn(&Kept) -> bool + Sync),
+}
+
+impl Listed<'_> {
+    /// Whether this attribute of a session is looked at.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.names.is_none_or(|names| names.iter().any(|wanted| **wanted == *name))
+            || self.search.is_some_and(|search| *search.name == *name)
     }
 }
 

@@ -17,6 +17,7 @@ use storage::Unavailable;
 use super::echoes::{BEFORE, REVISION};
 use super::edit::{Edit, seconds};
 use super::kept::{By, Changed, Kept, Made};
+use super::lists::Lists;
 use super::{Settings, kind_of};
 use crate::audit::{self, Upon};
 
@@ -44,6 +45,8 @@ pub(super) struct Sessions {
     usual: Application,
     persistent: Application,
     settings: Arc<Settings>,
+    /// Room for lists, by whatever protocol.
+    lists: Lists,
 }
 
 impl Sessions {
@@ -62,7 +65,12 @@ impl Sessions {
             Application { realm, timeouts, touch_interval: TOUCH_INTERVAL, renew_interval: Duration::ZERO }
         };
         let (usual, persistent) = (application(REALM, lifetime), application(PERSISTENT, Duration::ZERO));
-        Self { cache, usual, persistent, settings }
+        Self { cache, usual, persistent, settings, lists: Lists::default() }
+    }
+
+    /// The room in which lists are made.
+    pub(super) const fn lists(&self) -> &Lists {
+        &self.lists
     }
 
     const fn application(&self, kind: Kind) -> &Application {

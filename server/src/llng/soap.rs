@@ -25,7 +25,8 @@ use session::Value;
 
 use self::answers::Failure;
 use super::Settings;
-use super::kept::{By, Changed, Kept, LoggedIn, Made};
+use super::kept::{By, Changed, Kept, Listed, LoggedIn, Made};
+use super::lists::MAX_LISTING;
 use super::rules;
 use super::sessions::Sessions;
 use crate::audit::{self, Upon};
@@ -34,9 +35,6 @@ use crate::clients::{Attributes, Caller, Client, Clients, Right};
 
 /// How much all messages together may take, in KiB.
 const ROOM: usize = 64 << 10;
-
-/// The most bytes of a list of all sessions. What is larger is a fault: a part of it would be taken for all.
-const MAX_LISTING: usize = 256 << 20;
 
 /// What `getCookies` answers where it logs nobody in, as LemonLDAP::NG numbers it.
 mod code {
@@ -223,19 +221,24 @@ impl Soap {
     }
 
     async fn list(&self, asked: Asked<'_>, names: Option<Vec<Box<str>>>) -> Result<Response, Failure> {
+        let mut room = self.sessions.lists().begin().await.ok_or(Failure::Busy)?;
         let mut listing = Listing::new(asked.replying.clone(), self.settings.charset);
-        let is_wanted =
-            |name: &str| names.as_ref().is_none_or(|names| names.iter().any(|wanted| **wanted == *name));
+        let listed = Listed { search: None, names: names.as_deref(), is_chosen: &|_| true };
+        let mut has_room = true;
         let mut each = |id: &Id, kept: &Kept| {
-            listing.push(id.as_str(), self.shown(&asked, kept).filter(|(name, _)| is_wanted(name)));
-            listing.len() <= MAX_LISTING
+            listing.push(id.as_str(), self.shown(&asked, kept).filter(|(name, _)| listed.has(name)));
+            has_room = room.is_enough_for(listing.len());
+            has_room && listing.len() <= MAX_LISTING
         };
-        self.sessions.list(asked.by, None, &mut each).await?;
+        self.sessions.list(asked.by, listed, &mut each).await?;
         if listing.len() > MAX_LISTING {
             return Err(Fault::server(
                 "there are too many sessions for one message: name the keys, or use REST",
             )
             .into());
+        }
+        if !has_room {
+            return Err(Failure::Busy);
         }
         audit::done(
             asked.by.client,
@@ -243,7 +246,7 @@ impl Soap {
             "sessions of LemonLDAP::NG were listed",
             Upon::default(),
         );
-        Ok(answers::message(listing.finish()))
+        Ok(answers::message(room.hold(listing.finish())))
     }
 
     async fn log_in(

@@ -5,6 +5,7 @@ mod kinds;
 
 use dialects::llng::Cipher;
 use serde_json::{Value as Json, json};
+use storage::Storage as _;
 use storage::faulty::{Fault, Which};
 
 use super::house::House;
@@ -288,6 +289,54 @@ async fn lists_and_searches_take_the_key() {
     house.rest(&format!("DELETE {}", global(ID)), &Json::Null).await;
     assert_eq!(list(&format!("{line}&search=_whatToTrace,dwho"), Json::Null).await, json!({}));
     assert_eq!(list(line, json!("uid")).await, json!({OTHER: {"uid": "rtyler"}}));
+}
+
+#[tokio::test]
+async fn an_indexed_attribute_finds_who_has_it_and_asks_for_nobody_else() {
+    let house = House::new().await;
+    for (id, address) in [(ID, "192.0.2.1"), (OTHER, "192.0.2.2")] {
+        house.put(&global(id), json!({"ipAddr": address, "uid": "SSO"})).await;
+    }
+    let body = json!({"data": ["ipAddr"], "__secret": house.secret()});
+    let found = async |search: &str| {
+        let line = format!("POST /sessions/global/?all=1&search={search}");
+        let (status, body) = house.rest(&line, &body).await;
+        (status, serde_json::from_str::<Json>(&body).unwrap_or_default())
+    };
+    assert_eq!(found("ipAddr,192.0.2.2").await, (200, json!({OTHER: {"ipAddr": "192.0.2.2"}})));
+    house.put(&global(OTHER), json!({"ipAddr": "192.0.2.1"})).await;
+    assert_eq!(found("ipAddr,192.0.2.2").await, (200, json!({})), "the entry of the old value is no session");
+    assert_eq!(found("ipAddr,192.0.2.1").await.1.as_object().unwrap().len(), 2);
+    house.rest(&format!("DELETE {}", global(OTHER)), &Json::Null).await;
+    assert_eq!(found("ipAddr,192.0.2.1").await.1, json!({ID: {"ipAddr": "192.0.2.1"}}));
+    // Nothing but the index was asked: who is not in it is not found by it, and by another attribute is.
+    let all = house.storage.scan(None, 1000).await.unwrap();
+    for (key, _) in all.found.iter().filter(|(key, _)| key.context().starts_with("index.~")) {
+        let ending = session::Ending::new(house.clock.now(), session::Why::Emptied, "");
+        house.storage.bury(key, storage::Burial { until: None, ending, expected: None }).await.unwrap();
+    }
+    assert_eq!(found("ipAddr,192.0.2.1").await, (200, json!({})));
+    assert_eq!(found("uid,SSO").await.1, json!({ID: {"ipAddr": "192.0.2.1"}}));
+    for (search, count) in [(format!("_session_id,{ID}"), 1), (format!("_session_id,{OTHER}"), 0)] {
+        assert_eq!(found(&search).await.1.as_object().unwrap().len(), count, "{search}");
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_hides_no_other_session() {
+    let house = House::new().await;
+    house.put(&global(ID), json!({"uid": "dwho", "ipAddr": "192.0.2.1"})).await;
+    let handle = "00112233445566778899aabbccddeeff";
+    let key = storage::Key::new("session.00", handle.as_bytes()).unwrap();
+    let times = storage::Times { touched: house.clock.now(), expires: Millis::NEVER };
+    let write = storage::WriteId::random().unwrap();
+    let new = storage::NewRecord::new(b"of a newer build".to_vec().into(), times, write);
+    house.storage.create(&key, new).await.unwrap();
+    let body = json!({"data": "uid", "__secret": house.secret()});
+    for query in ["all=1", "all=1&search=uid,dwho", "all=1&search=ipAddr,192.0.2.1"] {
+        let (status, told) = house.rest(&format!("POST /sessions/global/?{query}"), &body).await;
+        assert_eq!((status, told), (200, json!({ID: {"uid": "dwho"}}).to_string()), "{query}");
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! How requests are answered over HTTP.
 
+use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
@@ -121,7 +122,7 @@ impl Failure {
 const NOT_KEPT: HeaderValue = HeaderValue::from_static("no-cache, no-store, must-revalidate");
 
 /// JSON, or a scalar as it is.
-pub(super) fn json(body: impl Into<Vec<u8>>) -> Response {
+pub(super) fn json(body: impl Into<Body>) -> Response {
     let headers = [(CONTENT_TYPE, HeaderValue::from_static(json::CONTENT_TYPE)), (CACHE_CONTROL, NOT_KEPT)];
     (headers, body.into()).into_response()
 }

@@ -13,10 +13,8 @@ use super::answers::{self, Failure};
 use super::{Asked, Rest, content_type};
 use crate::audit::{self, Upon};
 use crate::clients::{Caller, Right};
-use crate::llng::kept::{By, Kept, Made};
-
-/// The most bytes of an answer. A part of the sessions would be taken for all.
-const MAX_LISTING: usize = 256 << 20;
+use crate::llng::kept::{By, Kept, Listed, Made};
+use crate::llng::lists::MAX_LISTING;
 
 pub(super) async fn call(
     State(rest): State<Arc<Rest>>,
@@ -85,40 +83,43 @@ impl Rest {
             Some(text) => Some(Search::parse(text).ok_or(json::Unread::NoObject)?),
             None => None,
         };
-        let mut listing = json::Listing::new();
+        let is_chosen = |kept: &Kept| {
+            // What a client may not see it cannot look for either.
+            let is_found = |search: &Search| search.finds(self.attribute(by.client, kept, &search.name));
+            storage.may_hold(kept.kind) && search.as_ref().is_none_or(is_found)
+        };
+        let names = match wanted {
+            Wanted::All => None,
+            Wanted::One(name) => Some(std::slice::from_ref(name)),
+            Wanted::These(names) => Some(&**names),
+        };
+        let mut room = self.sessions.lists().begin().await.ok_or(Failure::Busy)?;
+        let (mut listing, mut has_room) = (json::Listing::new(), true);
         let mut each = |id: &Id, kept: &Kept| {
-            let is_found = search.as_ref().is_none_or(|search| {
-                // What a client may not see it cannot look for either.
-                search.finds(self.attribute(by.client, kept, &search.name))
-            });
-            if is_found && storage.may_hold(kept.kind) {
-                match wanted {
-                    Wanted::All => {
-                        listing.push(
-                            id.as_str(),
-                            self.shown(by.client, kept).map(|(name, value)| (name, Some(value))),
-                        );
-                    }
-                    Wanted::One(name) => {
-                        listing.push(
-                            id.as_str(),
-                            [(&**name, self.attribute(by.client, kept, name))].into_iter(),
-                        );
-                    }
-                    Wanted::These(names) => listing.push(
-                        id.as_str(),
-                        names.iter().map(|name| (&**name, self.attribute(by.client, kept, name))),
-                    ),
+            match names {
+                None => {
+                    let shown = self.shown(by.client, kept).map(|(name, value)| (name, Some(value)));
+                    listing.push(id.as_str(), shown);
+                }
+                Some(names) => {
+                    let attributes =
+                        names.iter().map(|name| (&**name, self.attribute(by.client, kept, name)));
+                    listing.push(id.as_str(), attributes);
                 }
             }
-            listing.len() <= MAX_LISTING
+            has_room = room.is_enough_for(listing.len());
+            has_room && listing.len() <= MAX_LISTING
         };
-        self.sessions.list(by, search.as_ref(), &mut each).await?;
+        let listed = Listed { search: search.as_ref(), names, is_chosen: &is_chosen };
+        self.sessions.list(by, listed, &mut each).await?;
         if listing.len() > MAX_LISTING {
             return Err(Failure::TooMany);
         }
+        if !has_room {
+            return Err(Failure::Busy);
+        }
         let upon = Upon { of: Some(storage.as_str()), ..Upon::default() };
         audit::done(by.client, by.caller, "sessions of LemonLDAP::NG were listed", upon);
-        Ok(answers::json(listing.finish()))
+        Ok(answers::json(room.hold(listing.finish())))
     }
 }

@@ -1,100 +1,91 @@
-//! All sessions, or those of somebody.
+//! Lists of sessions, and searches: by an index where one has what is looked for, and else through all of them.
 
 use std::sync::Arc;
 
 use dialects::llng::json::Search;
-use dialects::llng::{Id, WHOSE};
+use dialects::llng::{LAST_SEEN, SESSION_ID, SESSION_KIND, WHOSE};
 use session::{Principal, Session};
-use storage::{Scanned, Unavailable};
+use storage::Unavailable;
 
+use super::super::echoes::REVISION;
 use super::super::has_kinds;
-use super::super::kept::{By, Kept};
-use super::{ISSUER, REALM, Sessions, kind_for};
+use super::super::kept::{By, Each, Kept, Listed};
+use super::{ISSUER, Sessions, kind_for};
 
-/// How many records are looked at together.
+/// How many sessions of an index are looked at together.
 const PAGE: usize = 512;
 
 impl Sessions {
-    /// Has `each` look at all sessions until it says no more, or at least at those that are looked for.
+    /// Has `each` look at the sessions that are asked for, until it says no more.
     pub(in crate::llng) async fn list(
         &self,
         by: By<'_>,
-        search: Option<&Search>,
-        each: &mut (dyn for<'i, 'k> FnMut(&'i Id, &'k Kept) -> bool + Send),
+        listed: Listed<'_>,
+        each: &mut Each<'_>,
     ) -> Result<(), Unavailable> {
-        let whose = search.filter(|search| *search.name == *WHOSE);
-        let whose = whose.map(|search| Principal::named(ISSUER, search.value()));
-        self.look(whose.as_ref(), &mut |session| self.shows(by, session, each)).await
+        let is_needed = |name: &str| matches!(name, SESSION_ID | SESSION_KIND | LAST_SEEN) || listed.has(name);
+        let search = listed.search.map(search_of).unwrap_or_default();
+        self.look(search, is_needed, |session| self.shows(by, session, listed, each)).await
     }
 
-    /// Has `each` look at all live sessions until it says no more; where the index knows it, only at those of somebody.
+    /// Has `each` look at all live sessions until it says no more; where an index knows it, only at those that are searched for.
+    /// They have those entries at least that are wanted.
     pub(super) async fn look(
         &self,
-        whose: Option<&Principal>,
-        each: &mut (dyn FnMut(Arc<Session>) -> bool + Send),
+        search: cache::Search,
+        wanted: impl Fn(&str) -> bool + Sync,
+        mut each: impl FnMut(&Arc<Session>) -> bool + Send,
     ) -> Result<(), Unavailable> {
-        match whose.filter(|whose| self.cache.is_indexed(whose)) {
-            Some(whose) => self.look_at_those_of(whose, each).await,
-            None => self.look_at_all(each).await,
+        if !self.cache.has_index_for(&search) {
+            return self.cache.walk(wanted, |shown| each(&shown.session)).await;
         }
-    }
-
-    async fn look_at_all(
-        &self,
-        each: &mut (dyn FnMut(Arc<Session>) -> bool + Send),
-    ) -> Result<(), Unavailable> {
-        let mut cursor = None;
-        loop {
-            let scan = self.cache.storage().scan(cursor.as_deref(), PAGE).await?;
-            for (key, scanned) in scan.found {
-                let Scanned::Live(record) = scanned else { continue };
-                if cache::Kind::of(&key) != cache::Kind::Session {
-                    continue;
-                }
-                let shown = self.cache.show_record(&record).await?;
-                if shown.is_some_and(|shown| !each(shown.session)) {
-                    return Ok(());
-                }
-            }
-            cursor = scan.cursor;
-            if cursor.is_none() {
-                return Ok(());
-            }
-        }
-    }
-
-    async fn look_at_those_of(
-        &self,
-        whose: &Principal,
-        each: &mut (dyn FnMut(Arc<Session>) -> bool + Send),
-    ) -> Result<(), Unavailable> {
         let mut after = None;
         loop {
-            let listing = self.cache.list(whose, after.as_deref(), PAGE).await?;
-            for listed in listing.sessions.iter().filter(|listed| *listed.realm == *REALM) {
-                let shown = self.cache.show(&listed.handle).await?;
-                if shown.is_some_and(|shown| !each(shown.session)) {
-                    return Ok(());
-                }
+            let hits = self.cache.search(&search, after, PAGE).await?;
+            if !hits.sessions.iter().all(|shown| each(&shown.session)) {
+                return Ok(());
             }
-            after = listing.next;
+            after = hits.next;
             if after.is_none() {
                 return Ok(());
             }
         }
     }
 
-    /// Has `each` look at a session that is live, if it exists for the client. Whether to go on.
-    fn shows(
-        &self,
-        by: By<'_>,
-        session: Arc<Session>,
-        each: &mut (dyn for<'i, 'k> FnMut(&'i Id, &'k Kept) -> bool + Send),
-    ) -> bool {
-        if !has_kinds(&session.realm) || self.is_idle(&session) {
+    /// Has `each` look at a session that is live, if it exists for the client and is asked for. Whether to go on.
+    fn shows(&self, by: By<'_>, session: &Arc<Session>, listed: Listed<'_>, each: &mut Each<'_>) -> bool {
+        if !has_kinds(&session.realm) || self.is_idle(session) {
             return true;
         }
-        let known = kind_for(by, &session).zip(self.id_of(&session));
-        known.is_none_or(|(kind, id)| each(&id, &Self::kept(&id, kind, session)))
+        let Some(kind) = kind_for(by, session) else { return true };
+        // The id costs the most.
+        let is_sought_by_id = listed.search.is_some_and(|search| *search.name == *SESSION_ID);
+        let mut facts = Vec::new();
+        if listed.has(REVISION) {
+            facts.push((REVISION, session.revision.0.to_string().into()));
+        }
+        let mut kept = Kept { kind, facts, session: Arc::clone(session) };
+        if !is_sought_by_id && !(listed.is_chosen)(&kept) {
+            return true;
+        }
+        let Some(id) = self.id_of(session) else { return true };
+        if listed.has(SESSION_ID) {
+            kept.facts.insert(0, (SESSION_ID, id.as_str().into()));
+        }
+        (is_sought_by_id && !(listed.is_chosen)(&kept)) || each(&id, &kept)
     }
+}
+
+/// The same search in the words of the session cache: it finds no less.
+fn search_of(search: &Search) -> cache::Search {
+    if *search.name == *WHOSE {
+        return search_for(&Principal::named(ISSUER, search.value()));
+    }
+    let entries = vec![(search.name.clone(), search.value().into())];
+    cache::Search { entries, ..cache::Search::default() }
+}
+
+/// A search for the logins of somebody.
+pub(super) fn search_for(whose: &Principal) -> cache::Search {
+    cache::Search { principal: Some(whose.clone()), ..cache::Search::default() }
 }

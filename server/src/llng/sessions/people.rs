@@ -4,12 +4,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use cache::{Count, Tally};
-use dialects::llng::{Changes, Id, Kind, Received, WHOSE};
+use dialects::llng::{Changes, Id, Kind, Received, SESSION_KIND, WHOSE};
 use session::{Ending, Selector, Session, Whose, Why};
 use storage::Unavailable;
 
 use super::super::kept::{By, LoggedIn, Made};
 use super::super::logins::Verdict;
+use super::listing::search_for;
 use super::{REALM, Sessions, kind_for, random_id};
 use crate::audit::{self, Upon};
 
@@ -60,14 +61,14 @@ impl Sessions {
     pub(in crate::llng) async fn end_others(&self, by: By<'_>, mine: &Session) -> Result<u64, Unavailable> {
         let Some(whose) = &mine.principal else { return Ok(0) };
         let mut others = Vec::new();
-        let mut each = |session: Arc<Session>| {
+        let each = |session: &Arc<Session>| {
             let is_theirs = session.principal.as_ref() == Some(whose) && session.handle != mine.handle;
-            if is_theirs && *session.realm == *REALM && kind_for(by, &session) == Some(Kind::Sso) {
+            if is_theirs && *session.realm == *REALM && kind_for(by, session) == Some(Kind::Sso) {
                 others.push(session.handle);
             }
             true
         };
-        self.look(Some(whose), &mut each).await?;
+        self.look(search_for(whose), |name| name == SESSION_KIND, each).await?;
         if others.is_empty() {
             return Ok(0);
         }

@@ -1,6 +1,7 @@
 //! How calls are answered over HTTP.
 
-use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HOST};
+use axum::body::Body;
+use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HOST, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use dialects::llng::json;
@@ -92,9 +93,9 @@ impl Failure {
 }
 
 /// A message.
-pub(super) fn message(message: Vec<u8>) -> Response {
+pub(super) fn message(message: impl Into<Body>) -> Response {
     let kind = HeaderValue::from_static(soap::CONTENT_TYPE);
-    let mut answer = ([(CONTENT_TYPE, kind)], message).into_response();
+    let mut answer = ([(CONTENT_TYPE, kind)], message.into()).into_response();
     answer.headers_mut().insert(SERVER, HeaderValue::from_static("Cloakroom"));
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
@@ -128,5 +129,8 @@ pub(super) fn meaning(code: i64) -> String {
 fn told(status: StatusCode, fault: &Fault) -> Response {
     let mut answer = message(fault.write());
     *answer.status_mut() = status;
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
     answer
 }
