@@ -43,12 +43,16 @@ pub(crate) struct Row {
     pub(crate) rate: [Spread; 2],
 }
 
-/// What was measured of a question about all sessions.
+/// What was measured of a question about all sessions, at ours and at the portal.
 #[derive(Debug)]
 pub(crate) struct Whole {
     pub(crate) what: &'static str,
-    /// How long the answer took, in milliseconds.
-    pub(crate) milliseconds: [Spread; 2],
+    /// How long the first answer took, in milliseconds.
+    pub(crate) first: [f64; 2],
+    /// How long each further one took.
+    pub(crate) repeated: [Spread; 2],
+    /// What each further one cost, in microseconds of CPU time for each session that there is.
+    pub(crate) cpu: [Spread; 2],
 }
 
 /// Measures both.
@@ -78,22 +82,60 @@ pub(crate) fn measure(plan: &Plan, interrupt: &Interrupt) -> Result<Report> {
     }
     let mut wholes = Vec::new();
     for (what, question) in sites::QUESTIONS {
-        let mut times: [Vec<f64>; 2] = Default::default();
-        for _ in 0..plan.rounds.min(3) {
-            for (site, times) in sites.iter().zip(&mut times) {
+        let mut answers: [Vec<Asking>; 2] = Default::default();
+        for _ in 0..=plan.rounds.clamp(1, 3) {
+            for (site, answers) in sites.iter().zip(&mut answers) {
                 interrupt.check()?;
-                let began = Instant::now();
-                site.ask(question, plan.sessions)?;
-                times.push(began.elapsed().as_secs_f64() * 1e3);
+                answers.push(ask(*site, question, plan.sessions)?);
             }
         }
-        let [of_ours, of_portal] = times;
-        let milliseconds = [spread_of(of_ours)?, spread_of(of_portal)?];
-        eprintln!("  {what}: {:.0} and {:.0} ms", milliseconds[0].median, milliseconds[1].median);
-        wholes.push(Whole { what, milliseconds });
+        let whole = Whole::of(what, &answers)?;
+        eprintln!("  {what}: {:.0} and {:.0} ms", whole.repeated[0].median, whole.repeated[1].median);
+        wholes.push(whole);
     }
     let full = memory(&sites)?;
     Ok(Report::new(*plan, Machine::with(&OF_THE_SERVER), rows, wholes, [idle, full]))
+}
+
+impl Whole {
+    fn of(what: &'static str, answers: &[Vec<Asking>; 2]) -> Result<Self> {
+        let [ours, portal] = answers;
+        let first = |answers: &[Asking]| {
+            let first = answers.first().map(|answer| answer.milliseconds);
+            first.ok_or_else(|| Error::Load("no round was measured".to_owned()))
+        };
+        let spread = |answers: &[Asking], of: fn(&Asking) -> f64| spread_of(answers.iter().skip(1).map(of));
+        let milliseconds = |answer: &Asking| answer.milliseconds;
+        let cpu = |answer: &Asking| answer.cpu;
+        Ok(Self {
+            what,
+            first: [first(ours)?, first(portal)?],
+            repeated: [spread(ours, milliseconds)?, spread(portal, milliseconds)?],
+            cpu: [spread(ours, cpu)?, spread(portal, cpu)?],
+        })
+    }
+}
+
+/// What one question about all sessions took.
+struct Asking {
+    milliseconds: f64,
+    /// Microseconds for each session that there is.
+    cpu: f64,
+}
+
+fn ask(site: &dyn Site, question: &str, sessions: usize) -> Result<Asking> {
+    let processes = family(site.process());
+    let (before, began) = (CpuTime::of(&processes)?, Instant::now());
+    let answer = site.ask(question)?;
+    let (elapsed, after) = (began.elapsed(), CpuTime::of(&processes)?);
+    // Only then: reading it takes this process as long as answering takes that one.
+    sites::check(question, &answer, sessions)?;
+    #[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 sessions")]
+    let count = sessions.max(1) as f64;
+    Ok(Asking {
+        milliseconds: elapsed.as_secs_f64() * 1e3,
+        cpu: after.since(before).total().as_secs_f64() * 1e6 / count,
+    })
 }
 
 /// What one stretch of requests cost.
