@@ -293,7 +293,7 @@ async fn lists_and_searches_take_the_key() {
 
 #[tokio::test]
 async fn an_indexed_attribute_finds_who_has_it_and_asks_for_nobody_else() {
-    let house = House::new().await;
+    let house = House::indexed().await;
     for (id, address) in [(ID, "192.0.2.1"), (OTHER, "192.0.2.2")] {
         house.put(&global(id), json!({"ipAddr": address, "uid": "SSO"})).await;
     }
@@ -324,7 +324,7 @@ async fn an_indexed_attribute_finds_who_has_it_and_asks_for_nobody_else() {
 
 #[tokio::test]
 async fn a_record_that_cannot_be_read_hides_no_other_session() {
-    let house = House::new().await;
+    let house = House::indexed().await;
     house.put(&global(ID), json!({"uid": "dwho", "ipAddr": "192.0.2.1"})).await;
     let handle = "00112233445566778899aabbccddeeff";
     let key = storage::Key::new("session.00", handle.as_bytes()).unwrap();

@@ -30,6 +30,15 @@ impl House {
         Self::over(storage, clock, |cache| cache, |_, server| furnish(server, of_tests())).await
     }
 
+    /// One that finds sessions quickly by `ipAddr`.
+    pub(super) async fn indexed() -> Self {
+        let clock = Arc::new(ManualClock::at(Millis(NOW)));
+        let memory = Memory::new("local", Arc::clone(&clock) as _, 64 << 20);
+        let storage = Arc::new(Faulty::new(Arc::new(memory)));
+        let keep = |cache: Cache| cache.with_index_of_entries(["ipAddr".into()]);
+        Self::over(storage, clock, keep, |_, server| furnish(server, of_tests())).await
+    }
+
     /// Calls a method as the real client does.
     pub(super) async fn call(
         &self,
