@@ -23,7 +23,8 @@ impl Sessions {
         listed: Listed<'_>,
         each: &mut Each<'_>,
     ) -> Result<(), Unavailable> {
-        let is_needed = |name: &str| matches!(name, SESSION_ID | SESSION_KIND | LAST_SEEN) || listed.has(name);
+        let is_needed =
+            |name: &str| matches!(name, SESSION_ID | SESSION_KIND | LAST_SEEN) || listed.has(name);
         let search = listed.search.map(search_of).unwrap_or_default();
         self.look(search, is_needed, |session| self.shows(by, session, listed, each)).await
     }
