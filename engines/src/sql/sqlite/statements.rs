@@ -20,6 +20,13 @@ pub(super) const UPDATE_WITH_TIMES: &str = "\
     UPDATE record SET version = ?, write_id = ?, value = ?, touched = max(touched, ?), expires = max(expires, ?) \
     WHERE context = ? AND name = ? AND version = ? AND write_id <> ? AND expires > ? AND ended_at IS NULL";
 
+/// version, write, value, touched, context, name, expected version, write, now, expires. The same for a record that stays for so long
+/// as it is: its place in the order of expiry is not written again.
+pub(super) const UPDATE_THAT_STAYS: &str = "\
+    UPDATE record SET version = ?, write_id = ?, value = ?, touched = max(touched, ?) \
+    WHERE context = ? AND name = ? AND version = ? AND write_id <> ? AND expires > ? AND ended_at IS NULL \
+    AND expires >= ?";
+
 /// touched, expires, context, name, now.
 pub(super) const TOUCH: &str = "\
     UPDATE record SET touched = max(touched, ?), expires = max(expires, ?) \

@@ -12,7 +12,8 @@ use storage::{
 use super::super::row::{self, Slot, signed};
 use super::queue::{Answer, Work};
 use super::statements::{
-    BURY, CREATE, PROLONG, READ, READ_WITHOUT_VALUE, REAP, REMOVE, TOUCH, UPDATE, UPDATE_WITH_TIMES,
+    BURY, CREATE, PROLONG, READ, READ_WITHOUT_VALUE, REAP, REMOVE, TOUCH, UPDATE, UPDATE_THAT_STAYS,
+    UPDATE_WITH_TIMES,
 };
 use super::versions::Versions;
 
@@ -110,9 +111,14 @@ impl<'a> Write<'a> {
         let rows = match new.times {
             Some(times) => {
                 let (touched, expires) = (signed(times.touched.0), signed(times.expires.0));
-                let update =
+                let stays =
+                    params![next, write, value, touched, context, name, expected, write, now, expires];
+                let longer =
                     params![next, write, value, touched, expires, context, name, expected, write, now];
-                self.rows_changed(UPDATE_WITH_TIMES, update)?
+                match self.rows_changed(UPDATE_THAT_STAYS, stays)? {
+                    0 => self.rows_changed(UPDATE_WITH_TIMES, longer)?,
+                    rows => rows,
+                }
             }
             None => {
                 self.rows_changed(UPDATE, params![next, write, value, context, name, expected, write, now])?
