@@ -11,6 +11,7 @@ mod behind_proxies;
 mod browser;
 mod demonstration;
 mod described;
+mod doors;
 mod example_files;
 mod export;
 mod form;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::map_response;
@@ -29,6 +29,7 @@ use tokio::time::{Instant, timeout_at};
 use self::journal::Journal;
 use crate::bodies::{Bodies, Unread};
 use crate::clients::{Caller, Clients, Denied, Right};
+use crate::in_path::InPath;
 
 /// How much all requests together may take, in KiB.
 const ROOM: usize = 256 << 10;
@@ -149,7 +150,7 @@ impl EndPoint {
 async fn offer(
     State(end_point): State<Arc<EndPoint>>,
     Extension(caller): Extension<Caller>,
-    Path(service): Path<String>,
+    InPath(service): InPath<String>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let storage = &end_point.service(&service, &caller, &headers)?.storage;
@@ -160,7 +161,7 @@ async fn offer(
 async fn changes(
     State(end_point): State<Arc<EndPoint>>,
     Extension(caller): Extension<Caller>,
-    Path(service): Path<String>,
+    InPath(service): InPath<String>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let service = end_point.service(&service, &caller, &headers)?;
@@ -186,7 +187,7 @@ async fn changes(
 async fn operation(
     State(end_point): State<Arc<EndPoint>>,
     Extension(caller): Extension<Caller>,
-    Path((service, operation)): Path<(String, String)>,
+    InPath((service, operation)): InPath<(String, String)>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {

@@ -10,6 +10,7 @@ mod clients;
 mod end_point;
 mod exposition;
 mod health;
+mod in_path;
 mod llng;
 mod serve;
 

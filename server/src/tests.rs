@@ -1,4 +1,5 @@
 mod api;
+mod bad_input;
 mod bypasses;
 mod house;
 mod logins;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Extension, Query, State};
 use axum::http::HeaderMap;
 use axum::http::header::ETAG;
 use axum::response::{IntoResponse, Response};
@@ -26,6 +26,7 @@ use super::versions::{expected, tag};
 use super::whole::Whole;
 use crate::audit::{self, Upon};
 use crate::clients::{Caller, Client, Right};
+use crate::in_path::InPath;
 
 /// What is to be different.
 #[derive(Deserialize)]
@@ -57,7 +58,7 @@ struct Renewal {
 pub(super) async fn change(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
-    Path(handle): Path<String>,
+    InPath(handle): InPath<String>,
     relative: Result<Query<Relative>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
@@ -108,7 +109,7 @@ pub(super) async fn change(
 pub(super) async fn touch(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
-    Path(handle): Path<String>,
+    InPath(handle): InPath<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let client = api.admit(&caller, &headers, Right::AdminSessions)?;
@@ -127,7 +128,7 @@ pub(super) async fn touch(
 pub(super) async fn renew(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
-    Path(handle): Path<String>,
+    InPath(handle): InPath<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use cache::{Count, EndedWhere, Node, Receipt, Tally};
@@ -18,6 +18,7 @@ use super::sessions::{Person, named};
 use super::whole::Whole;
 use crate::audit::{self, Upon};
 use crate::clients::{Caller, Client, Names, Right};
+use crate::in_path::InPath;
 use crate::llng::has_kinds;
 
 /// The most handles, and the most session indexes, of one request.
@@ -82,7 +83,7 @@ struct Told {
 pub(super) async fn end_one(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
-    Path(handle): Path<String>,
+    InPath(handle): InPath<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let client = api.admit(&caller, &headers, Right::AdminSessions)?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Extension, Query, State};
 use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -27,6 +27,7 @@ use super::whole::Whole;
 use super::{Api, is_json};
 use crate::audit::{self, Upon};
 use crate::clients::{Caller, Client, Right};
+use crate::in_path::InPath;
 
 /// draft-ietf-httpapi-idempotency-key-header.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -273,7 +274,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
 pub(super) async fn show(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
-    Path(handle): Path<String>,
+    InPath(handle): InPath<String>,
     wanted: Result<Query<Wanted>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -301,7 +302,7 @@ pub(super) async fn show(
 pub(super) async fn why(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
-    Path(handle): Path<String>,
+    InPath(handle): InPath<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let client = api.admit(&caller, &headers, Right::Sessions)?;
@@ -325,7 +326,7 @@ pub(super) async fn why(
 pub(super) async fn assertion(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
-    Path(handle): Path<String>,
+    InPath(handle): InPath<String>,
     wanted: Result<Query<Named>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

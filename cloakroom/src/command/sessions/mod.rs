@@ -12,11 +12,12 @@ mod tables;
 
 use std::io::{self, Write as _};
 
-use ::client::{Sessions as Api, of_handles};
+use ::client::{ApiError, Sessions as Api, of_handles};
 use clap::{Args, Subcommand};
+use http::StatusCode;
 use miette::{IntoDiagnostic as _, WrapErr as _, miette};
 use serde_json::{Value, json};
-use session::Handle;
+use session::{Handle, Ticket};
 
 use self::search::{MOST, SearchOptions};
 use self::server::ServerOptions;
@@ -61,21 +62,22 @@ pub(super) struct OneOptions {
     server: ServerOptions,
     /// The session
     #[arg(value_name = "HANDLE")]
-    handle: Handle,
+    handle: String,
     /// Say it as JSON
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Debug, Args)]
+#[group(id = "whose", required = true, multiple = false, args = ["handles", "person", "realm"])]
 pub(super) struct EndOptions {
     #[command(flatten)]
     server: ServerOptions,
     /// These sessions
-    #[arg(value_name = "HANDLE", required_unless_present_any = ["person", "realm"], conflicts_with_all = ["person", "realm"])]
-    handles: Vec<Handle>,
+    #[arg(value_name = "HANDLE")]
+    handles: Vec<String>,
     /// All sessions of this person
-    #[arg(long, value_name = "NAME", requires = "issuer", conflicts_with = "realm")]
+    #[arg(long, value_name = "NAME", requires = "issuer")]
     person: Option<String>,
     /// Who calls the person so
     #[arg(long, value_name = "ISSUER", requires = "person")]
@@ -94,14 +96,22 @@ pub(super) struct ExportOptions {
     server: ServerOptions,
     #[command(flatten)]
     search: SearchOptions,
+    /// Say it as JSON: it does in any case
+    #[arg(long = "json")]
+    _json: bool,
 }
+
+/// Whoever read what is printed has seen enough, as `head` has.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("nobody reads what is printed any more")]
+struct SeenEnough;
 
 impl Sessions {
     pub(super) fn execute(self) -> miette::Result<()> {
         crate::run::set_up_tls()?;
         let runtime =
             tokio::runtime::Runtime::new().into_diagnostic().wrap_err("the runtime does not start")?;
-        runtime.block_on(async {
+        let done = runtime.block_on(async {
             match self {
                 Self::List(options) => list(&options).await,
                 Self::Show(options) => show(&options).await,
@@ -109,7 +119,8 @@ impl Sessions {
                 Self::Why(options) => why(&options).await,
                 Self::Export(options) => export(&options).await,
             }
-        })
+        });
+        done.or_else(|error| if error.is::<SeenEnough>() { Ok(()) } else { Err(error) })
     }
 }
 
@@ -120,22 +131,29 @@ async fn list(options: &ListOptions) -> miette::Result<()> {
     if options.json {
         return each(&api, search, limit, |session| say(&session.to_string())).await.map(drop);
     }
-    say(tables::HEADER)?;
-    let listed =
-        each(&api, with(search, "fields", COLUMNS.into()), limit, |session| say(&tables::row(session)));
-    if !listed.await? {
+    // Above the first row, and not above an error.
+    let mut header = Some(tables::HEADER);
+    let is_all = each(&api, with(search, "fields", COLUMNS.into()), limit, |session| {
+        header.take().map_or(Ok(()), say)?;
+        say(&tables::row(session))
+    });
+    let is_all = is_all.await?;
+    header.map_or(Ok(()), say)?;
+    if !is_all {
         eprintln!("There may be more: say `--limit`, or `--limit 0` for all.");
     }
     Ok(())
 }
 
 async fn show(options: &OneOptions) -> miette::Result<()> {
-    let session = options.server.api()?.show(&options.handle).await.into_diagnostic()?;
+    let handle = named(&options.handle)?;
+    let session = options.server.api()?.show(&handle).await.map_err(explained)?;
     if options.json { say(&pretty(&session)?) } else { say(tables::session(&session).trim_end()) }
 }
 
 async fn why(options: &OneOptions) -> miette::Result<()> {
-    let became = options.server.api()?.why(&options.handle).await.into_diagnostic()?;
+    let handle = named(&options.handle)?;
+    let became = options.server.api()?.why(&handle).await.map_err(explained)?;
     if options.json { say(&pretty(&became)?) } else { say(&tables::became(&became)) }
 }
 
@@ -143,9 +161,13 @@ async fn end(options: &EndOptions) -> miette::Result<()> {
     let selector = match (&options.person, &options.realm) {
         (Some(name), _) => json!({ "person": { "issuer": options.issuer, "name": name } }),
         (None, Some(realm)) => json!({ "realm": realm }),
-        (None, None) => of_handles(&options.handles),
+        (None, None) => {
+            let handles: miette::Result<Vec<_>> =
+                options.handles.iter().map(|handle| named(handle)).collect();
+            of_handles(&handles?)
+        }
     };
-    let receipt = options.server.api()?.end(&selector).await.into_diagnostic()?;
+    let receipt = options.server.api()?.end(&selector).await.map_err(explained)?;
     let text = if options.json { pretty(&receipt)? } else { tables::receipt(&receipt) };
     say(&text)?;
     if receipt.get("is_whole") == Some(&Value::Bool(true)) {
@@ -172,7 +194,7 @@ async fn each(
     let (mut left, mut cursor) = (limit, Value::Null);
     while left > 0 {
         let page = with(search.clone(), "limit", left.min(MOST).into());
-        let page = api.find(&with(page, "cursor", cursor)).await.into_diagnostic()?;
+        let page = api.find(&with(page, "cursor", cursor)).await.map_err(explained)?;
         for session in &page.sessions {
             see(session)?;
         }
@@ -192,9 +214,34 @@ fn with(mut search: Value, name: &str, value: Value) -> Value {
     search
 }
 
-/// Prints a line. Whoever reads only the first of them (`head`) breaks off no page with a panic.
+/// The session that is named so. What was said instead is not repeated: it may be a secret.
+fn named(said: &str) -> miette::Result<Handle> {
+    let help = if said.parse::<Ticket>().is_ok() {
+        "this is a ticket, which is a secret; the handle is what stands before its dot"
+    } else {
+        "a handle has 32 hexadecimal digits in lower case; `cloakroom sessions list` shows them"
+    };
+    said.parse().map_err(|_| miette!(help = help, "no session is called so"))
+}
+
+/// What to do about it, where the server does not say that.
+fn explained(error: ApiError) -> miette::Report {
+    let help = match &error {
+        ApiError::Unreachable(_) => "is Cloakroom running, and is this its session server (`listen.server`)?",
+        ApiError::Refused { status: StatusCode::UNAUTHORIZED, .. } => {
+            "say `--token-file FILE` with the token of a `[[client]]`, or `--config FILE` of a server that has one with `bearer_file`"
+        }
+        _ => return miette!("{error}"),
+    };
+    miette!(help = help, "{error}")
+}
+
+/// Prints a line.
 fn say(line: &str) -> miette::Result<()> {
-    writeln!(io::stdout(), "{line}").into_diagnostic().wrap_err("nobody reads what is printed")
+    match writeln!(io::stdout(), "{line}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(SeenEnough.into()),
+        said => said.into_diagnostic().wrap_err("what is found cannot be printed"),
+    }
 }
 
 fn pretty(value: &Value) -> miette::Result<String> {

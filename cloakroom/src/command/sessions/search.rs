@@ -22,11 +22,14 @@ pub(super) struct SearchOptions {
     #[arg(long = "entry", value_name = "NAME=TEXT", value_parser = entry)]
     entries: Vec<(String, String)>,
     /// Those of this realm
-    #[arg(long, value_name = "REALM", conflicts_with = "application")]
+    #[arg(long, value_name = "REALM", conflicts_with_all = ["application", "kind"])]
     realm: Option<String>,
     /// Those of the realm of this application
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", conflicts_with = "kind")]
     application: Option<String>,
+    /// LemonLDAP::NG's of this kind: SSO, Persistent, SAML, ISAML, CAS, ICAS, OIDC, OIDCI, TOKEN or CDA
+    #[arg(long, value_name = "KIND")]
+    kind: Option<String>,
     /// Those that are tied to this address
     #[arg(long, value_name = "ADDRESS")]
     address: Option<IpAddr>,
@@ -55,6 +58,7 @@ impl SearchOptions {
         say("person", person);
         say("realm", self.realm.clone().map(Value::from));
         say("application", self.application.clone().map(Value::from));
+        say("kind", self.kind.clone().map(Value::from));
         say("address", self.address.map(|address| address.to_string().into()));
         say("begun", stretch(self.begun_after, self.begun_before));
         say("last_seen", stretch(self.seen_after, self.seen_before));

@@ -126,8 +126,13 @@ fn shown(value: &Value) -> String {
 }
 
 fn printable(text: &str) -> String {
+    let is_obeyed = |character: char| {
+        character.is_control()
+            // What turns the direction of writing makes one name look like another, and so do ends of lines of other kinds.
+            || matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
     text.chars()
-        .map(|character| if character.is_control() { char::REPLACEMENT_CHARACTER } else { character })
+        .map(|character| if is_obeyed(character) { char::REPLACEMENT_CHARACTER } else { character })
         .collect()
 }
 
@@ -150,6 +155,22 @@ mod tests {
         );
         assert_eq!(HEADER.find("begun"), row.find("2023-11-14T22:13:20Z"));
         assert_eq!(HEADER.find("whose"), row.find("ann"));
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_not_printed() {
+        let entries =
+            json!({"a": "\u{202e}nna", "b": ["\u{1b}[31m", "\r\n"], "\u{2066}c": "\u{9b}2J", "d": "名前"});
+        let page = session(&json!({"handle": "h", "entries": entries}));
+        let is_plain =
+            |character: char| character == '\n' || character == '\u{fffd}' || !character.is_control();
+        assert!(page.chars().all(is_plain), "{page}");
+        assert!(
+            page.contains("a = \u{fffd}nna\n")
+                && page.contains("\u{fffd}c = ")
+                && page.contains("d = 名前\n"),
+            "{page}"
+        );
     }
 
     #[test]

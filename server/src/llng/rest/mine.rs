@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Extension, Path, RawQuery, State};
+use axum::extract::{Extension, RawQuery, State};
 use axum::http::header::COOKIE;
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
@@ -15,6 +15,7 @@ use dialects::llng::{Id, Kind, StorageType, WHOSE};
 use super::Rest;
 use super::answers::{self, Failure};
 use crate::clients::{Caller, Client, Right};
+use crate::in_path::InPath;
 use crate::llng::kept::{By, Kept};
 use crate::llng::rules;
 
@@ -42,7 +43,7 @@ pub(super) async fn show(
 pub(super) async fn show_key(
     State(rest): State<Arc<Rest>>,
     Extension(caller): Extension<Caller>,
-    Path((_, key)): Path<(String, String)>,
+    InPath((_, key)): InPath<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
     let answer: Answer = async {

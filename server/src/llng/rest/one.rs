@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Extension, Path, RawQuery, State};
+use axum::extract::{Extension, RawQuery, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use dialects::llng::json::{self, Update, Wanted};
@@ -15,12 +15,13 @@ use zeroize::Zeroizing;
 use super::answers::{self, Failure};
 use super::{Asked, Rest, content_type};
 use crate::clients::{Caller, Right};
+use crate::in_path::InPath;
 use crate::llng::kept::{By, Changed, Kept, LoggedIn, Made};
 
 pub(super) async fn call(
     State(rest): State<Arc<Rest>>,
     Extension(caller): Extension<Caller>,
-    Path((kind, id)): Path<(String, String)>,
+    InPath((kind, id)): InPath<(String, String)>,
     RawQuery(query): RawQuery,
     method: Method,
     headers: HeaderMap,
@@ -36,7 +37,7 @@ pub(super) async fn call(
 pub(super) async fn call_with_key(
     State(rest): State<Arc<Rest>>,
     Extension(caller): Extension<Caller>,
-    Path((kind, id, key)): Path<(String, String, String)>,
+    InPath((kind, id, key)): InPath<(String, String, String)>,
     RawQuery(query): RawQuery,
     method: Method,
     headers: HeaderMap,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Extension, Path, RawQuery, State};
+use axum::extract::{Extension, RawQuery, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use dialects::llng::json::{self, Search, Wanted};
@@ -13,13 +13,14 @@ use super::answers::{self, Failure};
 use super::{Asked, Rest, content_type};
 use crate::audit::{self, Upon};
 use crate::clients::{Caller, Right};
+use crate::in_path::InPath;
 use crate::llng::kept::{By, Kept, Listed, Made};
 use crate::llng::lists::MAX_LISTING;
 
 pub(super) async fn call(
     State(rest): State<Arc<Rest>>,
     Extension(caller): Extension<Caller>,
-    Path(kind): Path<String>,
+    InPath(kind): InPath<String>,
     RawQuery(query): RawQuery,
     method: Method,
     headers: HeaderMap,
