@@ -272,12 +272,12 @@ impl Storage for Sqlite {
 
     async fn scan(&self, cursor: Option<&[u8]>, budget: usize) -> Result<Scan, Unavailable> {
         let after = self.read_cursor(cursor)?;
-        self.find(move |connection, now| read::scan(connection, None, after, budget, now)).await
+        self.find(move |connection, now| read::scan(connection, after, budget, now)).await
     }
 
     async fn scan_of(&self, prefix: &str, cursor: Option<&[u8]>, budget: usize) -> Result<Scan, Unavailable> {
         let (prefix, after) = (prefix.to_owned(), self.read_cursor(cursor)?);
-        self.find(move |connection, now| read::scan(connection, Some(&prefix), after, budget, now)).await
+        self.find(move |connection, now| read::scan_of(connection, &prefix, after, budget, now)).await
     }
 
     async fn batch(&self, operations: Vec<Operation>) -> Result<Batch, Unavailable> {

@@ -5,10 +5,12 @@ use session::Millis;
 use storage::{Key, Listed, Page, Read, Scan, Scanned, Version};
 
 use super::super::row::{self, Columns as _, Slot, signed};
-use super::statements::{LIST, READ, SCAN};
+use super::statements::{LIST, NEXT, READ, SCAN, SCAN_OF};
 
 /// After so many bytes of values a page of a scan ends, whatever its budget.
 const MAX_SCAN_BYTES: usize = 8 << 20;
+/// How many rows a scan of some contexts steps over for each that it may find: a session has about so many beside it.
+const STRETCH: i64 = 4;
 
 pub(super) fn read(
     connection: &Connection,
@@ -47,11 +49,9 @@ pub(super) fn list(
     Ok(page)
 }
 
-/// Of a scan with a prefix, what is live in the contexts that begin so. A cursor is the id of the last row that was looked at, in
-/// eight bytes.
+/// A cursor is the id of the last row that was looked at, in eight bytes.
 pub(super) fn scan(
     connection: &Connection,
-    prefix: Option<&str>,
     after: i64,
     budget: usize,
     now: Millis,
@@ -61,33 +61,62 @@ pub(super) fn scan(
     let mut rows = scanning.query([after, signed(budget as u64)])?;
     let mut scan = Scan { found: Vec::new(), cursor: None };
     let (mut looked_at, mut bytes) = (0, 0);
-    while let Some(found) = rows.next()? {
+    while let Some(row) = rows.next()? {
         looked_at += 1;
-        bytes += push(found, prefix, now, &mut scan.found)?;
+        let slot = Slot::of(row)?;
+        if slot.expires() > now {
+            bytes += push(&mut scan, row, slot)?;
+        }
         if looked_at >= budget || bytes >= MAX_SCAN_BYTES {
-            scan.cursor = Some(found.number(8)?.to_be_bytes().to_vec());
+            scan.cursor = Some(row.number(8)?.to_be_bytes().to_vec());
             break;
         }
     }
     Ok(scan)
 }
 
-/// Adds what a row holds if it is still there; how many bytes its value has.
-fn push(
-    row: &Row<'_>,
-    prefix: Option<&str>,
+/// What is live in the contexts that begin with `prefix`. A cursor is the same.
+pub(super) fn scan_of(
+    connection: &Connection,
+    prefix: &str,
+    after: i64,
+    budget: usize,
     now: Millis,
-    found: &mut Vec<(Key, Scanned)>,
-) -> Result<usize, rusqlite::Error> {
-    if let Some(prefix) = prefix
-        && (!row.text(9)?.starts_with(prefix) || row.optional_number(4)?.is_some())
-    {
-        return Ok(0);
+) -> Result<Scan, rusqlite::Error> {
+    let mut scan = Scan { found: Vec::new(), cursor: None };
+    let mut next = connection.prepare_cached(NEXT)?;
+    let Some(first) = next.query_row([after], |row| row.number(0)).optional()? else { return Ok(scan) };
+    let budget = signed(budget.max(1) as u64).saturating_mul(STRETCH);
+    let last = first.saturating_add(budget - 1);
+    let mut scanning = connection.prepare_cached(SCAN_OF)?;
+    let mut rows = scanning.query(params![first, last, prefix, behind(prefix), signed(now.0)])?;
+    scan.cursor = Some(last.to_be_bytes().to_vec());
+    let mut bytes = 0;
+    while let Some(row) = rows.next()? {
+        bytes += push(&mut scan, row, Slot::of(row)?)?;
+        if bytes >= MAX_SCAN_BYTES {
+            scan.cursor = Some(row.number(8)?.to_be_bytes().to_vec());
+            break;
+        }
     }
-    let slot = Slot::of(row)?;
-    if slot.expires() <= now {
-        return Ok(0);
+    Ok(scan)
+}
+
+/// The first text behind all that begin with `prefix`, in the order of bytes, as far as contexts go.
+fn behind(prefix: &str) -> String {
+    let mut behind = prefix.to_owned();
+    while let Some(last) = behind.pop() {
+        if let Some(next) = (last..=char::MAX).nth(1) {
+            behind.push(next);
+            return behind;
+        }
     }
+    // No context is as long as this.
+    char::MAX.to_string().repeat(64)
+}
+
+/// Adds what a row holds; how many bytes its value has.
+fn push(scan: &mut Scan, row: &Row<'_>, slot: Slot) -> Result<usize, rusqlite::Error> {
     let key = row::key::<Row<'_>>(row.text(9)?, row.bytes(10)?)?;
     let (scanned, bytes) = match slot {
         Slot::Live(record, _) => {
@@ -96,6 +125,22 @@ fn push(
         }
         Slot::Buried(tombstone) => (Scanned::Buried(tombstone), 0),
     };
-    found.push((key, scanned));
+    scan.found.push((key, scanned));
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_begin_with_a_text_are_before_the_one_behind_them() {
+        for prefix in ["", "session.", "a\u{d7ff}", "a\u{10ffff}", "\u{10ffff}"] {
+            let behind = behind(prefix);
+            for rest in ["", "\0", "00", "\u{10ffff}\u{10ffff}z"] {
+                assert!(format!("{prefix}{rest}") < behind, "{prefix:?} {rest:?}");
+            }
+            assert!(!behind.starts_with(prefix) || prefix.is_empty() || behind.len() > 255, "{prefix:?}");
+        }
+    }
 }

@@ -74,6 +74,15 @@ pub(super) const SCAN: &str = "\
     SELECT version, touched, expires, write_id, ended_at, ended_why, ended_by, value, id, context, name FROM record \
     WHERE id > ? ORDER BY id LIMIT ?";
 
+/// Where the rows behind an id begin. Ids of rows that went leave gaps, and nobody should walk through those.
+pub(super) const NEXT: &str = "SELECT id FROM record WHERE id > ? ORDER BY id LIMIT 1";
+
+/// From an id on, to which, the first context and the one behind the last, now: what is live in a stretch. The plus
+/// keeps the index out, which would lead from one place to another. Of a row that is not wanted only the context is looked at.
+pub(super) const SCAN_OF: &str = "\
+    SELECT version, touched, expires, write_id, ended_at, ended_why, ended_by, value, id, context, name FROM record \
+    WHERE id BETWEEN ? AND ? AND +context >= ? AND +context < ? AND +expires > ? AND ended_at IS NULL ORDER BY id";
+
 /// Versions up to this one may have been used.
 pub(super) const CEILING: &str = "SELECT ceiling FROM versions WHERE only = 1";
 
