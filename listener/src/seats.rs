@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Room for connections, shared by all who let them in.
@@ -33,12 +34,12 @@ impl Seats {
         self.0.add_permits(after.saturating_sub(before));
         let surplus = u32::try_from(before.saturating_sub(after)).unwrap_or(u32::MAX);
         if surplus > 0 {
-            let room = Arc::clone(&self.0);
-            tokio::spawn(async move {
-                if let Ok(permits) = room.acquire_many_owned(surplus).await {
-                    permits.forget();
-                }
-            });
+            let mut surplus = Box::pin(Arc::clone(&self.0).acquire_many_owned(surplus));
+            // It waits from now on, and not from when the runtime gets to it: whoever comes later gets a seat later.
+            match (&mut surplus).now_or_never() {
+                Some(permits) => permits.into_iter().for_each(OwnedSemaphorePermit::forget),
+                None => drop(tokio::spawn(async move { surplus.await.map(OwnedSemaphorePermit::forget) })),
+            }
         }
     }
 }
