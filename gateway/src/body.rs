@@ -12,6 +12,8 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use crate::hygiene::Presented;
 use crate::patience::Patience;
@@ -41,6 +43,9 @@ const MAX_KEPT: usize = 64 << 10;
 /// And in pieces, each of which may hold on to a larger one that it is a part of.
 const MAX_KEPT_PIECES: usize = 16;
 
+/// For how long a body is waited for that somebody still reads who cannot send it.
+const LET_GO: Duration = Duration::from_secs(1);
+
 /// The body of a request on its way to an application: bounded in bytes and patience, without trailers.
 #[derive(Debug)]
 pub(crate) struct Inbound {
@@ -52,7 +57,10 @@ pub(crate) struct Inbound {
 /// A body that comes.
 #[derive(Debug)]
 struct Flow {
-    source: Origin,
+    /// What was kept and is sent again, before anything else.
+    first: VecDeque<Bytes>,
+    /// What the client sends; none if all of it was kept.
+    source: Option<Incoming>,
     /// Whether what is read is kept.
     keeps: bool,
     patience: Patience,
@@ -60,14 +68,6 @@ struct Flow {
     max_bytes: Option<u64>,
     /// Until all of it is read, or nobody reads it any more.
     receiving: Option<Receiving>,
-}
-
-/// Where a body comes from.
-#[derive(Debug)]
-enum Origin {
-    Client(Incoming),
-    /// It was kept, and is sent again.
-    Kept(VecDeque<Bytes>),
 }
 
 /// How far a request has come: its body, and for how long the application was waited for.
@@ -81,6 +81,9 @@ pub(crate) struct Upload {
     visitor_has_left: AtomicBool,
     /// What was read, if that is to be kept and is not too much.
     kept: Mutex<Option<VecDeque<Bytes>>>,
+    /// What is to come behind that, once whoever read it has given up.
+    left: Mutex<Option<Box<Flow>>>,
+    given_up: Notify,
 }
 
 impl Upload {
@@ -134,6 +137,19 @@ impl Upload {
     /// What was kept is not needed any more.
     pub(crate) fn forget(&self) {
         *self.kept.lock() = None;
+        *self.left.lock() = None;
+    }
+
+    /// Waits until whoever read the body has given it up, for a while: an application that ends a connection is heard before the
+    /// body is let go.
+    pub(crate) async fn given_up(&self) {
+        let given_up = async {
+            while !self.has_ended() && self.kept.lock().is_some() && self.left.lock().is_none() {
+                self.given_up.notified().await;
+            }
+        };
+        // Nobody gives it up: then it cannot be sent again.
+        let _ = timeout(LET_GO, given_up).await;
     }
 
     fn step(&self) {
@@ -156,7 +172,8 @@ impl Inbound {
             return Self { flow: None, upload };
         }
         let flow = Flow {
-            source: Origin::Client(body),
+            first: VecDeque::new(),
+            source: Some(body),
             keeps: false,
             receiving: Some(phase.receive()),
             patience: Patience::new(limits.body_timeout),
@@ -185,7 +202,7 @@ impl Inbound {
     /// Keeps what will be read: see [`Inbound::again`].
     pub(crate) fn keep(&mut self) {
         if let Some(flow) = &mut self.flow
-            && matches!(flow.source, Origin::Client(_))
+            && flow.source.is_some()
             && flow.received == 0
         {
             *self.upload.kept.lock() = Some(VecDeque::new());
@@ -193,18 +210,25 @@ impl Inbound {
         }
     }
 
-    /// A body of which all was read and kept, once more.
+    /// A body of which all was kept that was read, once more, and what is to come behind that.
     pub(crate) fn again(upload: &Arc<Upload>) -> Option<Self> {
-        let kept = upload.kept.lock().clone().filter(|_| upload.has_ended())?;
-        let flow = Flow {
-            source: Origin::Kept(kept),
-            keeps: false,
-            receiving: None,
-            patience: Patience::new(Duration::ZERO),
-            received: 0,
-            max_bytes: None,
+        let first = upload.kept.lock().clone()?;
+        let flow = if upload.has_ended() {
+            Box::new(Flow {
+                first,
+                source: None,
+                keeps: false,
+                receiving: None,
+                patience: Patience::new(Duration::ZERO),
+                received: 0,
+                max_bytes: None,
+            })
+        } else {
+            let mut left = upload.left.lock().take()?;
+            left.first = first;
+            left
         };
-        Some(Self { flow: Some(Box::new(flow)), upload: Arc::clone(upload) })
+        Some(Self { flow: Some(flow), upload: Arc::clone(upload) })
     }
 
     /// Whether there is none.
@@ -242,12 +266,13 @@ impl HttpBody for Inbound {
     ) -> Poll<Option<Result<Frame<Bytes>, InboundError>>> {
         let Self { flow, upload } = &mut *self;
         let Some(flow) = flow else { return Poll::Ready(None) };
-        let body = match &mut flow.source {
-            Origin::Client(body) => body,
-            Origin::Kept(kept) => {
-                upload.step();
-                return Poll::Ready(kept.pop_front().map(|piece| Ok(Frame::data(piece))));
-            }
+        if let Some(piece) = flow.first.pop_front() {
+            upload.step();
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
+        let Some(body) = &mut flow.source else {
+            upload.step();
+            return Poll::Ready(None);
         };
         loop {
             let frame = match Pin::new(&mut *body).poll_frame(cx) {
@@ -286,20 +311,20 @@ impl HttpBody for Inbound {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.flow.as_ref().is_none_or(|flow| match &flow.source {
-            Origin::Client(body) => body.is_end_stream(),
-            Origin::Kept(kept) => kept.is_empty(),
+        self.flow.as_ref().is_none_or(|flow| {
+            flow.first.is_empty() && flow.source.as_ref().is_none_or(HttpBody::is_end_stream)
         })
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.flow.as_ref().map(|flow| &flow.source) {
-            None => SizeHint::with_exact(0),
-            Some(Origin::Client(body)) => body.size_hint(),
-            Some(Origin::Kept(kept)) => SizeHint::with_exact(
-                kept.iter().fold(0, |sum: u64, piece| sum.saturating_add(piece.len() as u64)),
-            ),
+        let Some(flow) = &self.flow else { return SizeHint::with_exact(0) };
+        let first = flow.first.iter().fold(0, |sum: u64, piece| sum.saturating_add(piece.len() as u64));
+        let mut hint = flow.source.as_ref().map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint);
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper.saturating_add(first));
         }
+        hint.set_lower(hint.lower().saturating_add(first));
+        hint
     }
 }
 
@@ -307,6 +332,12 @@ impl Drop for Inbound {
     fn drop(&mut self) {
         // Nobody waits for the client any more.
         self.upload.step();
+        if let Some(flow) = self.flow.take_if(|flow| flow.keeps)
+            && self.upload.kept.lock().is_some()
+        {
+            *self.upload.left.lock() = Some(flow);
+            self.upload.given_up.notify_one();
+        }
     }
 }
 

@@ -260,7 +260,10 @@ impl Sending {
                     return Ok(answer.map(|body| Download::new(body, connection, chosen.busy)));
                 }
                 Ok(Err(error)) => error,
-                Err(error) => return Err(self.blame(&chosen, error)),
+                Err(error) => {
+                    self.upload.forget();
+                    return Err(self.blame(&chosen, error));
+                }
             };
             let unsent = error.take_message();
             let is_unread = is_refused_stream(error.error());
@@ -272,6 +275,7 @@ impl Sending {
             let again = match (unsent, spare) {
                 (Some(unsent), _) => Some(unsent),
                 (None, Some(spare)) if is_unread && has_body => {
+                    self.upload.given_up().await;
                     Inbound::again(&self.upload).map(|body| spare.map(|_| body))
                 }
                 (None, spare) => spare.filter(|_| is_unread || may_break && is_broken),
@@ -288,6 +292,7 @@ impl Sending {
                 _ => break,
             }
         }
+        self.upload.forget();
         Err(failed)
     }
 

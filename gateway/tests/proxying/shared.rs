@@ -3,8 +3,8 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -135,4 +135,51 @@ fn a_server_that_ends_its_connections_now_and_then_is_not_noticed() {
             });
         }
     });
+}
+
+/// A server that reads a piece of the first request and refuses it, says so here, and answers any other one with its body.
+fn refusing(refused: mpsc::Sender<()>) -> (SocketAddr, Runtime) {
+    let runtime = Runtime::new().unwrap();
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = listener.local_addr().unwrap();
+    let is_first = Arc::new(AtomicBool::new(true));
+    runtime.spawn(async move {
+        loop {
+            let (socket, _) = listener.accept().await.unwrap();
+            let (refused, is_first) = (refused.clone(), Arc::clone(&is_first));
+            tokio::spawn(async move {
+                let mut connection = h2::server::handshake(socket).await.unwrap();
+                while let Some(Ok((mut request, mut answer))) = connection.accept().await {
+                    let (refused, is_first) = (refused.clone(), Arc::clone(&is_first));
+                    tokio::spawn(async move {
+                        let mut read = request.body_mut().data().await.unwrap().unwrap().to_vec();
+                        if is_first.swap(false, Ordering::Relaxed) {
+                            answer.send_reset(h2::Reason::REFUSED_STREAM);
+                            return refused.send(()).unwrap();
+                        }
+                        while let Some(Ok(more)) = request.body_mut().data().await {
+                            read.extend_from_slice(&more);
+                        }
+                        let mut body = answer.send_response(Response::new(()), false).unwrap();
+                        body.send_data(read.into(), true).unwrap();
+                    });
+                }
+            });
+        }
+    });
+    (address, runtime)
+}
+
+#[test]
+fn what_a_server_refuses_while_its_body_still_comes_goes_to_it_once_more_and_whole() {
+    let (says, refused) = mpsc::channel();
+    let (address, _runtime) = refusing(says);
+    let gateway = gateway(address);
+    let mut client = gateway.sent("POST / HTTP/1.1\r\nHOST\r\nContent-Length: 11\r\n\r\nhello");
+    refused.recv().unwrap();
+    // The gateway has heard it before the rest comes.
+    thread::sleep(Duration::from_millis(50));
+    client.send(" world").unwrap();
+    let response = client.response().unwrap();
+    assert_eq!((response.status, response.text()), (200, "hello world".to_owned()));
 }
