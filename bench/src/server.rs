@@ -83,9 +83,12 @@ pub(crate) fn measure(plan: &Plan, interrupt: &Interrupt) -> Result<Report> {
     let mut wholes = Vec::new();
     for (what, question) in sites::QUESTIONS {
         let mut answers: [Vec<Asking>; 2] = Default::default();
-        for _ in 0..=plan.rounds.clamp(1, 3) {
+        for round in 0..=plan.rounds.clamp(1, 3) {
             for (site, answers) in sites.iter().zip(&mut answers) {
                 interrupt.check()?;
+                if round > 0 {
+                    site.change(plan.sessions, round)?;
+                }
                 answers.push(ask(*site, question, plan.sessions)?);
             }
         }

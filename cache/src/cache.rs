@@ -25,6 +25,7 @@ use crate::recent::RecentEnds;
 use crate::recovery::Recoverable;
 use crate::renew::Renewing;
 use crate::revocations::Revocations;
+use crate::survey::Followers;
 use crate::tier::FirstTier;
 use crate::trust::Trust;
 
@@ -66,6 +67,8 @@ pub struct Cache {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Settings,
     pub(crate) tier: Arc<FirstTier>,
+    /// Who follows what changes.
+    pub(crate) followers: Arc<Followers>,
     pub(crate) outbox: Outbox,
     /// The ends of the last minutes.
     pub(crate) recent: RecentEnds,
@@ -113,11 +116,12 @@ impl Cache {
         registry: &mut Registry,
     ) -> Self {
         let is_needed = !storage.capabilities().is_memory;
-        let tier = Arc::new(FirstTier::new(is_needed, settings.inproc_bytes));
+        let followers = Arc::<Followers>::default();
+        let tier = Arc::new(FirstTier::new(is_needed, settings.inproc_bytes, Arc::clone(&followers)));
         let (outbox, nodes) = (Outbox::default(), Nodes::default());
         Self {
             recent: RecentEnds::new(storage.capabilities().is_shared),
-            revocations: Revocations::default(),
+            revocations: Revocations::new(Arc::clone(&followers)),
             trust: Trust::new(
                 storage.capabilities().is_shared.then_some(settings.trust_window),
                 settings.outage_window,
@@ -138,6 +142,7 @@ impl Cache {
             shared: Notify::new(),
             counters: Counters::registered(registry, &tier, &outbox.pending, &nodes.count),
             tier,
+            followers,
             outbox,
             nodes,
             storage,
@@ -219,6 +224,8 @@ impl Cache {
     /// of all realms could live. Who lists sessions judges those of a realm by its time-outs.
     pub fn reckon_with(&self, realm: &Arc<Realm>) {
         self.realms.write().insert(Arc::clone(&realm.id), Arc::clone(realm));
+        // What was judged by other time-outs must be judged again.
+        self.followers.outdate();
         let longest = u64::try_from(realm.longest_session().as_millis()).unwrap_or(u64::MAX);
         self.longest_session.fetch_max(longest, Ordering::AcqRel);
     }

@@ -49,6 +49,7 @@ mod roll_call;
 mod scope;
 mod search;
 mod show;
+mod survey;
 mod sync;
 mod tier;
 mod token;
@@ -84,6 +85,7 @@ pub use renew::{Renew, Renewal};
 pub use revocations::ENDS;
 pub use search::{Between, Hits, MAX_LOOKED_AT, Search};
 pub use show::Shown;
+pub use survey::{Survey, Surveyed};
 pub use why::Life;
 
 #[cfg(test)]

@@ -117,7 +117,8 @@ impl Cache {
         self.enter_values(&session, None, realm, times.expires).await?;
         let registration = self.tier.register(ticket.handle);
         let key = self.key(&ticket.handle)?;
-        let version = match self.storage.create(&key, NewRecord::new(value, times, write)).await? {
+        let create = self.storage.create(&key, NewRecord::new(value, times, write));
+        let version = match self.tier.attempt(&ticket.handle, create).await? {
             Create::Created(version) => version,
             Create::Exists => return Ok(Begin::Taken),
             Create::Buried(tombstone) => return Ok(Begin::Buried(tombstone.ending)),

@@ -279,7 +279,7 @@ impl Outbox {
         self.waiting.load(Ordering::SeqCst)
     }
 
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 

@@ -161,7 +161,8 @@ impl Cache {
         }
         let (key, value) = (self.key(handle)?, Bytes::from(session::record::encode(&session)));
         let write = WriteId::random().map_err(|error| self.unavailable(error))?;
-        let version = match self.storage.create(&key, NewRecord::new(value, times, write)).await? {
+        let create = self.storage.create(&key, NewRecord::new(value, times, write));
+        let version = match self.tier.attempt(handle, create).await? {
             Create::Created(version) => version,
             Create::Exists => return Ok(None),
             Create::Buried(tombstone) => return Ok(Some(tombstone.ending)),

@@ -5,6 +5,7 @@
 //! which all sessions were ended at once a counter, or marks. Every node knows them all: it reads them once, and hears of each
 //! further one by the change stream. So a find asks no storage, and an outage logs nobody out, and nobody in.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
@@ -21,6 +22,7 @@ use crate::expiring::Expiring;
 use crate::recent;
 use crate::roll_call::Subject;
 use crate::scope::{ByScope, COUNTERS, MARKS, Mark, Scope, Scopes};
+use crate::survey::Followers;
 use crate::sync::AtomicU64;
 
 /// How many are read at once.
@@ -59,9 +61,15 @@ pub(crate) struct Revocations {
     /// How many of these doubts are settled, once all was read; and one more, for nothing is known at first.
     settled: AtomicU64,
     learning: tokio::sync::Mutex<()>,
+    /// Told of what is over by them.
+    followers: Arc<Followers>,
 }
 
 impl Revocations {
+    pub(crate) fn new(followers: Arc<Followers>) -> Self {
+        Self { followers, ..Self::default() }
+    }
+
     /// Whether everything is here that was acknowledged anywhere, but for what the change stream is just bringing.
     pub(crate) fn is_known(&self) -> bool {
         self.settled.load(Ordering::Acquire) == self.doubts.load(Ordering::Acquire) + 1
@@ -130,14 +138,23 @@ impl Revocations {
         // One that moved can be ended afterwards; what has ended does not move.
         let choose = |there: Gone, comes| if there.why == Why::Moved { comes } else { there };
         self.gone.put(handle, gone, until, choose);
+        self.followers.note(&handle);
     }
 
     pub(crate) fn put_epoch(&self, scope: Scope, epoch: Epoch, until: Millis) {
+        let is_raised = self.counters.of(&scope).is_none_or(|known| known < epoch);
         self.counters.put(scope, epoch, until, Epoch::max);
+        if is_raised {
+            self.followers.outdate();
+        }
     }
 
     pub(crate) fn put_mark(&self, mark: Mark, until: Millis) {
+        let is_later = self.marks.of(&mark.scope).is_none_or(|known| known < mark.before);
         self.marks.put(mark.scope, mark.before, until, Millis::max);
+        if is_later {
+            self.followers.outdate();
+        }
     }
 }
 

@@ -30,6 +30,11 @@ impl Cache {
 
     /// What is held of a record that storage gave just now, if it is live.
     pub(crate) async fn show_held(&self, held: Held) -> Result<Option<Shown>, Unavailable> {
+        Ok(self.show_until(held).await?.map(|(shown, _)| shown))
+    }
+
+    /// The same, and when it is over by time, unless it is used once more.
+    pub(crate) async fn show_until(&self, held: Held) -> Result<Option<(Shown, Millis)>, Unavailable> {
         let life = self.life_of(&held).await?;
         // Of an end that storage does not have yet nobody can say what became of it.
         self.outbox.check(&held.session.handle, self.storage.id())?;
@@ -37,7 +42,9 @@ impl Cache {
         if life != Life::Live || self.is_gone(&held.session) {
             return Ok(None);
         }
-        Ok(self.live_since(&held).map(|last_seen| Shown { session: held.session, last_seen }))
+        let (last_seen, over_at) = self.bounds_of(&held);
+        let is_live = self.clock.now() < over_at;
+        Ok(is_live.then_some((Shown { session: held.session, last_seen }, over_at)))
     }
 
     /// Whether a session was ended whose tombstone storage may have lost, and whose record be back, as after a failover.

@@ -34,6 +34,7 @@ mod renewing;
 mod searching;
 mod secrets;
 mod simulation;
+mod surveying;
 mod threads;
 mod timing;
 mod token;

@@ -19,6 +19,7 @@ use storage::{Applied, Unavailable, Version};
 
 use crate::application::Realm;
 use crate::held::Held;
+use crate::survey::Followers;
 use crate::sync::{Mutex, step};
 
 const STRIPES: usize = 64;
@@ -30,6 +31,8 @@ pub(crate) struct FirstTier {
     /// `None` where storage is this process's memory: nothing is gained by a copy of a copy.
     copies: Option<Cache<Handle, Held, Bytes>>,
     registered: Vec<Mutex<HashMap<Handle, Registered>>>,
+    /// Told of each session that changed.
+    followers: Arc<Followers>,
     hasher: RandomState,
 }
 
@@ -53,8 +56,9 @@ struct Registered {
 }
 
 impl FirstTier {
-    pub(crate) fn new(is_needed: bool, max_bytes: usize) -> Self {
+    pub(crate) fn new(is_needed: bool, max_bytes: usize, followers: Arc<Followers>) -> Self {
         Self {
+            followers,
             copies: is_needed
                 .then(|| Cache::with_weighter(max_bytes / AVERAGE_BYTES, max_bytes as u64, Bytes)),
             registered: (0..STRIPES).map(|_| Mutex::default()).collect(),
@@ -87,6 +91,7 @@ impl FirstTier {
             registered.ends += 1;
         }
         self.remove(handle);
+        self.followers.note(handle);
     }
 
     /// Storage has this version of the session: older copies are out of date.
@@ -98,6 +103,7 @@ impl FirstTier {
         if let Some(copies) = self.copies() {
             copies.remove_if(handle, |held| held.version < version);
         }
+        self.followers.note(handle);
     }
 
     /// The session may be another one by now: it must be asked for before it is served.
@@ -111,6 +117,7 @@ impl FirstTier {
             // It weighs as much as before. Should there be no room for it all the same, nobody is served it either.
             let _ = copies.replace(*handle, held.doubted(), true);
         }
+        self.followers.note(handle);
     }
 
     /// Nothing is known to be current any more.
@@ -120,6 +127,7 @@ impl FirstTier {
             // What is being read now may be out of date as well; it is read again.
             stripe.values_mut().for_each(|registered| registered.ends += 1);
         }
+        self.followers.outdate();
         self.all().iter().for_each(|held| self.doubt(&held.session.handle));
     }
 
@@ -181,10 +189,11 @@ impl FirstTier {
     }
 }
 
-/// A write that may or may not have been done.
+/// A write that may have been done.
 struct Attempt<'a> {
     tier: &'a FirstTier,
     handle: &'a Handle,
+    /// Whether nobody knows.
     is_open: bool,
 }
 
@@ -192,6 +201,8 @@ impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         if self.is_open {
             self.tier.doubt(self.handle);
+        } else {
+            self.tier.followers.note(self.handle);
         }
     }
 }
@@ -275,7 +286,7 @@ mod tests {
 
     #[test]
     fn a_copy_that_was_read_before_an_end_is_not_put_in_after_it() {
-        let tier = FirstTier::new(true, 1 << 20);
+        let tier = FirstTier::new(true, 1 << 20, Arc::default());
         let handle = Handle::random().unwrap();
         let registration = tier.register(handle);
         let copy = held(handle, 1);
@@ -286,7 +297,7 @@ mod tests {
 
     #[test]
     fn an_older_copy_does_not_replace_a_newer_one() {
-        let tier = FirstTier::new(true, 1 << 20);
+        let tier = FirstTier::new(true, 1 << 20, Arc::default());
         let handle = Handle::random().unwrap();
         let (reader, writer) = (tier.register(handle), tier.register(handle));
         assert_eq!(writer.keep(held(handle, 2)).1, Kept::Yes);
@@ -299,7 +310,7 @@ mod tests {
 
     #[test]
     fn a_notice_outdates_what_is_there_and_what_is_under_way() {
-        let tier = FirstTier::new(true, 1 << 20);
+        let tier = FirstTier::new(true, 1 << 20, Arc::default());
         let handle = Handle::random().unwrap();
         tier.register(handle).keep(held(handle, 1));
         let reader = tier.register(handle);
@@ -313,7 +324,7 @@ mod tests {
 
     #[test]
     fn a_gap_makes_everything_doubtful() {
-        let tier = FirstTier::new(true, 1 << 20);
+        let tier = FirstTier::new(true, 1 << 20, Arc::default());
         let (there, coming) = (Handle::random().unwrap(), Handle::random().unwrap());
         tier.register(there).keep(held(there, 1));
         let registration = tier.register(coming);
@@ -327,7 +338,7 @@ mod tests {
 
     #[test]
     fn of_two_accounts_of_the_last_use_one_remains_and_knows_all() {
-        let tier = FirstTier::new(true, 1 << 20);
+        let tier = FirstTier::new(true, 1 << 20, Arc::default());
         let handle = Handle::random().unwrap();
         let (early, late) = (tier.register(handle), tier.register(handle));
         let (first, second) = (held(handle, 1), held(handle, 1));
@@ -340,7 +351,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_write_of_unknown_fate_is_doubted_and_a_refused_one_is_not() {
-        let tier = FirstTier::new(true, 1 << 20);
+        let tier = FirstTier::new(true, 1 << 20, Arc::default());
         let handle = Handle::random().unwrap();
         let storage = "s".into();
         for (answer, is_current) in [
@@ -359,7 +370,7 @@ mod tests {
 
     #[test]
     fn who_registers_leaves_nothing_behind() {
-        let tier = FirstTier::new(true, 1 << 20);
+        let tier = FirstTier::new(true, 1 << 20, Arc::default());
         let handle = Handle::random().unwrap();
         drop((tier.register(handle), tier.register(handle)));
         assert!(tier.registered.iter().all(|stripe| stripe.lock().is_empty()));
@@ -367,7 +378,7 @@ mod tests {
 
     #[test]
     fn the_tier_is_bounded_in_bytes() {
-        let tier = FirstTier::new(true, 100_000);
+        let tier = FirstTier::new(true, 100_000, Arc::default());
         for _ in 0..10_000 {
             let handle = Handle::random().unwrap();
             tier.register(handle).keep(held(handle, 1));

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use session::Session;
 use session::record::{Malformed, decode_some};
+use session::{Millis, Session};
 use storage::{Key, Scan, Scanned, Unavailable};
 use tokio::task::{JoinHandle, spawn, yield_now};
 
@@ -21,15 +21,12 @@ const PAGE: usize = 512;
 const TURN: usize = 64;
 
 impl Cache {
-    /// Has `each` look at all live sessions on the server, in no order, until it says no more. Of its entries each has those that are
-    /// `wanted`, and it must not be written. What visitors carry themselves is not among them.
-    ///
-    /// # Errors
-    /// Storage has no answer.
-    pub async fn walk(
+    /// Has `each` look at all live sessions on the server, in no order, until it says no more; with when each is over by time,
+    /// unless it is used once more. Of its entries each has those that are `wanted`.
+    pub(crate) async fn walk(
         &self,
         wanted: impl Fn(&str) -> bool + Sync,
-        mut each: impl FnMut(Shown) -> bool + Send,
+        mut each: impl FnMut(Session, Millis) -> bool + Send,
     ) -> Result<(), Unavailable> {
         let mut unreadable = Unreadable::default();
         let mut page = self.page_of_all(None).await;
@@ -43,8 +40,10 @@ impl Cache {
                         if self.is_leaving(&session) {
                             continue;
                         }
-                        let shown = self.show_held(Held::of(session, record)).await?;
-                        if !shown.is_none_or(&mut each) {
+                        let shown = self.show_until(Held::of(session, record)).await?;
+                        let mut look =
+                            |(shown, over_at): (Shown, _)| each(Arc::unwrap_or_clone(shown.session), over_at);
+                        if !shown.is_none_or(&mut look) {
                             return Ok(());
                         }
                     }

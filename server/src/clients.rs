@@ -18,13 +18,14 @@ use axum::http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use dialects::llng::Kind;
 use ipnet::IpNet;
 use listener::tls::ClientCertificate;
 use session::{Millis, SecretHash, Session};
 
 use self::guesses::Guesses;
 use crate::audit;
-use crate::llng::{has_kinds, kind_of};
+use crate::llng::{has_kinds, kind_of, realm_of};
 
 /// A program that may call the session server.
 #[derive(Debug, Clone)]
@@ -238,6 +239,11 @@ impl Client {
         let is_of_kinds = |session| kind_of(session).is_some_and(|kind| self.kinds.has(kind.as_str()));
         self.realms.has(&session.realm)
             && (self.kinds == Names::All || !has_kinds(&session.realm) || is_of_kinds(session))
+    }
+
+    /// Whether LemonLDAP::NG's sessions of a kind exist for it.
+    pub(crate) fn knows_kind(&self, kind: Kind) -> bool {
+        self.realms.has(realm_of(kind)) && self.kinds.has(kind.as_str())
     }
 
     const fn has_proof(&self) -> bool {

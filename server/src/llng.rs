@@ -6,6 +6,7 @@ mod cookie;
 mod echoes;
 mod edit;
 mod kept;
+mod line;
 mod lists;
 mod logins;
 mod paths;

@@ -140,12 +140,13 @@ impl Entries {
         merge
     }
 
-    /// Whether somebody changed `name`, in another way than this, after the writer saw `seen`.
-    pub(crate) fn shrink(&mut self) {
+    /// Gives back room that its lists have and do not use.
+    pub fn shrink(&mut self) {
         shrink(&mut self.live);
         shrink(&mut self.removals);
     }
 
+    /// Whether somebody changed `name`, in another way than this, after the writer saw `seen`.
     fn is_conflict(&self, name: &str, change: &Change, seen: Revision) -> bool {
         match (self.entry(name), change) {
             (Some(entry), Change::Set(value)) => entry.written > seen && entry.value != *value,

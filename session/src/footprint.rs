@@ -59,7 +59,9 @@ impl Principal {
 }
 
 impl Entries {
-    fn owned_bytes(&self) -> usize {
+    /// How many bytes the blocks take that they own.
+    #[must_use]
+    pub fn owned_bytes(&self) -> usize {
         let entry = |entry: &Entry| block(entry.name.len()) + entry.value.owned_bytes();
         let entries: usize = self.live().iter().map(entry).sum();
         let removals: usize = self.removals().iter().map(|removal| block(removal.name.len())).sum();

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use super::{Plan, Row, Whole};
+use super::{Plan, Row, Whole, sites};
 use crate::error::{Error, Result};
 use crate::machine::Machine;
 
@@ -78,11 +78,12 @@ impl Report {
         let _ = write!(
             page,
             "\n## All of {} sessions\n\nOf about 1.1 KB each, over REST, until the whole answer is there. The portal reads each of its files; Cloakroom asks its \
-             index for `_whatToTrace` and `mail`, and looks at all records for any other attribute. The first time nobody has asked before; it keeps \
-             nothing for the next time but what the system has in memory of its file.\n\n\
+             index for `_whatToTrace` and `mail`, and looks at all sessions for any other attribute. The first time nobody has asked for it before, \
+             and every record is read. Then {changed} sessions change before each question: what was asked for is kept of the others.\n\n\
              | question | Cloakroom, ms: first | repeated | CPU us a session | portal, ms: first | repeated | CPU us a session | sooner | target: \
              {WHOLE_TARGET:.0} x |\n|---|---|---|---|---|---|---|---|---|\n",
-            plan.sessions
+            plan.sessions,
+            changed = sites::CHANGED,
         );
         for Whole { what, first, repeated: [ours, portal], cpu: [our_cpu, portal_cpu] } in &self.wholes {
             let ratio = portal.median / ours.median;

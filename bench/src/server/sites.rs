@@ -36,13 +36,15 @@ may = [\"sessions\", \"admin_sessions\", \"secrets\"]
 /// What is asked about all sessions: its name, and the query.
 pub(super) const QUESTIONS: [(&str, &str); 4] = [
     ("list one attribute of all", "all=1"),
-    ("search by `uid`, which no index has", "all=1&search=uid,user7"),
+    ("search by `_user`, which no index has", "all=1&search=_user,user7"),
     ("search by `mail`, which an index has", "all=1&search=mail,user7@example.org"),
     ("search by `_whatToTrace`", "all=1&search=_whatToTrace,user7"),
 ];
 
 /// How many connections fill ours at once: writes that come together are synced together.
 const FILLERS: usize = 32;
+/// How many sessions change between one question and the next.
+pub(super) const CHANGED: usize = 500;
 /// How many sessions are made before another secret is.
 const FILLING: usize = 5_000;
 
@@ -59,6 +61,16 @@ pub(super) trait Site {
     fn secret(&self) -> Result<String>;
     /// Has it keep so many sessions more.
     fn fill(&self, sessions: usize) -> Result<()>;
+
+    /// Has some of them change.
+    fn change(&self, sessions: usize, round: u32) -> Result<()> {
+        let mut connection = Connection::open(self.address())?;
+        connection.patience(PATIENCE)?;
+        let secret = self.secret()?;
+        (0..CHANGED.min(sessions)).try_for_each(|number| {
+            put(&mut connection, &self.proof(), &secret, &id_of(number), json!({"round": round.to_string()}))
+        })
+    }
 
     /// Asks something about all sessions.
     fn ask(&self, query: &str) -> Result<Response> {
@@ -172,7 +184,7 @@ impl Ours {
     }
 }
 
-/// Has ours keep a session, by whoever has this proof and this secret.
+/// Has a site keep what a session holds, by whoever has this proof and this secret.
 fn put(connection: &mut Connection, proof: &str, secret: &str, id: &str, mut session: Value) -> Result<()> {
     if let Some(members) = session.as_object_mut() {
         members.insert("__secret".to_owned(), secret.into());
@@ -244,10 +256,14 @@ impl Site for Ours {
     }
 }
 
+fn id_of(number: usize) -> String {
+    format!("{number:064x}")
+}
+
 /// Sessions like that one, of other people.
 fn filling(kept: &Value, sessions: usize) -> impl Iterator<Item = (String, Value)> {
     (0..sessions).map(move |number| {
-        let (id, user) = (format!("{number:064x}"), format!("user{}", number / PEOPLE));
+        let (id, user) = (id_of(number), format!("user{}", number / PEOPLE));
         let mut session = kept.clone();
         if let Some(members) = session.as_object_mut() {
             members.remove("_session_revision");

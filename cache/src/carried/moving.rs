@@ -66,7 +66,8 @@ impl Cache {
         let times = Self::times(&application.realm, moving, self.clock.now());
         for _ in 0..MAX_ROUNDS {
             let write = WriteId::random().map_err(|error| self.unavailable(error))?;
-            match self.storage.create(&key, NewRecord::new(value.clone(), times, write)).await? {
+            let create = self.storage.create(&key, NewRecord::new(value.clone(), times, write));
+            match self.tier.attempt(&moving.handle, create).await? {
                 Create::Created(_) => return Ok(()),
                 // It has lived there since, and was ended.
                 Create::Buried(_) => return Ok(()),
@@ -90,7 +91,9 @@ impl Cache {
                 write,
                 is_end: false,
             };
-            if let Update::Updated(_) = self.storage.update(&key, new).await? {
+            if let Update::Updated(_) =
+                self.tier.attempt(&moving.handle, self.storage.update(&key, new)).await?
+            {
                 return Ok(());
             }
         }

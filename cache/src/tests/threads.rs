@@ -48,7 +48,7 @@ struct Below {
 impl Below {
     fn new() -> Arc<Self> {
         Arc::new(Self {
-            tier: FirstTier::new(true, 64 << 10),
+            tier: FirstTier::new(true, 64 << 10, Arc::default()),
             record: Mutex::default(),
             is_told: AtomicBool::new(false),
             written: AtomicU64::new(0),
@@ -199,7 +199,7 @@ fn a_notice_leaves_nothing_that_is_older_than_it_says() {
 #[test]
 fn no_use_is_forgotten_when_copies_meet() {
     explore(SCHEDULES, || {
-        let tier = Arc::new(FirstTier::new(true, 64 << 10));
+        let tier = Arc::new(FirstTier::new(true, 64 << 10, Arc::default()));
         all([3, 9, 5]
             .map(|used| {
                 let tier = Arc::clone(&tier);

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use session::{Ending, Handle, Principal, Selector, Value, Why};
+use session::{Ending, Handle, Principal, Selector, Session, Value, Why};
 use storage::faulty::{Fault, Which};
 
 use super::fixture::IDLE;
 use super::indexing::listed;
 use super::{Fixture, on_every_engine};
-use crate::{Search, Shown};
+use crate::Search;
 
 on_every_engine!(
     all_that_are_live_are_come_by_and_nobody_else
@@ -21,7 +21,7 @@ on_every_engine!(
 impl Fixture {
     async fn walked(&self) -> BTreeSet<Handle> {
         let mut handles = BTreeSet::new();
-        let each = |shown: Shown| handles.insert(shown.session.handle);
+        let each = |session: Session, _| handles.insert(session.handle);
         self.cache.walk(|_| false, each).await.unwrap();
         handles
     }
@@ -47,8 +47,8 @@ async fn all_that_are_live_are_come_by_and_nobody_else(f: Fixture) {
 async fn of_each_session_there_is_what_was_wanted_and_no_more(f: Fixture) {
     f.open_with(&[("a", "1"), ("b", "2"), ("c", "3")], None).await;
     let mut found = Vec::new();
-    let each = |shown: Shown| {
-        let texts = shown.session.entries.iter().map(|(name, value)| (name.to_owned(), value.clone()));
+    let each = |session: Session, _| {
+        let texts = session.entries.iter().map(|(name, value)| (name.to_owned(), value.clone()));
         found.extend(texts);
         true
     };
@@ -61,7 +61,7 @@ async fn whoever_has_seen_enough_says_so(f: Fixture) {
         f.open().await;
     }
     let mut seen = 0;
-    let each = |_| {
+    let each = |_, _| {
         seen += 1;
         seen < 3
     };
@@ -91,7 +91,7 @@ async fn what_cannot_be_read_hides_nobody_else(f: Fixture) {
 async fn an_outage_is_not_the_end_of_the_list(f: Fixture) {
     f.open().await;
     f.faults.fail(Which::Any, Fault::Refuse);
-    assert!(f.cache.walk(|_| true, |_| true).await.is_err());
+    assert!(f.cache.walk(|_| true, |_, _| true).await.is_err());
     f.faults.heal();
     assert_eq!(f.walked().await.len(), 1);
 }

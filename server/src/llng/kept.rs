@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dialects::llng::json::Search;
 use dialects::llng::{Changes, Id, Kind};
-use session::{Session, Value};
+use session::{Entries, Session, Value};
 
 use super::echoes::BEFORE;
 use super::sessions::is_ours;
@@ -43,22 +43,37 @@ impl fmt::Debug for Kept {
 }
 
 impl Kept {
+    pub(crate) fn view(&self) -> View<'_> {
+        View { kind: self.kind, facts: &self.facts, entries: &self.session.entries }
+    }
+}
+
+/// The attributes of a session of LemonLDAP::NG.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'k> {
+    pub(crate) kind: Kind,
+    /// As [`Kept::facts`].
+    pub(crate) facts: &'k [(&'static str, Value)],
+    pub(crate) entries: &'k Entries,
+}
+
+impl<'k> View<'k> {
     /// All attributes, each name once.
-    pub(crate) fn attributes(&self) -> impl Iterator<Item = (&str, &Value)> + Clone {
-        let is_fact = |name: &str| name == BEFORE || self.facts.iter().any(|(fact, _)| *fact == name);
+    pub(crate) fn attributes(self) -> impl Iterator<Item = (&'k str, &'k Value)> + Clone {
+        let is_fact = move |name: &str| name == BEFORE || self.facts.iter().any(|(fact, _)| *fact == name);
         let facts = self.facts.iter().map(|(name, value)| (*name, value));
-        let live = self.session.entries.live().iter().map(|entry| (&*entry.name, &entry.value));
+        let live = self.entries.live().iter().map(|entry| (&*entry.name, &entry.value));
         facts.chain(live.filter(move |(name, _)| !is_fact(name)))
     }
 
-    pub(crate) fn attribute(&self, name: &str) -> Option<&Value> {
+    pub(crate) fn attribute(self, name: &str) -> Option<&'k Value> {
         let fact = self.facts.iter().find(|(fact, _)| *fact == name).map(|(_, value)| value);
-        fact.or_else(|| self.session.entries.get(name).filter(|_| name != BEFORE))
+        fact.or_else(|| self.entries.get(name).filter(|_| name != BEFORE))
     }
 }
 
 /// Looks at a session of a list; whether to go on.
-pub(crate) type Each<'e> = dyn for<'i, 'k> FnMut(&'i Id, &'k Kept) -> bool + Send + 'e;
+pub(crate) type Each<'e> = dyn for<'i, 'k> FnMut(&'i Id, View<'k>) -> bool + Send + 'e;
 
 /// Which sessions are listed, and what is looked at of each: whatever is not is neither read nor deciphered.
 #[derive(Clone, Copy)]
@@ -68,7 +83,7 @@ pub(crate) struct Listed<'a> {
     /// The attributes that are looked at; all, if none are named.
     pub(crate) names: Option<&'a [Box<str>]>,
     /// Whether a session is one of those, as far as it can be said without its id.
-    pub(crate) is_chosen: &'a (dyn Fn(&Kept) -> bool + Sync),
+    pub(crate) is_chosen: &'a (dyn for<'k> Fn(View<'k>) -> bool + Sync),
 }
 
 impl Listed<'_> {

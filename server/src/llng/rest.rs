@@ -24,7 +24,7 @@ use session::Value;
 
 use self::answers::Failure;
 use super::Settings;
-use super::kept::{By, Kept};
+use super::kept::{By, Kept, View};
 use super::sessions::Sessions;
 use crate::bodies::Bodies;
 use crate::clients::{Attributes, Caller, Client, Clients, Right};
@@ -107,8 +107,8 @@ impl Rest {
     }
 
     /// The attributes that leave, each name once: what is hidden is masked for whoever may not see secrets.
-    fn shown<'k>(&'k self, client: &'k Client, kept: &'k Kept) -> impl Iterator<Item = (&'k str, &'k Value)> {
-        kept.attributes()
+    fn shown<'k>(&'k self, client: &'k Client, view: View<'k>) -> impl Iterator<Item = (&'k str, &'k Value)> {
+        view.attributes()
             .filter(|(name, _)| leaves(client, name))
             .map(|(name, value)| (name, self.masked(client, name, value)))
     }
@@ -122,17 +122,17 @@ impl Rest {
     }
 
     /// One attribute, as it leaves.
-    fn attribute<'k>(&self, client: &Client, kept: &'k Kept, name: &str) -> Option<&'k Value> {
-        let value = kept.attribute(name).filter(|_| leaves(client, name))?;
+    fn attribute<'k>(&self, client: &Client, view: View<'k>, name: &str) -> Option<&'k Value> {
+        let value = view.attribute(name).filter(|_| leaves(client, name))?;
         Some(self.masked(client, name, value))
     }
 
     fn written(&self, client: &Client, kept: &Kept, wanted: &Wanted) -> Vec<u8> {
         match wanted {
-            Wanted::All => json::session(self.shown(client, kept)),
-            Wanted::One(name) => json::key(self.attribute(client, kept, name)),
+            Wanted::All => json::session(self.shown(client, kept.view())),
+            Wanted::One(name) => json::key(self.attribute(client, kept.view(), name)),
             Wanted::These(names) => {
-                json::keys(names.iter().map(|name| (&**name, self.attribute(client, kept, name))))
+                json::keys(names.iter().map(|name| (&**name, self.attribute(client, kept.view(), name))))
             }
         }
     }

@@ -9,14 +9,15 @@ mod people;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache::{AFTERLIFE, Application, Cache, Ended, Find, OpenForeign, Opening, Realm, Rewritten};
+use cache::{AFTERLIFE, Application, Cache, Ended, Find, OpenForeign, Opening, Realm, Rewritten, Survey};
 use dialects::llng::{BEGAN, Changes, Id, Kind, LAST_SEEN, SESSION_ID, SESSION_KIND, WHOSE};
-use session::{Ending, Millis, Patch, Principal, Secret, Session, Ticket, Timeouts, Value, Why};
+use session::{Ending, Entries, Millis, Patch, Principal, Secret, Session, Ticket, Timeouts, Value, Why};
 use storage::Unavailable;
 
 use super::echoes::{BEFORE, REVISION};
 use super::edit::{Edit, seconds};
 use super::kept::{By, Changed, Kept, Made};
+use super::line::Line;
 use super::lists::Lists;
 use super::{Settings, kind_of};
 use crate::audit::{self, Upon};
@@ -47,6 +48,8 @@ pub(super) struct Sessions {
     settings: Arc<Settings>,
     /// Room for lists, by whatever protocol.
     lists: Lists,
+    /// What they keep.
+    survey: Arc<Survey<Line>>,
 }
 
 impl Sessions {
@@ -65,7 +68,7 @@ impl Sessions {
             Application { realm, timeouts, touch_interval: TOUCH_INTERVAL, renew_interval: Duration::ZERO }
         };
         let (usual, persistent) = (application(REALM, lifetime), application(PERSISTENT, Duration::ZERO));
-        Self { cache, usual, persistent, settings, lists: Lists::default() }
+        Self { cache, usual, persistent, settings, lists: Lists::default(), survey: Arc::default() }
     }
 
     /// The room in which lists are made.
@@ -88,7 +91,7 @@ impl Sessions {
             Find::Absent(_) | Find::Ended(_) => return Ok(None),
         };
         let Some(kind) = kind_for(by, &found) else { return Ok(None) };
-        if self.is_idle(&found) {
+        if self.is_idle(&found.entries) {
             let ending = Ending::new(self.cache.now(), Why::Idle, "timeout_activity");
             self.cache.end(&found, ending, application).await?;
             return Ok(None);
@@ -98,8 +101,8 @@ impl Sessions {
 
     /// Whether a session was not used for too long, as LemonLDAP::NG's handlers judge it: what says nothing of its last use, as
     /// offline sessions of OpenID Connect do, is never idle.
-    fn is_idle(&self, session: &Session) -> bool {
-        let last_seen = session.entries.get(LAST_SEEN).and_then(seconds);
+    fn is_idle(&self, entries: &Entries) -> bool {
+        let last_seen = entries.get(LAST_SEEN).and_then(seconds);
         !self.settings.timeout_activity.is_zero()
             && last_seen
                 .is_some_and(|at| self.cache.now().since(at) >= self.settings.timeout_activity + SECOND)
@@ -111,8 +114,8 @@ impl Sessions {
     }
 
     /// The id of a session, which its entries hold ciphered.
-    fn id_of(&self, session: &Session) -> Option<Id> {
-        let ciphered = session.entries.get(SESSION_ID)?.as_text()?;
+    fn id_in_entries(&self, entries: &Entries) -> Option<Id> {
+        let ciphered = entries.get(SESSION_ID)?.as_text()?;
         let id = self.settings.cipher.as_ref()?.decrypt(ciphered)?;
         std::str::from_utf8(&id).ok()?.parse().ok()
     }

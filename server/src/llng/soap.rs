@@ -25,7 +25,7 @@ use session::Value;
 
 use self::answers::Failure;
 use super::Settings;
-use super::kept::{By, Changed, Kept, Listed, LoggedIn, Made};
+use super::kept::{By, Changed, Kept, Listed, LoggedIn, Made, View};
 use super::lists::MAX_LISTING;
 use super::rules;
 use super::sessions::Sessions;
@@ -158,7 +158,7 @@ impl Soap {
         match call.request()? {
             Request::GetAttributes { id } => {
                 let kept = self.find(by, id).await?;
-                let attributes = kept.as_ref().map(|kept| self.shown(&asked, kept).collect());
+                let attributes = kept.as_ref().map(|kept| self.shown(&asked, kept.view()).collect());
                 Ok(self.written(&asked, &Answer::Session(attributes)))
             }
             Request::SetAttributes { id, changes } => {
@@ -173,7 +173,7 @@ impl Soap {
                 settable(by, &changes)?;
                 match self.sessions.make(by, None, Kind::Sso, changes).await? {
                     Made::Made(kept) => {
-                        Ok(self.written(&asked, &Answer::Created(self.shown(&asked, &kept).collect())))
+                        Ok(self.written(&asked, &Answer::Created(self.shown(&asked, kept.view()).collect())))
                     }
                     Made::Refused => Ok(self.written(&asked, &Answer::Result(false))),
                 }
@@ -202,8 +202,9 @@ impl Soap {
             Request::GetCookies { user, password, id } => self.log_in(&asked, user, password, id).await,
             Request::IsAuthorizedUri { id, uri } => {
                 let kept = self.find(by, id).await?.filter(|kept| kept.kind == Kind::Sso);
-                let may =
-                    |kept: &Kept| rules::allows(&self.settings.rules, &uri, |name| kept.attribute(name));
+                let may = |kept: &Kept| {
+                    rules::allows(&self.settings.rules, &uri, |name| kept.view().attribute(name))
+                };
                 Ok(self.written(&asked, &Answer::Result(kept.as_ref().is_some_and(may))))
             }
             Request::Error { code } => {
@@ -225,8 +226,8 @@ impl Soap {
         let mut listing = Listing::new(asked.replying.clone(), self.settings.charset);
         let listed = Listed { search: None, names: names.as_deref(), is_chosen: &|_| true };
         let mut has_room = true;
-        let mut each = |id: &Id, kept: &Kept| {
-            listing.push(id.as_str(), self.shown(&asked, kept).filter(|(name, _)| listed.has(name)));
+        let mut each = |id: &Id, view: View<'_>| {
+            listing.push(id.as_str(), self.shown(&asked, view).filter(|(name, _)| listed.has(name)));
             has_room = room.is_enough_for(listing.len());
             has_room && listing.len() <= MAX_LISTING
         };
@@ -274,11 +275,11 @@ impl Soap {
     fn shown<'k>(
         &'k self,
         asked: &'k Asked<'_>,
-        kept: &'k Kept,
+        view: View<'k>,
     ) -> impl Iterator<Item = (&'k str, &'k Value)> + Clone {
         let client = asked.by.client;
         let sees_secrets = client.may.contains(&Right::Secrets);
-        kept.attributes().filter(move |(name, _)| {
+        view.attributes().filter(move |(name, _)| {
             self.leaves(asked.end_point, client, name) && (sees_secrets || !self.settings.hidden.hides(name))
         })
     }

@@ -292,6 +292,26 @@ async fn lists_and_searches_take_the_key() {
 }
 
 #[tokio::test]
+async fn a_list_after_a_list_shows_what_was_done_in_between() {
+    let house = House::new().await;
+    house.put(&global(ID), json!({"uid": "dwho"})).await;
+    let list = async || -> Json {
+        let body = json!({"data": "uid", "__secret": house.secret()});
+        serde_json::from_str(&house.rest("POST /sessions/global/?all=1", &body).await.1).unwrap()
+    };
+    assert_eq!(list().await, json!({ID: {"uid": "dwho"}}));
+    for number in 0..5 {
+        let other = house.put(&global(OTHER), json!({"uid": number.to_string()})).await;
+        assert_eq!(other.0, 200);
+        assert_eq!(list().await, json!({ID: {"uid": "dwho"}, OTHER: {"uid": number.to_string()}}));
+    }
+    house.rest(&format!("DELETE {}", global(ID)), &Json::Null).await;
+    assert_eq!(list().await, json!({OTHER: {"uid": "4"}}));
+    house.clock.advance(HOUR * 20 + SECOND * 2);
+    assert_eq!(list().await, json!({}));
+}
+
+#[tokio::test]
 async fn an_indexed_attribute_finds_who_has_it_and_asks_for_nobody_else() {
     let house = House::indexed().await;
     for (id, address) in [(ID, "192.0.2.1"), (OTHER, "192.0.2.2")] {

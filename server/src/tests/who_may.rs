@@ -105,6 +105,34 @@ async fn a_password_proves_a_client_and_no_other_does() {
 }
 
 #[tokio::test]
+async fn what_was_read_for_the_list_of_one_client_shows_another_no_more_than_it_may_see() {
+    let house = with(|client| Client {
+        may: vec![Right::AdminSessions, Right::Secrets],
+        attributes: Attributes::Only(["phone".into(), "_password".into()].into()),
+        ..client
+    })
+    .await;
+    let saml = json!({"phone": "6", "_password": "key", "_session_kind": "SAML"});
+    assert_eq!(house.put(&format!("/sessions/saml/{OTHER}"), saml).await.0, 200);
+    let (line, names) = ("POST /sessions/global/?all=1", json!(["uid", "phone", "_password"]));
+    let secret = json!({"data": names.clone(), "__secret": house.secret()});
+    // By turns, so that each has what was read for the other.
+    for _ in 0..2 {
+        let mine = house.limited_json(line, json!({"data": names.clone()})).await;
+        let saml = json!({"uid": null, "phone": "6", "_password": "key"});
+        assert_eq!(mine, json!({ID: {"uid": null, "phone": "5", "_password": "tardis"}, OTHER: saml}));
+        let (_, body) = house.rest(line, &secret).await;
+        let theirs: Json = serde_json::from_str(&body).unwrap();
+        let masked = json!({"uid": null, "phone": "6", "_password": "**********"});
+        let of_dwho = json!({"uid": "dwho", "phone": "5", "_password": "**********"});
+        assert_eq!(theirs, json!({ID: of_dwho, OTHER: masked.clone()}));
+        let (_, body) = house.rest("POST /sessions/saml/?all=1", &secret).await;
+        let saml: Json = serde_json::from_str(&body).unwrap();
+        assert_eq!(saml, json!({OTHER: masked}));
+    }
+}
+
+#[tokio::test]
 async fn sessions_of_other_kinds_do_not_exist() {
     let house = with(|client| Client { kinds: only(&["SSO"]), ..client }).await;
     let saml = format!("/sessions/saml/{OTHER}");

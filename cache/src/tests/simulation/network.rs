@@ -370,8 +370,10 @@ impl Storage for Line {
         self.carry(&Key::new(context, b"-").unwrap(), 5, list).await
     }
 
-    async fn scan(&self, _: Option<&[u8]>, _: usize) -> Result<Scan, Unavailable> {
-        panic!("nobody scans here")
+    async fn scan(&self, cursor: Option<&[u8]>, budget: usize) -> Result<Scan, Unavailable> {
+        let cursor = cursor.map(<[u8]>::to_vec);
+        let scan = move |memory: &Memory| now(memory.scan(cursor.as_deref(), budget));
+        self.carry(&Key::new("scan", b"-").unwrap(), 7, scan).await
     }
 
     async fn batch(&self, _: Vec<Operation>) -> Result<Batch, Unavailable> {

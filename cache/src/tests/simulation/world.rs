@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
-use session::{Authentication, Carried, Clock as _, Principal, Session, Ticket, Timeouts};
+use session::{Authentication, Carried, Clock as _, Handle, Principal, Session, Ticket, Timeouts};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -18,7 +18,7 @@ use super::network::{Line, Network, Time};
 use crate::sync::model::seed_jitter;
 use crate::tests::carrying::{carried, roomy, spills};
 use crate::tests::fixture::{IDLE, LIFETIME, SETTINGS, opened};
-use crate::{Application, Cache, Fit, Opening, Realm, Settings};
+use crate::{Application, Cache, Fit, Opening, Realm, Settings, Survey, Surveyed};
 
 /// How long a node may serve what it has not heard of.
 const WINDOW: Duration = Duration::from_secs(2);
@@ -43,6 +43,7 @@ struct Node {
     cache: Arc<Cache>,
     line: Arc<Line>,
     house: Arc<JoinHandle<()>>,
+    survey: Arc<Survey<Heard>>,
 }
 
 /// What was told to somebody, and when.
@@ -62,6 +63,19 @@ struct Told {
     is_ticket_lost: bool,
     violations: Vec<String>,
     story: String,
+}
+
+/// What lists keep of the session.
+pub(super) struct Heard(Handle);
+
+impl Surveyed for Heard {
+    fn of(session: Session) -> Option<Self> {
+        Some(Self(session.handle))
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>()
+    }
 }
 
 pub(super) struct World {
@@ -133,7 +147,7 @@ impl World {
         let cache = Arc::new(Cache::new(storage, clock, settings, &mut Registry::default()));
         cache.reckon_with(&self.application.realm);
         let house = Arc::new(tokio::spawn(Arc::clone(&cache).keep_house()));
-        Node { life, cache, line, house }
+        Node { life, cache, line, house, survey: Arc::default() }
     }
 
     async fn open(&self) {

@@ -102,13 +102,13 @@ pub(super) async fn ask(
         for (name, value) in asked {
             match &*name {
                 "whoami" => {
-                    let name = json::keys([("result", kept.attribute(WHOSE))].into_iter());
+                    let name = json::keys([("result", kept.view().attribute(WHOSE))].into_iter());
                     return Ok(answers::json(name));
                 }
                 "authorizationfor" => {
                     let address = decoded(&value).ok_or(json::Unread::NoObject)?;
                     let is_allowed = Uri::parse(&address).is_some_and(|address| {
-                        rules::allows(&rest.settings.rules, &address, |name| kept.attribute(name))
+                        rules::allows(&rest.settings.rules, &address, |name| kept.view().attribute(name))
                     });
                     let answer = if is_allowed { r#"{"result":"1"}"# } else { r#"{"result":"0"}"# };
                     return Ok(answers::json(answer));

@@ -184,7 +184,7 @@ impl Rest {
     /// the same id. One that is over stays so.
     async fn logged_in_before(&self, by: By<'_>, id: &Id, user: &str) -> Result<Kept, Failure> {
         let kept = self.sessions.find(by, id).await?.filter(|kept| {
-            kept.kind == Kind::Sso && kept.attribute(WHOSE).and_then(Value::as_text) == Some(user)
+            kept.kind == Kind::Sso && kept.view().attribute(WHOSE).and_then(Value::as_text) == Some(user)
         });
         kept.ok_or(Failure::Unauthorized)
     }

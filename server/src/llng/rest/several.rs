@@ -14,7 +14,7 @@ use super::{Asked, Rest, content_type};
 use crate::audit::{self, Upon};
 use crate::clients::{Caller, Right};
 use crate::in_path::InPath;
-use crate::llng::kept::{By, Kept, Listed, Made};
+use crate::llng::kept::{By, Listed, Made, View};
 use crate::llng::lists::MAX_LISTING;
 
 pub(super) async fn call(
@@ -68,7 +68,7 @@ impl Rest {
             return Err(Failure::NotShown(name.to_owned()));
         }
         match self.sessions.make(by, None, storage.default_kind(), update.changes).await? {
-            Made::Made(kept) => Ok(answers::json(json::created(self.shown(client, &kept)))),
+            Made::Made(kept) => Ok(answers::json(json::created(self.shown(client, kept.view())))),
             Made::Refused => Err(Failure::NoSession),
         }
     }
@@ -84,10 +84,10 @@ impl Rest {
             Some(text) => Some(Search::parse(text).ok_or(json::Unread::NoObject)?),
             None => None,
         };
-        let is_chosen = |kept: &Kept| {
+        let is_chosen = |view: View<'_>| {
             // What a client may not see it cannot look for either.
-            let is_found = |search: &Search| search.finds(self.attribute(by.client, kept, &search.name));
-            storage.may_hold(kept.kind) && search.as_ref().is_none_or(is_found)
+            let is_found = |search: &Search| search.finds(self.attribute(by.client, view, &search.name));
+            storage.may_hold(view.kind) && search.as_ref().is_none_or(is_found)
         };
         let names = match wanted {
             Wanted::All => None,
@@ -96,15 +96,15 @@ impl Rest {
         };
         let mut room = self.sessions.lists().begin().await.ok_or(Failure::Busy)?;
         let (mut listing, mut has_room) = (json::Listing::new(), true);
-        let mut each = |id: &Id, kept: &Kept| {
+        let mut each = |id: &Id, view: View<'_>| {
             match names {
                 None => {
-                    let shown = self.shown(by.client, kept).map(|(name, value)| (name, Some(value)));
+                    let shown = self.shown(by.client, view).map(|(name, value)| (name, Some(value)));
                     listing.push(id.as_str(), shown);
                 }
                 Some(names) => {
                     let attributes =
-                        names.iter().map(|name| (&**name, self.attribute(by.client, kept, name)));
+                        names.iter().map(|name| (&**name, self.attribute(by.client, view, name)));
                     listing.push(id.as_str(), attributes);
                 }
             }

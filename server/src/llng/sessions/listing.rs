@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
+use cache::Surveyed as _;
 use dialects::llng::json::Search;
 use dialects::llng::{LAST_SEEN, SESSION_ID, SESSION_KIND, WHOSE};
-use session::{Principal, Session};
+use session::Principal;
 use storage::Unavailable;
 
 use super::super::echoes::REVISION;
-use super::super::has_kinds;
-use super::super::kept::{By, Each, Kept, Listed};
-use super::{ISSUER, Sessions, kind_for};
+use super::super::kept::{By, Each, Listed, View};
+use super::super::line::Line;
+use super::{ISSUER, Sessions};
 
+/// The entries that every list looks at.
+pub(super) const NEEDED: [&str; 3] = [SESSION_ID, SESSION_KIND, LAST_SEEN];
 /// How many sessions of an index are looked at together.
 const PAGE: usize = 512;
 
@@ -23,27 +26,31 @@ impl Sessions {
         listed: Listed<'_>,
         each: &mut Each<'_>,
     ) -> Result<(), Unavailable> {
-        let is_needed =
-            |name: &str| matches!(name, SESSION_ID | SESSION_KIND | LAST_SEEN) || listed.has(name);
+        let names: Option<Vec<&str>> = listed.names.map(|names| {
+            let sought = listed.search.map(|search| &*search.name);
+            let wanted = names.iter().map(|name| &**name).chain(sought);
+            NEEDED.into_iter().chain(wanted).collect()
+        });
         let search = listed.search.map(search_of).unwrap_or_default();
-        self.look(search, is_needed, |session| self.shows(by, session, listed, each)).await
+        self.look(search, names.as_deref(), |line| self.shows(by, line, listed, each)).await
     }
 
     /// Has `each` look at all live sessions until it says no more; where an index knows it, only at those that are searched for.
-    /// They have those entries at least that are wanted.
+    /// They have at least the entries of these names, or all if none are named.
     pub(super) async fn look(
         &self,
         search: cache::Search,
-        wanted: impl Fn(&str) -> bool + Sync,
-        mut each: impl FnMut(&Arc<Session>) -> bool + Send,
+        names: Option<&[&str]>,
+        mut each: impl FnMut(&Line) -> bool + Send,
     ) -> Result<(), Unavailable> {
         if !self.cache.has_index_for(&search) {
-            return self.cache.walk(wanted, |shown| each(&shown.session)).await;
+            return self.cache.survey(&self.survey, names, each).await;
         }
         let mut after = None;
         loop {
             let hits = self.cache.search(&search, after, PAGE).await?;
-            if !hits.sessions.iter().all(|shown| each(&shown.session)) {
+            let sessions = hits.sessions.into_iter().map(|shown| Arc::unwrap_or_clone(shown.session));
+            if !sessions.filter_map(Line::of).all(|line| each(&line)) {
                 return Ok(());
             }
             after = hits.next;
@@ -54,26 +61,26 @@ impl Sessions {
     }
 
     /// Has `each` look at a session that is live, if it exists for the client and is asked for. Whether to go on.
-    fn shows(&self, by: By<'_>, session: &Arc<Session>, listed: Listed<'_>, each: &mut Each<'_>) -> bool {
-        if !has_kinds(&session.realm) || self.is_idle(session) {
+    fn shows(&self, by: By<'_>, line: &Line, listed: Listed<'_>, each: &mut Each<'_>) -> bool {
+        if self.is_idle(&line.entries) || !by.client.knows_kind(line.kind) {
             return true;
         }
-        let Some(kind) = kind_for(by, session) else { return true };
         // The id costs the most.
         let is_sought_by_id = listed.search.is_some_and(|search| *search.name == *SESSION_ID);
         let mut facts = Vec::new();
         if listed.has(REVISION) {
-            facts.push((REVISION, session.revision.0.to_string().into()));
+            facts.push((REVISION, line.revision.0.to_string().into()));
         }
-        let mut kept = Kept { kind, facts, session: Arc::clone(session) };
-        if !is_sought_by_id && !(listed.is_chosen)(&kept) {
+        let view = View { kind: line.kind, facts: &facts, entries: &line.entries };
+        if !is_sought_by_id && !(listed.is_chosen)(view) {
             return true;
         }
-        let Some(id) = self.id_of(session) else { return true };
+        let Some(id) = line.id(|entries| self.id_in_entries(entries)) else { return true };
         if listed.has(SESSION_ID) {
-            kept.facts.insert(0, (SESSION_ID, id.as_str().into()));
+            facts.insert(0, (SESSION_ID, id.as_str().into()));
         }
-        (is_sought_by_id && !(listed.is_chosen)(&kept)) || each(&id, &kept)
+        let view = View { kind: line.kind, facts: &facts, entries: &line.entries };
+        (is_sought_by_id && !(listed.is_chosen)(view)) || each(id, view)
     }
 }
 

@@ -1,17 +1,17 @@
 //! People who log in with a password, and who log out everywhere else.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use cache::{Count, Tally};
-use dialects::llng::{Changes, Id, Kind, Received, SESSION_KIND, WHOSE};
+use dialects::llng::{Changes, Id, Kind, Received, WHOSE};
 use session::{Ending, Selector, Session, Whose, Why};
 use storage::Unavailable;
 
 use super::super::kept::{By, LoggedIn, Made};
+use super::super::line::Line;
 use super::super::logins::Verdict;
-use super::listing::search_for;
-use super::{REALM, Sessions, kind_for, random_id};
+use super::listing::{NEEDED, search_for};
+use super::{Sessions, random_id};
 use crate::audit::{self, Upon};
 
 impl Sessions {
@@ -61,14 +61,14 @@ impl Sessions {
     pub(in crate::llng) async fn end_others(&self, by: By<'_>, mine: &Session) -> Result<u64, Unavailable> {
         let Some(whose) = &mine.principal else { return Ok(0) };
         let mut others = Vec::new();
-        let each = |session: &Arc<Session>| {
-            let is_theirs = session.principal.as_ref() == Some(whose) && session.handle != mine.handle;
-            if is_theirs && *session.realm == *REALM && kind_for(by, session) == Some(Kind::Sso) {
-                others.push(session.handle);
+        let each = |line: &Line| {
+            let is_theirs = line.whose.as_ref() == Some(&whose.name) && line.handle != mine.handle;
+            if is_theirs && line.kind == Kind::Sso && by.client.knows_kind(line.kind) {
+                others.push(line.handle);
             }
             true
         };
-        self.look(search_for(whose), |name| name == SESSION_KIND, each).await?;
+        self.look(search_for(whose), Some(&NEEDED), each).await?;
         if others.is_empty() {
             return Ok(0);
         }

@@ -8,14 +8,15 @@ use storage::Unavailable;
 use tokio::time::Instant;
 
 use super::judging::{Answer, Begun};
-use super::{Node, SAME, WHO, World};
+use super::{Heard, Node, SAME, WHO, World};
 use crate::tests::simulation::chance::Chance;
-use crate::{Absence, Cache, Find, Patched, Renew, Renewal};
+use crate::{Absence, Cache, Find, Patched, Renew, Renewal, Survey};
 
 /// What happens.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Event {
     Find,
+    List,
     Patch,
     Renew,
     End,
@@ -31,7 +32,8 @@ impl World {
     pub(super) fn event(&self, chance: &mut Chance) -> Event {
         let rough = if self.kind.is_rough { 100 } else { 88 };
         match chance.below(rough) {
-            0..35 => Event::Find,
+            0..25 => Event::Find,
+            25..35 => Event::List,
             35..60 => Event::Patch,
             60..68 => Event::Renew,
             68..74 => Event::End,
@@ -45,13 +47,17 @@ impl World {
     }
 
     pub(super) async fn happens(&self, number: u64, event: Event, node: usize, chance: &mut Chance) {
-        let Node { life, cache, line, house } = self.node(node);
+        let Node { life, cache, line, house, survey } = self.node(node);
         self.note(format_args!("node {node} {event:?} {number}"));
         let begun = self.begin(node, life);
         match event {
             Event::Find => {
                 let answer = self.find(&cache, chance).await;
                 self.hears(&begun, "find", answer);
+            }
+            Event::List => {
+                let answer = self.list(&cache, &survey).await;
+                self.hears(&begun, "list", answer);
             }
             Event::Patch => self.patch(&cache, begun, number, chance).await,
             Event::Renew => self.renew(&cache, begun, chance).await,
@@ -89,6 +95,20 @@ impl World {
         match tickets.get(at) {
             Some(ticket) => self.found(cache.find(ticket, &self.application).await),
             None => self.found(cache.find_carried(&cookies[at - tickets.len()], &self.application).await),
+        }
+    }
+
+    async fn list(&self, cache: &Cache, survey: &Arc<Survey<Heard>>) -> Answer {
+        let (handle, mut is_listed) = (self.session().handle, false);
+        let each = |heard: &Heard| {
+            is_listed |= heard.0 == handle;
+            true
+        };
+        match cache.survey(survey, Some(&[]), each).await {
+            Ok(()) if is_listed => Answer::Live,
+            Ok(()) if self.kind.is_carried || self.told.lock().is_end_asked => Answer::Unknown,
+            Ok(()) => Answer::Absent,
+            Err(_) => Answer::Unknown,
         }
     }
 
