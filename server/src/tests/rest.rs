@@ -280,6 +280,7 @@ async fn lists_and_searches_take_the_key() {
     assert_eq!(list(line, json!("uid")).await, json!({ID: {"uid": "dwho"}, OTHER: {"uid": "rtyler"}}));
     for search in ["_whatToTrace,dwho", "uid,dwho", "mail,a,b"] {
         let line = format!("{line}&search={search}");
+        assert_eq!(list(&line, Json::Null).await, json!({ID: all[ID]}), "{search}");
         assert_eq!(
             list(&line, json!(["uid", "no"])).await,
             json!({ID: {"uid": "dwho", "no": null}}),
@@ -309,6 +310,30 @@ async fn a_list_after_a_list_shows_what_was_done_in_between() {
     assert_eq!(list().await, json!({OTHER: {"uid": "4"}}));
     house.clock.advance(HOUR * 20 + SECOND * 2);
     assert_eq!(list().await, json!({}));
+}
+
+#[tokio::test]
+async fn a_search_that_finds_many_has_all_of_each_as_one_that_finds_few() {
+    let house = House::new().await;
+    let count = 1_002;
+    for number in 0..count {
+        let shape = if number == 0 { "round" } else { "square" };
+        house
+            .put(&global(&format!("{number:064x}")), json!({"shape": shape, "uid": number.to_string()}))
+            .await;
+    }
+    for (search, found) in [("shape,round", 1), ("shape,square", count - 1), ("uid,1000", 1), ("_auth,no", 0)]
+    {
+        let body = json!({"data": null, "__secret": house.secret()});
+        let (_, body) = house.rest(&format!("POST /sessions/global/?all=1&search={search}"), &body).await;
+        let told: Json = serde_json::from_str(&body).unwrap();
+        let told = told.as_object().unwrap();
+        assert_eq!(told.len(), found, "{search}");
+        for (id, session) in told {
+            let number = usize::from_str_radix(id, 16).unwrap();
+            assert_eq!((&session["uid"], &session["_session_id"]), (&json!(number.to_string()), &json!(id)));
+        }
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cache::Surveyed as _;
+use cache::{Shown, Surveyed as _};
 use dialects::llng::json::Search;
 use dialects::llng::{LAST_SEEN, SESSION_ID, SESSION_KIND, WHOSE};
 use session::Principal;
@@ -17,6 +17,8 @@ use super::{ISSUER, Sessions};
 pub(super) const NEEDED: [&str; 3] = [SESSION_ID, SESSION_KIND, LAST_SEEN];
 /// How many sessions of an index are looked at together.
 const PAGE: usize = 512;
+/// How many sessions are read one by one.
+const FEW: usize = 1000;
 
 impl Sessions {
     /// Has `each` look at the sessions that are asked for, until it says no more.
@@ -26,13 +28,49 @@ impl Sessions {
         listed: Listed<'_>,
         each: &mut Each<'_>,
     ) -> Result<(), Unavailable> {
+        let search = listed.search.map(search_of).unwrap_or_default();
+        let sought = listed.search.map(|search| &*search.name);
+        if let (Some(sought), None) = (sought, listed.names)
+            && !self.cache.has_index_for(&search)
+            && self.list_found(by, listed, sought, each).await?
+        {
+            return Ok(());
+        }
         let names: Option<Vec<&str>> = listed.names.map(|names| {
-            let sought = listed.search.map(|search| &*search.name);
             let wanted = names.iter().map(|name| &**name).chain(sought);
             NEEDED.into_iter().chain(wanted).collect()
         });
-        let search = listed.search.map(search_of).unwrap_or_default();
         self.look(search, names.as_deref(), |line| self.shows(by, line, listed, each)).await
+    }
+
+    /// The same, where a few are searched for of which everything is wanted: they are found by what is sought, and each is read then.
+    /// Whether it is done: many are read sooner together.
+    async fn list_found(
+        &self,
+        by: By<'_>,
+        listed: Listed<'_>,
+        sought: &str,
+        each: &mut Each<'_>,
+    ) -> Result<bool, Unavailable> {
+        let names: Vec<&str> = NEEDED.into_iter().chain([sought]).collect();
+        let mut found = Vec::new();
+        let find = |line: &Line| {
+            self.shows(by, line, listed, &mut |_, _| {
+                found.push(line.handle);
+                found.len() <= FEW
+            })
+        };
+        self.cache.survey(&self.survey, Some(&names), find).await?;
+        if found.len() > FEW {
+            return Ok(false);
+        }
+        for handle in &found {
+            let line = self.cache.show(handle).await?.and_then(line_of);
+            if line.is_some_and(|line| !self.shows(by, &line, listed, each)) {
+                break;
+            }
+        }
+        Ok(true)
     }
 
     /// Has `each` look at all live sessions until it says no more; where an index knows it, only at those that are searched for.
@@ -49,8 +87,7 @@ impl Sessions {
         let mut after = None;
         loop {
             let hits = self.cache.search(&search, after, PAGE).await?;
-            let sessions = hits.sessions.into_iter().map(|shown| Arc::unwrap_or_clone(shown.session));
-            if !sessions.filter_map(Line::of).all(|line| each(&line)) {
+            if !hits.sessions.into_iter().filter_map(line_of).all(|line| each(&line)) {
                 return Ok(());
             }
             after = hits.next;
@@ -82,6 +119,10 @@ impl Sessions {
         let view = View { kind: line.kind, facts: &facts, entries: &line.entries };
         (is_sought_by_id && !(listed.is_chosen)(view)) || each(id, view)
     }
+}
+
+fn line_of(shown: Shown) -> Option<Line> {
+    Line::of(Arc::unwrap_or_clone(shown.session))
 }
 
 /// The same search in the words of the session cache: it finds no less.
