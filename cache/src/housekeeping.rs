@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use session::Epoch;
 use storage::{Kind, Notice};
 use tokio::time::sleep;
@@ -36,7 +38,15 @@ impl Cache {
         let memory = async { tokio::join!(self.reap(), self.forget_unused()) };
         let uses =
             async { tokio::join!(self.repeat_touches(), self.confirm_tickets(), self.write_gathered()) };
-        tokio::join!(memory, self.follow(), nodes, ends, uses);
+        // Each is woken by itself: the change stream speaks with every write, and the others need not be asked each time.
+        let tasks: [BoxFuture<'_, ()>; 5] = [
+            Box::pin(self.follow()),
+            Box::pin(memory.map(drop)),
+            Box::pin(nodes.map(drop)),
+            Box::pin(ends.map(drop)),
+            Box::pin(uses.map(drop)),
+        ];
+        tasks.into_iter().collect::<FuturesUnordered<_>>().collect::<()>().await;
     }
 
     /// A copy that is not served any more takes room, and that is all.

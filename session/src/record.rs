@@ -58,6 +58,10 @@ const LINEAGE: u64 = 33;
 /// Empty in storage; in what a visitor holds, the times that belong to it.
 const RECOVERY: u64 = 36;
 
+/// About how many bytes a record takes beside its entries, and an entry beside its name and its value.
+const ROOM: usize = 256;
+const ROOM_OF_ENTRY: usize = 16;
+
 const TEXT: u64 = 0;
 const BYTES: u64 = 1;
 const LIST: u64 = 2;
@@ -107,7 +111,7 @@ impl From<Damaged> for Malformed {
 /// The bytes of `session`.
 #[must_use]
 pub fn encode(session: &Session) -> Vec<u8> {
-    let mut writer = Writer::new(&[MAGIC, FORMAT]);
+    let mut writer = Writer::with_room(&[MAGIC, FORMAT], room_for(session));
     write_fields(&mut writer, session, |writer| {
         writer.field(SECRET, |field| field.raw(session.secret.as_bytes()));
         if session.is_recoverable {
@@ -143,6 +147,12 @@ pub fn encode_carried(carried: &Carried) -> Vec<u8> {
         });
     });
     writer.into_bytes()
+}
+
+/// About how many bytes a record takes, so that memory is asked for once. Lists and maps are not looked into.
+fn room_for(session: &Session) -> usize {
+    let of = |entry: &Entry| entry.name.len() + entry.value.as_text().map_or(0, str::len) + ROOM_OF_ENTRY;
+    ROOM + session.entries.live().iter().map(of).sum::<usize>()
 }
 
 fn write_fields(writer: &mut Writer, session: &Session, proof: impl FnOnce(&mut Writer)) {

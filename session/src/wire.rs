@@ -3,6 +3,10 @@
 //! Integers are LEB128 varints, texts are UTF-8 with their length before them. Reading is total, and takes no memory by
 //! what a length claims: the bytes must be there.
 
+/// The memory that is asked for at first where nobody knows better, in bytes, and that for the content of a field.
+const ROOM: usize = 512;
+const ROOM_OF_FIELD: usize = 128;
+
 const TRUNCATED: Damaged = Damaged("it is cut off");
 
 /// Bytes are not what they should be; why.
@@ -22,14 +26,20 @@ impl Writer {
     /// Begins with `head`.
     #[must_use]
     pub fn new(head: &[u8]) -> Self {
-        let mut bytes = Vec::with_capacity(512);
+        Self::with_room(head, ROOM)
+    }
+
+    /// Begins with `head`, in memory for about so many bytes.
+    #[must_use]
+    pub fn with_room(head: &[u8], room: usize) -> Self {
+        let mut bytes = Vec::with_capacity(room);
         bytes.extend_from_slice(head);
-        Self { bytes, ..Self::default() }
+        Self { bytes, content: Vec::with_capacity(ROOM_OF_FIELD) }
     }
 
     /// A field: its content is written behind its tag and, once known, its length.
     pub fn field(&mut self, tag: u64, content: impl FnOnce(&mut Self)) {
-        let mut inner = Self { bytes: std::mem::take(&mut self.content), ..Self::default() };
+        let mut inner = Self { bytes: std::mem::take(&mut self.content), content: Vec::new() };
         inner.bytes.clear();
         content(&mut inner);
         self.number(tag);
