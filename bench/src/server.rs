@@ -87,7 +87,7 @@ pub(crate) fn measure(plan: &Plan, interrupt: &Interrupt) -> Result<Report> {
             for (site, answers) in sites.iter().zip(&mut answers) {
                 interrupt.check()?;
                 if round > 0 {
-                    site.change(plan.sessions, round)?;
+                    site.change(plan.sessions)?;
                 }
                 answers.push(ask(*site, question, plan.sessions)?);
             }

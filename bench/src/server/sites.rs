@@ -62,15 +62,8 @@ pub(super) trait Site {
     /// Has it keep so many sessions more.
     fn fill(&self, sessions: usize) -> Result<()>;
 
-    /// Has some of them change.
-    fn change(&self, sessions: usize, round: u32) -> Result<()> {
-        let mut connection = Connection::open(self.address())?;
-        connection.patience(PATIENCE)?;
-        let secret = self.secret()?;
-        (0..CHANGED.min(sessions)).try_for_each(|number| {
-            put(&mut connection, &self.proof(), &secret, &id_of(number), json!({"round": round.to_string()}))
-        })
-    }
+    /// Has [some](CHANGED) of them change.
+    fn change(&self, sessions: usize) -> Result<()>;
 
     /// Asks something about all sessions.
     fn ask(&self, query: &str) -> Result<Response> {
@@ -151,6 +144,10 @@ impl Site for Portal {
         }
         Ok(())
     }
+
+    fn change(&self, sessions: usize) -> Result<()> {
+        self.fill(CHANGED.min(sessions))
+    }
 }
 
 /// Ours, with the same session.
@@ -184,7 +181,7 @@ impl Ours {
     }
 }
 
-/// Has a site keep what a session holds, by whoever has this proof and this secret.
+/// Has ours keep a session, by whoever has this proof and this secret.
 fn put(connection: &mut Connection, proof: &str, secret: &str, id: &str, mut session: Value) -> Result<()> {
     if let Some(members) = session.as_object_mut() {
         members.insert("__secret".to_owned(), secret.into());
@@ -222,6 +219,14 @@ impl Site for Ours {
 
     fn secret(&self) -> Result<String> {
         (self.secret)()
+    }
+
+    fn change(&self, sessions: usize) -> Result<()> {
+        let mut connection = Connection::open(self.address())?;
+        let (proof, secret, now) = (self.proof(), self.secret()?, jiff::Timestamp::now().to_string());
+        (0..CHANGED.min(sessions)).try_for_each(|number| {
+            put(&mut connection, &proof, &secret, &id_of(number), json!({"changed": now}))
+        })
     }
 
     fn fill(&self, sessions: usize) -> Result<()> {
