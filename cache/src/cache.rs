@@ -67,8 +67,6 @@ pub struct Cache {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Settings,
     pub(crate) tier: Arc<FirstTier>,
-    /// Who follows what changes.
-    pub(crate) followers: Arc<Followers>,
     pub(crate) outbox: Outbox,
     /// The ends of the last minutes.
     pub(crate) recent: RecentEnds,
@@ -142,7 +140,6 @@ impl Cache {
             shared: Notify::new(),
             counters: Counters::registered(registry, &tier, &outbox.pending, &nodes.count),
             tier,
-            followers,
             outbox,
             nodes,
             storage,
@@ -225,7 +222,7 @@ impl Cache {
     pub fn reckon_with(&self, realm: &Arc<Realm>) {
         self.realms.write().insert(Arc::clone(&realm.id), Arc::clone(realm));
         // What was judged by other time-outs must be judged again.
-        self.followers.outdate();
+        self.tier.followers.outdate();
         let longest = u64::try_from(realm.longest_session().as_millis()).unwrap_or(u64::MAX);
         self.longest_session.fetch_max(longest, Ordering::AcqRel);
     }

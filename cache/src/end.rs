@@ -90,7 +90,7 @@ impl Cache {
     async fn bury_only(&self, handle: &Handle, burial: Burial) -> Result<Ended, Unavailable> {
         let key = self.key(handle)?;
         let (ending, until) = (burial.ending.clone(), burial.until);
-        let buried = self.storage.bury(&key, burial).await?;
+        let buried = self.tier.attempt(handle, self.storage.bury(&key, burial)).await?;
         // After storage has it: a copy that was read before is caught here, one that is read later finds the tombstone.
         self.tier.end(handle);
         if matches!(buried, Bury::Buried(_)) {

@@ -236,7 +236,7 @@ impl Cache {
             };
             if let Some(version) = written {
                 let epoch = Epoch(version.0);
-                self.revocations.put_epoch(scope, epoch, expires);
+                self.revocations.raise_epoch(scope, epoch, expires);
                 let end = End { before: None, ..end.clone() };
                 self.recent.made(recent::EndOf::Counter(scope), end, Some(expires), epoch);
                 return Ok(Made::Counter { scope, before, now: epoch });
@@ -259,7 +259,7 @@ impl Cache {
             Create::Buried(_) => return Err(self.unavailable("somebody has taken back an end like this one")),
         }
         let before = self.revocations.mark(&mark.scope);
-        self.revocations.put_mark(mark, times.expires);
+        self.revocations.raise_mark(mark, times.expires);
         self.recent.made(recent::EndOf::Mark(mark), end.clone(), Some(times.expires), Epoch::default());
         Ok(Made::Mark { mark, before })
     }

@@ -179,7 +179,7 @@ impl Cache {
                 // Nobody was told of it: it goes as it came, and is not over.
                 let ending = Ending::new(now, Why::Replaced, "");
                 let burial = Burial { until: None, ending, expected: Some(version) };
-                self.storage.bury(&key, burial).await?;
+                self.tier.attempt(handle, self.storage.bury(&key, burial)).await?;
                 self.tier.end(handle);
                 return answer.map(|_| None);
             }

@@ -149,6 +149,17 @@ impl Revocations {
         }
     }
 
+    /// The same by whoever tells somebody that it is so: another one may have heard of it first, and not have come to what follows.
+    pub(crate) fn raise_epoch(&self, scope: Scope, epoch: Epoch, until: Millis) {
+        self.put_epoch(scope, epoch, until);
+        self.followers.outdate();
+    }
+
+    pub(crate) fn raise_mark(&self, mark: Mark, until: Millis) {
+        self.put_mark(mark, until);
+        self.followers.outdate();
+    }
+
     pub(crate) fn put_mark(&self, mark: Mark, until: Millis) {
         let is_later = self.marks.of(&mark.scope).is_none_or(|known| known < mark.before);
         self.marks.put(mark.scope, mark.before, until, Millis::max);
@@ -261,10 +272,12 @@ impl Cache {
             Subject::Counter(scope, epoch) => {
                 let key = scope.key().map_err(|error| self.unavailable(error))?;
                 self.hear_revocation(&key, *epoch);
+                self.tier.followers.outdate();
             }
             Subject::Mark(mark) => {
                 let key = mark.key().map_err(|error| self.unavailable(error))?;
                 self.hear_revocation(&key, Epoch::default());
+                self.tier.followers.outdate();
             }
         }
         Ok(())

@@ -2,7 +2,8 @@
 //!
 //! Whoever lists all sessions reads every record, and of each needs little. That is kept here until nobody has asked for a while:
 //! the next list reads what [changed] since, and nothing else. What it shows is judged as by a list that reads everything: by
-//! what ended, by time, and by storage, where others work on it unheard.
+//! what ended, by time, and by storage, where others work on it unheard. Only where sessions are over when they are idle may one
+//! be shown up to `lateness` longer, as where another node could know of a later use.
 
 mod changed;
 
@@ -11,20 +12,18 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
-use session::record::decode_some;
 use session::{Handle, Millis, Session};
-use storage::{Read, Unavailable};
+use storage::Unavailable;
+use tokio::runtime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::{spawn, spawn_blocking, yield_now};
+use tokio::task::{spawn, yield_now};
 use tokio::time::{Instant, sleep};
 
 pub(crate) use self::changed::Followers;
 use self::changed::{Changed, PARTS, part_of};
 use crate::Cache;
-use crate::held::Held;
 use crate::sync::{AtomicBool, AtomicUsize, Mutex};
-use crate::walk::Unreadable;
+use crate::walk::{AT_ONCE, Looked, Unreadable};
 
 /// The most bytes that a survey takes. Where there is more to keep, nothing is kept.
 const MOST_BYTES: usize = 128 << 20;
@@ -46,7 +45,7 @@ pub trait Surveyed: Send + Sync + Sized + 'static {
 
 /// What the lists of one kind keep.
 #[derive(Debug)]
-pub struct Survey<T> {
+pub struct Survey<T: Surveyed> {
     latest: Mutex<Option<Arc<Whole<T>>>>,
     /// One list at a time keeps what it reads.
     keeping: Arc<Semaphore>,
@@ -59,13 +58,13 @@ pub struct Survey<T> {
     room: usize,
 }
 
-impl<T> Default for Survey<T> {
+impl<T: Surveyed> Default for Survey<T> {
     fn default() -> Self {
         Self::of(MOST_BYTES)
     }
 }
 
-impl<T> Survey<T> {
+impl<T: Surveyed> Survey<T> {
     /// One that keeps so many bytes and no more.
     pub(crate) fn of(room: usize) -> Self {
         Self {
@@ -81,10 +80,11 @@ impl<T> Survey<T> {
 
 /// All sessions, as somebody looked at them.
 #[derive(Debug)]
-struct Whole<T> {
+struct Whole<T: Surveyed> {
     /// The entries that were wanted.
     names: BTreeSet<Box<str>>,
     parts: Box<[Part<T>]>,
+    turn: tokio::sync::Mutex<()>,
     bytes: AtomicUsize,
     /// The most of them.
     room: usize,
@@ -123,7 +123,7 @@ impl Cache {
                 return self.show_whole(&whole, each).await;
             }
         }
-        let keeping = names_to_keep.and_then(|names| Keeping::begin(survey, names, &self.followers));
+        let keeping = names_to_keep.and_then(|names| Keeping::begin(survey, names, &self.tier.followers));
         let wanted = |name: &str| match &keeping {
             Some(keeping) => keeping.whole.names.contains(name),
             None => names.is_none_or(|names| names.contains(&name)),
@@ -152,9 +152,10 @@ impl Cache {
         whole: &Whole<T>,
         mut each: impl FnMut(&T) -> bool + Send,
     ) -> Result<(), Unavailable> {
-        for part in 0..PARTS {
-            self.refresh(whole, part).await?;
-            if !whole.told_in(part).iter().all(|told| each(told)) {
+        self.refresh(whole).await?;
+        for part in &whole.parts {
+            let told: Vec<Arc<T>> = part.lock().values().map(|kept| Arc::clone(&kept.told)).collect();
+            if !told.iter().all(|told| each(told)) {
                 return Ok(());
             }
             yield_now().await;
@@ -162,47 +163,40 @@ impl Cache {
         Ok(())
     }
 
-    /// Reads again what changed in a part, and what is over by time unless somebody used it since.
-    async fn refresh<T: Surveyed>(&self, whole: &Whole<T>, part: usize) -> Result<(), Unavailable> {
-        let changed = whole.changed.of(part);
-        let over = whole.over_in(part, self.clock.now());
-        let handles = changed.iter().map(|(handle, _)| *handle).chain(over);
-        let read = try_join_all(handles.map(|handle| self.look_again(whole, handle))).await?;
-        for (handle, kept) in read {
-            match kept {
-                Some(kept) => whole.put(handle, kept),
-                None => whole.remove(&handle),
+    /// Reads again what changed, and what is over by time unless somebody used it since.
+    async fn refresh<T: Surveyed>(&self, whole: &Whole<T>) -> Result<(), Unavailable> {
+        // One at a time: what one read before must not be put over what another one has read since.
+        let _turn = whole.turn.lock().await;
+        let changed = whole.changed.all();
+        let over = whole.over(self.clock.now());
+        let handles: Vec<Handle> = changed.iter().map(|(handle, _)| *handle).chain(over).collect();
+        let mut unreadable = Unreadable::default();
+        for some in handles.chunks(AT_ONCE) {
+            let looked = self.look_at_some(some, |name| whole.names.contains(name)).await?;
+            for (handle, (key, looked)) in some.iter().zip(looked) {
+                let told = match looked {
+                    Looked::Live(session, over_at) => {
+                        T::of(Arc::unwrap_or_clone(session)).map(|told| (Arc::new(told), over_at))
+                    }
+                    Looked::Over => None,
+                    // It may stay all the same.
+                    Looked::Leaving => {
+                        whole.changed.outdate();
+                        None
+                    }
+                    Looked::Unreadable(why) => {
+                        unreadable.note(&key, why);
+                        None
+                    }
+                };
+                match told {
+                    Some((told, over_at)) => whole.put(*handle, Kept { told, over_at }),
+                    None => whole.remove(handle),
+                }
             }
         }
         changed.iter().for_each(|(handle, times)| whole.changed.settle(handle, *times));
         Ok(())
-    }
-
-    async fn look_again<T: Surveyed>(
-        &self,
-        whole: &Whole<T>,
-        handle: Handle,
-    ) -> Result<(Handle, Option<Kept<T>>), Unavailable> {
-        let key = self.key(&handle)?;
-        let Read::Found(record) = self.storage.read(&key, None).await? else { return Ok((handle, None)) };
-        let session = match decode_some(&record.value, |name| whole.names.contains(name)) {
-            Ok(session) if self.is_leaving(&session) => {
-                // It may stay all the same.
-                whole.changed.outdate();
-                return Ok((handle, None));
-            }
-            Ok(session) => session,
-            Err(why) => {
-                Unreadable::default().note(&key, why);
-                return Ok((handle, None));
-            }
-        };
-        let shown = self.show_until(Held::of(session, &record)).await?;
-        let kept = shown.and_then(|(shown, over_at)| {
-            let told = Arc::new(T::of(Arc::unwrap_or_clone(shown.session))?);
-            Some(Kept { told, over_at })
-        });
-        Ok((handle, kept))
     }
 }
 
@@ -211,7 +205,7 @@ impl<T: Surveyed> Survey<T> {
     fn whole(&self, names: &[&str]) -> Option<Arc<Whole<T>>> {
         let mut latest = self.latest.lock();
         if latest.as_ref().is_some_and(|whole| whole.changed.is_outdated()) {
-            discard(latest.take());
+            *latest = None;
         }
         let whole = latest.as_ref().filter(|whole| whole.has(names))?;
         self.was_used.store(true, Ordering::Relaxed);
@@ -225,7 +219,7 @@ impl<T: Surveyed> Survey<T> {
             let Some(survey) = survey.upgrade() else { return };
             let mut latest = survey.latest.lock();
             if latest.is_none() || !survey.was_used.swap(false, Ordering::Relaxed) {
-                discard(latest.take());
+                *latest = None;
                 survey.is_resting.store(false, Ordering::Relaxed);
                 return;
             }
@@ -261,14 +255,14 @@ impl<T: Surveyed> Whole<T> {
         }
     }
 
-    fn told_in(&self, part: usize) -> Vec<Arc<T>> {
-        let Some(part) = self.parts.get(part) else { return Vec::new() };
-        part.lock().values().map(|kept| Arc::clone(&kept.told)).collect()
-    }
-
-    fn over_in(&self, part: usize, now: Millis) -> Vec<Handle> {
-        let Some(part) = self.parts.get(part) else { return Vec::new() };
-        part.lock().iter().filter(|(_, kept)| kept.over_at <= now).map(|(handle, _)| *handle).collect()
+    /// Those that are over by time, as far as is known here.
+    fn over(&self, now: Millis) -> Vec<Handle> {
+        let mut over = Vec::new();
+        for part in &self.parts {
+            let part = part.lock();
+            over.extend(part.iter().filter(|(_, kept)| kept.over_at <= now).map(|(handle, _)| *handle));
+        }
+        over
     }
 
     fn part(&self, handle: &Handle) -> Option<&Part<T>> {
@@ -276,14 +270,19 @@ impl<T: Surveyed> Whole<T> {
     }
 }
 
-impl<T> Drop for Whole<T> {
+impl<T: Surveyed> Drop for Whole<T> {
     fn drop(&mut self) {
         self.followers.leave(&self.changed);
+        // Many small blocks: to give them back takes a while.
+        let parts = std::mem::take(&mut self.parts);
+        if let Ok(runtime) = runtime::Handle::try_current() {
+            runtime.spawn_blocking(move || drop(parts));
+        }
     }
 }
 
 /// A list that keeps what it reads.
-struct Keeping<'s, T> {
+struct Keeping<'s, T: Surveyed> {
     survey: &'s Arc<Survey<T>>,
     whole: Arc<Whole<T>>,
     _alone: OwnedSemaphorePermit,
@@ -297,17 +296,16 @@ impl<'s, T: Surveyed> Keeping<'s, T> {
             return None;
         }
         let mut wanted: BTreeSet<Box<str>> = names.iter().map(|name| (*name).into()).collect();
-        let before = survey.latest.lock().take();
-        if let Some(before) = &before {
+        if let Some(before) = survey.latest.lock().as_ref() {
             let both: BTreeSet<Box<str>> = wanted.union(&before.names).cloned().collect();
             if both.len() <= MOST_NAMES {
                 wanted = both;
             }
         }
-        discard(before);
         let whole = Arc::new(Whole {
             names: wanted,
             parts: (0..PARTS).map(|_| Mutex::default()).collect(),
+            turn: tokio::sync::Mutex::default(),
             bytes: AtomicUsize::new(0),
             room: survey.room,
             changed: followers.follow(),
@@ -321,7 +319,6 @@ impl<'s, T: Surveyed> Keeping<'s, T> {
         let is_too_much = self.whole.bytes.load(Ordering::Relaxed) > self.survey.room;
         *self.survey.again_at.lock() = is_too_much.then(|| Instant::now() + REST);
         if self.whole.changed.is_outdated() {
-            discard(Some(self.whole));
             return;
         }
         let mut latest = self.survey.latest.lock();
@@ -330,12 +327,5 @@ impl<'s, T: Surveyed> Keeping<'s, T> {
         if !self.survey.is_resting.swap(true, Ordering::Relaxed) {
             spawn(Survey::rest(Arc::downgrade(self.survey)));
         }
-    }
-}
-
-/// Many small blocks: to give them back takes a while.
-fn discard<T: Surveyed>(whole: Option<Arc<Whole<T>>>) {
-    if let Some(whole) = whole {
-        spawn_blocking(move || drop(whole));
     }
 }

@@ -32,7 +32,7 @@ pub(crate) struct FirstTier {
     copies: Option<Cache<Handle, Held, Bytes>>,
     registered: Vec<Mutex<HashMap<Handle, Registered>>>,
     /// Told of each session that changed.
-    followers: Arc<Followers>,
+    pub(crate) followers: Arc<Followers>,
     hasher: RandomState,
 }
 

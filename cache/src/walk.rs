@@ -5,18 +5,20 @@
 
 use std::sync::Arc;
 
+use futures_util::future::try_join_all;
 use session::record::{Malformed, decode_some};
-use session::{Millis, Session};
-use storage::{Key, Scan, Scanned, Unavailable};
+use session::{Handle, Millis, Session};
+use storage::{Key, Read, Record, Scan, Scanned, Unavailable};
 use tokio::task::{JoinHandle, spawn, yield_now};
 
 use crate::Cache;
 use crate::cache::SESSIONS;
 use crate::held::Held;
-use crate::show::Shown;
 
 /// How many records are read at once.
 const PAGE: usize = 512;
+/// How many sessions are read at once, each by itself.
+pub(crate) const AT_ONCE: usize = 64;
 /// How many sessions are looked at until others have their turn: each takes some microseconds.
 const TURN: usize = 64;
 
@@ -35,19 +37,14 @@ impl Cache {
             let ahead = Ahead::of(self, scan.cursor);
             for (number, (key, scanned)) in scan.found.iter().enumerate() {
                 let Scanned::Live(record) = scanned else { continue };
-                match decode_some(&record.value, &wanted) {
-                    Ok(session) => {
-                        if self.is_leaving(&session) {
-                            continue;
-                        }
-                        let shown = self.show_until(Held::of(session, record)).await?;
-                        let mut look =
-                            |(shown, over_at): (Shown, _)| each(Arc::unwrap_or_clone(shown.session), over_at);
-                        if !shown.is_none_or(&mut look) {
+                match self.look_in(record, &wanted).await? {
+                    Looked::Live(session, over_at) => {
+                        if !each(Arc::unwrap_or_clone(session), over_at) {
                             return Ok(());
                         }
                     }
-                    Err(error) => unreadable.note(key, error),
+                    Looked::Leaving | Looked::Over => {}
+                    Looked::Unreadable(why) => unreadable.note(key, why),
                 }
                 if number % TURN == TURN - 1 {
                     yield_now().await;
@@ -56,6 +53,70 @@ impl Cache {
             let Some(ahead) = ahead else { return Ok(()) };
             page = ahead.page(self).await;
         }
+    }
+
+    /// Has `each` look at those of these sessions that are live, in their order, until it says no more. Of one that cannot be read
+    /// the log says so.
+    ///
+    /// # Errors
+    /// Storage has no answer.
+    pub async fn look_at_each(
+        &self,
+        handles: &[Handle],
+        mut each: impl FnMut(Session) -> bool + Send,
+    ) -> Result<(), Unavailable> {
+        let mut unreadable = Unreadable::default();
+        for some in handles.chunks(AT_ONCE) {
+            for (key, looked) in self.look_at_some(some, |_| true).await? {
+                match looked {
+                    Looked::Live(session, _) => {
+                        if !each(Arc::unwrap_or_clone(session)) {
+                            return Ok(());
+                        }
+                    }
+                    Looked::Leaving | Looked::Over => {}
+                    Looked::Unreadable(why) => unreadable.note(&key, why),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What there is of some sessions, all read at once, with the entries that are `wanted`.
+    pub(crate) async fn look_at_some(
+        &self,
+        handles: &[Handle],
+        wanted: impl Fn(&str) -> bool + Sync,
+    ) -> Result<Vec<(Key, Looked)>, Unavailable> {
+        let wanted = &wanted;
+        let look = async |handle| {
+            let key = self.key(handle)?;
+            let looked = match self.storage.read(&key, None).await? {
+                Read::Found(record) => self.look_in(&record, wanted).await?,
+                Read::Absent | Read::Unchanged(_) | Read::Buried(_) => Looked::Over,
+            };
+            Ok((key, looked))
+        };
+        try_join_all(handles.iter().map(look)).await
+    }
+
+    async fn look_in(
+        &self,
+        record: &Record,
+        wanted: impl Fn(&str) -> bool + Sync,
+    ) -> Result<Looked, Unavailable> {
+        let session = match decode_some(&record.value, wanted) {
+            Ok(session) => session,
+            Err(why) => return Ok(Looked::Unreadable(why)),
+        };
+        if self.is_leaving(&session) {
+            return Ok(Looked::Leaving);
+        }
+        let shown = self.show_until(Held::of(session, record)).await?;
+        // A record that goes sooner takes its session along.
+        Ok(shown.map_or(Looked::Over, |(shown, over_at)| {
+            Looked::Live(shown.session, over_at.min(record.times.expires))
+        }))
     }
 
     /// Whether a session was ended here and storage may not know it yet: then it is over for whoever lists.
@@ -67,6 +128,16 @@ impl Cache {
     async fn page_of_all(&self, cursor: Option<&[u8]>) -> Result<Scan, Unavailable> {
         self.storage.scan_of(&format!("{SESSIONS}."), cursor, PAGE).await
     }
+}
+
+/// What somebody sees who looks at a record.
+pub(crate) enum Looked {
+    /// The session, and when it is over by time unless it is used once more.
+    Live(Arc<Session>, Millis),
+    /// It was ended here, and storage may not know it yet.
+    Leaving,
+    Over,
+    Unreadable(Malformed),
 }
 
 /// The next page, on its way.

@@ -83,7 +83,9 @@ pub(crate) fn kind_of(session: &Session) -> Option<Kind> {
     if !has_kinds(&session.realm) {
         return None;
     }
-    session.entries.get(SESSION_KIND)?.as_text()?.parse().ok()
+    let kind = session.entries.get(SESSION_KIND)?.as_text()?.parse().ok()?;
+    // What is no login cannot pass for one, nor the other way round.
+    (realm_of(kind) == &*session.realm).then_some(kind)
 }
 
 /// The end points that are there.

@@ -1,8 +1,8 @@
 //! Which sessions are others by now than when somebody looked at all of them.
 //!
-//! Who begins to look at all sessions *follows* what changes, before it reads the first of them. From then on whatever changes
-//! a session, or may have, notes it here before it says so to anybody: then what was read of it is read again before it is shown.
-//! What changes many at once, or nobody knows which, outdates all that was read.
+//! Who begins to look at all sessions *follows* what changes, before it reads the first of them. From then on whatever writes
+//! or ends a session, or may have, notes it here before it says so to anybody: then it is read again before it is shown. A use is
+//! no such change. What changes many at once, or nobody knows which, outdates all that was read.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use crate::sync::{AtomicBool, AtomicUsize, Mutex, RwLock};
 
 /// Sessions are divided by the first byte of their handle.
 pub(crate) const PARTS: usize = 1 << u8::BITS;
-/// How many sessions of a part may have changed: where there are more, all are read again, which costs less a session.
-const MOST: usize = 64;
+/// How many sessions may have changed: where there are more, all are read again, which costs less a session.
+const MOST: usize = 1 << 14;
 
 /// Those who follow what changes. Where nobody does, a change costs nothing.
 #[derive(Debug, Default)]
@@ -60,13 +60,19 @@ impl Followers {
 #[derive(Debug)]
 pub(crate) struct Changed {
     is_outdated: AtomicBool,
+    /// Of how many sessions something is noted.
+    count: AtomicUsize,
     /// How often each session changed that was not read again since.
     parts: Box<[Mutex<HashMap<Handle, u64>>]>,
 }
 
 impl Default for Changed {
     fn default() -> Self {
-        Self { is_outdated: AtomicBool::new(false), parts: (0..PARTS).map(|_| Mutex::default()).collect() }
+        Self {
+            is_outdated: AtomicBool::new(false),
+            count: AtomicUsize::new(0),
+            parts: (0..PARTS).map(|_| Mutex::default()).collect(),
+        }
     }
 }
 
@@ -80,10 +86,13 @@ impl Changed {
         self.is_outdated.store(true, Ordering::SeqCst);
     }
 
-    /// The sessions of a part that must be read again, and how often each changed.
-    pub(crate) fn of(&self, part: usize) -> Vec<(Handle, u64)> {
-        let Some(part) = self.parts.get(part) else { return Vec::new() };
-        part.lock().iter().map(|(handle, times)| (*handle, *times)).collect()
+    /// The sessions that must be read again, and how often each changed.
+    pub(crate) fn all(&self) -> Vec<(Handle, u64)> {
+        let mut all = Vec::new();
+        for part in &self.parts {
+            all.extend(part.lock().iter().map(|(handle, times)| (*handle, *times)));
+        }
+        all
     }
 
     /// A session was read after it had changed so often.
@@ -92,6 +101,7 @@ impl Changed {
             let mut part = part.lock();
             if part.get(handle) == Some(&times) {
                 part.remove(handle);
+                self.count.fetch_sub(1, Ordering::Relaxed);
             }
         }
     }
@@ -99,10 +109,12 @@ impl Changed {
     fn note(&self, handle: &Handle) {
         let Some(part) = self.parts.get(part_of(handle)) else { return };
         let mut part = part.lock();
-        // Those that are noted stay so: somebody may be about to read them.
-        if part.len() < MOST || part.contains_key(handle) {
-            *part.entry(*handle).or_default() += 1;
+        if let Some(times) = part.get_mut(handle) {
+            *times += 1;
+        } else if self.count.fetch_add(1, Ordering::Relaxed) < MOST {
+            part.insert(*handle, 1);
         } else {
+            // Those that are noted stay so: somebody may be about to read them.
             self.outdate();
         }
     }
@@ -123,18 +135,17 @@ mod tests {
         let handle = Handle::random().unwrap();
         followers.note(&handle);
         let changed = followers.follow();
-        let part = part_of(&handle);
-        assert!(changed.of(part).is_empty(), "whoever follows reads what is there");
+        assert!(changed.all().is_empty(), "whoever follows reads what is there");
         followers.note(&handle);
-        assert_eq!(changed.of(part), [(handle, 1)]);
+        assert_eq!(changed.all(), [(handle, 1)]);
         followers.note(&handle);
         changed.settle(&handle, 1);
-        assert_eq!(changed.of(part), [(handle, 2)]);
+        assert_eq!(changed.all(), [(handle, 2)]);
         changed.settle(&handle, 2);
-        assert!(changed.of(part).is_empty());
+        assert!(changed.all().is_empty());
         followers.leave(&changed);
         followers.note(&handle);
-        assert!(changed.of(part).is_empty());
+        assert!(changed.all().is_empty());
     }
 
     #[test]
@@ -146,6 +157,6 @@ mod tests {
         while !changed.is_outdated() {
             followers.note(&Handle::random().unwrap());
         }
-        assert_eq!(changed.of(part_of(&first)).iter().filter(|(handle, _)| *handle == first).count(), 1);
+        assert_eq!(changed.all().iter().filter(|(handle, _)| *handle == first).count(), 1);
     }
 }

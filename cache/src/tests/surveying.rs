@@ -1,19 +1,25 @@
 //! Lists that keep what they read: they show what lists show that read everything, and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use session::{Ending, Epoch, Handle, OnConflict, Principal, Revision, Selector, Session, Timeouts, Why};
+use futures_util::future::{Either, select};
+use session::{
+    Ending, Epoch, Handle, OnConflict, Principal, Revision, Selector, Session, Ticket, Timeouts, Why,
+};
+use storage::Burial;
 use storage::faulty::{Fault, Which};
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::chance::Chance;
-use super::fixture::{Engine, IDLE, application, eventually, merged, setting};
+use super::fixture::{Engine, IDLE, RENEW_WINDOW, application, eventually, merged, renewed, setting};
 use super::{Fixture, on_every_engine};
 use crate::revocations::gone_key;
-use crate::{Cache, Opened, Renew, Survey, Surveyed};
+use crate::{Cache, Opened, Opening, Renew, Survey, Surveyed};
 
 on_every_engine!(
     a_list_after_a_list_reads_nothing_again
@@ -27,6 +33,14 @@ on_every_engine!(
     other_time_outs_hold_at_once
     what_is_heard_of_one_session_is_judged_by_the_next_list
     whatever_happens_both_lists_are_alike
+    two_lists_that_read_a_session_again_at_once_do_not_bring_it_back
+    two_lists_that_read_a_session_again_at_once_do_not_lose_it
+    whoever_has_no_record_any_more_is_not_listed
+    an_end_whose_asker_went_away_is_known_to_the_next_list
+    an_end_whose_answer_was_lost_is_known_to_the_next_list
+    an_opening_whose_asker_went_away_is_known_to_the_next_list
+    a_list_that_breaks_off_takes_nothing_from_others
+    made_up_tickets_do_not_outdate_what_is_kept
 );
 
 /// What these lists keep of a session.
@@ -63,6 +77,11 @@ async fn list_of(cache: &Cache, survey: &Arc<Survey<Line>>, names: Option<&[&str
 /// By what was kept.
 async fn list(f: &Fixture, survey: &Arc<Survey<Line>>) -> Listed {
     list_of(&f.cache, survey, Some(&["a"])).await
+}
+
+fn begin_list(f: &Fixture, survey: &Arc<Survey<Line>>) -> JoinHandle<Listed> {
+    let (cache, survey) = (Arc::clone(&f.cache), Arc::clone(survey));
+    tokio::spawn(async move { list_of(&cache, &survey, Some(&["a"])).await })
 }
 
 /// By all that there is.
@@ -136,8 +155,7 @@ async fn an_end_while_somebody_reads_is_known_to_the_next_list(f: Fixture) {
     let survey = Arc::default();
     let (ended, kept) = (f.open().await, f.open().await);
     let gate = f.hold_after(Which::Other);
-    let (cache, reading) = (Arc::clone(&f.cache), Arc::clone(&survey));
-    let first = tokio::spawn(async move { list_of(&cache, &reading, Some(&["a"])).await });
+    let first = begin_list(&f, &survey);
     gate.arrival().await;
     f.end(&ended.session).await.unwrap();
     gate.open();
@@ -273,6 +291,133 @@ async fn what_nobody_asks_for_is_not_kept_for_long() {
     sleep(Duration::from_mins(10)).await;
     assert!(!survey.keeps_any());
     assert_eq!(list(&f, &survey).await.len(), 1);
+}
+
+async fn two_lists_that_read_a_session_again_at_once_do_not_bring_it_back(f: Fixture) {
+    let survey = Arc::default();
+    let opened = f.open().await;
+    list(&f, &survey).await;
+    f.set(&opened.session, "a", "2").await;
+    let gate = f.hold_after(Which::Read);
+    let slow = begin_list(&f, &survey);
+    gate.arrival().await;
+    f.end(&opened.session).await.unwrap();
+    let other = begin_list(&f, &survey);
+    sleep(Duration::from_millis(20)).await;
+    gate.open();
+    slow.await.unwrap();
+    assert_eq!(other.await.unwrap(), Listed::new());
+    assert_eq!(list(&f, &survey).await, Listed::new(), "it was ended long ago");
+}
+
+async fn two_lists_that_read_a_session_again_at_once_do_not_lose_it(f: Fixture) {
+    let survey = Arc::default();
+    list(&f, &survey).await;
+    // An id that can be guessed, and comes back.
+    let ticket = Ticket::of_foreign("shop", "ada");
+    let opening = Opening::default();
+    f.cache.open_foreign(&ticket, f.clock_now(), &opening, &f.application).await.unwrap();
+    f.cache.end_life(&ticket, f.logout()).await.unwrap();
+    let gate = f.hold_after(Which::Read);
+    let slow = begin_list(&f, &survey);
+    gate.arrival().await;
+    f.cache.open_foreign(&ticket, f.clock_now(), &opening, &f.application).await.unwrap();
+    let other = begin_list(&f, &survey);
+    sleep(Duration::from_millis(20)).await;
+    gate.open();
+    slow.await.unwrap();
+    let truth = truth(&f).await;
+    assert_eq!(truth.len(), 1);
+    assert_eq!(other.await.unwrap(), truth);
+    assert_eq!(list(&f, &survey).await, truth);
+}
+
+async fn whoever_has_no_record_any_more_is_not_listed(f: Fixture) {
+    let survey = Arc::default();
+    f.open().await;
+    // By other time-outs it could live for longer, and nobody has written that.
+    let timeouts = Timeouts { idle: IDLE * 100, lifetime: IDLE * 200 };
+    f.cache.reckon_with(&application("shop", timeouts).realm);
+    for step in 0..60 {
+        assert_eq!(list(&f, &survey).await, truth(&f).await, "step {step}");
+        f.advance(IDLE / 2);
+    }
+    assert_eq!(list(&f, &survey).await, Listed::new());
+}
+
+async fn an_end_whose_asker_went_away_is_known_to_the_next_list(f: Fixture) {
+    let survey = Arc::default();
+    let opened = f.open().await;
+    let (_, second) = renewed(f.renew(&opened.ticket, None).await);
+    f.found(&second).await;
+    f.cache.confirm_noted_tickets().await;
+    f.advance(RENEW_WINDOW);
+    list(&f, &survey).await;
+    // A stolen ticket ends the session, and the thief does not wait for that.
+    let gate = f.hold_after(Which::Bury);
+    {
+        let thief = pin!(f.find(&opened.ticket));
+        let left = pin!(gate.arrival());
+        assert!(matches!(select(thief, left).await, Either::Right(_)));
+    }
+    assert_eq!(list(&f, &survey).await, truth(&f).await);
+}
+
+async fn an_end_whose_answer_was_lost_is_known_to_the_next_list(f: Fixture) {
+    let survey = Arc::default();
+    let opened = f.open().await;
+    list(&f, &survey).await;
+    f.faults.fail_once(Which::Bury, Fault::LoseAnswer);
+    let burial = Burial { until: None, ending: f.logout(), expected: None };
+    f.cache.bury(&opened.ticket.handle, burial).await.unwrap_err();
+    assert_eq!(list(&f, &survey).await, truth(&f).await);
+}
+
+async fn an_opening_whose_asker_went_away_is_known_to_the_next_list(f: Fixture) {
+    let survey = Arc::default();
+    list(&f, &survey).await;
+    let gate = f.hold_after(Which::Create);
+    {
+        let (open, left) = (pin!(f.open()), pin!(gate.arrival()));
+        assert!(matches!(select(open, left).await, Either::Right(_)));
+    }
+    let truth = truth(&f).await;
+    assert_eq!(truth.len(), 1);
+    assert_eq!(list(&f, &survey).await, truth);
+}
+
+async fn a_list_that_breaks_off_takes_nothing_from_others(f: Fixture) {
+    let survey = Arc::default();
+    let opened = f.open().await;
+    list(&f, &survey).await;
+    f.cache.survey(&survey, Some(&["b"]), |_: &Line| false).await.unwrap();
+    let asked = f.asked();
+    list(&f, &survey).await;
+    assert_eq!(f.asked(), asked, "it is kept");
+    // Nor one that is given up while it reads again what changed.
+    f.set(&opened.session, "a", "2").await;
+    let gate = f.hold_after(Which::Read);
+    let given_up = begin_list(&f, &survey);
+    gate.arrival().await;
+    given_up.abort();
+    assert!(given_up.await.is_err());
+    gate.open();
+    assert_eq!(list(&f, &survey).await, truth(&f).await);
+}
+
+async fn made_up_tickets_do_not_outdate_what_is_kept(f: Fixture) {
+    let survey = Arc::default();
+    f.open().await;
+    list(&f, &survey).await;
+    for number in 0..100 {
+        let handle = Handle::from_bytes([7, number, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        f.absence(&Ticket { handle, ..Ticket::random().unwrap() }).await;
+    }
+    list(&f, &survey).await;
+    let asked = f.asked();
+    list(&f, &survey).await;
+    assert_eq!(f.asked(), asked);
+    assert!(survey.keeps_any());
 }
 
 /// Everything that this cache can do to sessions, by chance.

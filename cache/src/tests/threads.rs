@@ -17,6 +17,7 @@ use crate::outbox::Outbox;
 use crate::outbox::due::{Target, Waiting};
 use crate::revocations::Revocations;
 use crate::scope::Scope;
+use crate::survey::Followers;
 use crate::sync::model::explore;
 use crate::sync::{AtomicBool, AtomicU64, Mutex};
 use crate::tier::{FirstTier, Kept};
@@ -348,5 +349,28 @@ fn while_the_stream_ends_there_is_no_moment_in_which_nothing_is_good() {
             spawn(move || assert!(!asking.is_deaf() || asking.holds())),
         ]);
         assert!(trust.is_deaf() && trust.holds());
+    });
+}
+
+#[test]
+fn whoever_is_told_of_an_end_that_another_one_heard_first_finds_no_list_with_it() {
+    explore(SCHEDULES, || {
+        let followers = Arc::<Followers>::default();
+        let revocations = Arc::new(Revocations::new(Arc::clone(&followers)));
+        let is_told = Arc::new(AtomicBool::new(false));
+        // A list has read and judged everything before.
+        let changed = followers.follow();
+        let heard = Arc::clone(&revocations);
+        let hearer = spawn(move || heard.put_epoch(Scope::Everybody, Epoch(5), Millis(1_000)));
+        let (raised, told) = (Arc::clone(&revocations), Arc::clone(&is_told));
+        let raiser = spawn(move || {
+            raised.raise_epoch(Scope::Everybody, Epoch(5), Millis(1_000));
+            told.store(true, ORDER);
+        });
+        let list = spawn(move || {
+            let is_told = is_told.load(ORDER);
+            assert!(!is_told || changed.is_outdated(), "a list shows what was ended");
+        });
+        all(vec![hearer, raiser, list]);
     });
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cache::{Shown, Surveyed as _};
+use cache::Surveyed as _;
 use dialects::llng::json::Search;
 use dialects::llng::{LAST_SEEN, SESSION_ID, SESSION_KIND, WHOSE};
 use session::Principal;
@@ -64,12 +64,8 @@ impl Sessions {
         if found.len() > FEW {
             return Ok(false);
         }
-        for handle in &found {
-            let line = self.cache.show(handle).await?.and_then(line_of);
-            if line.is_some_and(|line| !self.shows(by, &line, listed, each)) {
-                break;
-            }
-        }
+        let show = |session| Line::of(session).is_none_or(|line| self.shows(by, &line, listed, each));
+        self.cache.look_at_each(&found, show).await?;
         Ok(true)
     }
 
@@ -87,7 +83,8 @@ impl Sessions {
         let mut after = None;
         loop {
             let hits = self.cache.search(&search, after, PAGE).await?;
-            if !hits.sessions.into_iter().filter_map(line_of).all(|line| each(&line)) {
+            let sessions = hits.sessions.into_iter().map(|shown| Arc::unwrap_or_clone(shown.session));
+            if !sessions.filter_map(Line::of).all(|line| each(&line)) {
                 return Ok(());
             }
             after = hits.next;
@@ -119,10 +116,6 @@ impl Sessions {
         let view = View { kind: line.kind, facts: &facts, entries: &line.entries };
         (is_sought_by_id && !(listed.is_chosen)(view)) || each(id, view)
     }
-}
-
-fn line_of(shown: Shown) -> Option<Line> {
-    Line::of(Arc::unwrap_or_clone(shown.session))
 }
 
 /// The same search in the words of the session cache: it finds no less.
