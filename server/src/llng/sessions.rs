@@ -85,8 +85,19 @@ impl Sessions {
 
     /// The live session of an id in the space of a kind, if it exists for the client.
     async fn session(&self, by: By<'_>, id: &Id, kind: Kind) -> Result<Option<Kept>, Unavailable> {
+        self.session_of(by, id, &ticket(self.application(kind), id), kind).await
+    }
+
+    /// The same for who has the ticket of the id: it costs two hashes.
+    async fn session_of(
+        &self,
+        by: By<'_>,
+        id: &Id,
+        ticket: &Ticket,
+        kind: Kind,
+    ) -> Result<Option<Kept>, Unavailable> {
         let application = self.application(kind);
-        let found = match self.cache.find(&ticket(application, id), application).await? {
+        let found = match self.cache.find(ticket, application).await? {
             Find::Found(found) => found.session,
             Find::Absent(_) | Find::Ended(_) => return Ok(None),
         };
@@ -163,14 +174,14 @@ impl Sessions {
         kind: Kind,
         changes: Changes,
     ) -> Result<Changed, Unavailable> {
-        let Some(kept) = self.session(by, id, kind).await? else { return Ok(Changed::Absent) };
+        let application = self.application(kind);
+        let ticket = ticket(application, id);
+        let Some(kept) = self.session_of(by, id, &ticket, kind).await? else { return Ok(Changed::Absent) };
         if kept.kind != kind {
             return Ok(Changed::Absent);
         }
-        let application = self.application(kind);
         let edit = Edit::of(by, &self.settings, changes, self.cache.now());
         let owner = edit.whose().filter(|_| kind != Kind::Persistent).and_then(|value| owner(&value));
-        let ticket = ticket(application, id);
         let edited = |session: &Session| edit.made_to(session);
         let rewritten = self.cache.rewrite(&ticket, owner.as_ref(), application, edited).await?;
         Ok(match rewritten {
