@@ -12,8 +12,8 @@ use std::time::Duration;
 
 /// What is waited for, of those who write: so many of so many.
 const SHARE: (usize, usize) = (5, 8);
-/// The longest wait, if groups take longer.
-const LONGEST: Duration = Duration::from_micros(300);
+/// The longest wait, if groups take longer. With more, the disk rests too long where processors are idle.
+const LONGEST: Duration = Duration::from_micros(100);
 /// The most groups that go by after a wait in vain.
 const MOST_SKIPPED: u32 = 63;
 /// Of the writers that were seen, so many are forgotten with each group: one of this number, rounded up.
@@ -81,7 +81,7 @@ impl Expectation {
 mod tests {
     use super::*;
 
-    const TOOK: Duration = Duration::from_micros(200);
+    const TOOK: Duration = Duration::from_micros(50);
 
     fn after(count: usize, waiting: usize) -> Expectation {
         let mut expectation = Expectation::default();
