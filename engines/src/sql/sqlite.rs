@@ -9,10 +9,8 @@
 //! folder; whoever else comes is refused. An operator may look at the tables with `sqlite3` while Cloakroom runs;
 //! docs/src/reference/sqlite.md says what the columns mean.
 
-mod expectation;
 mod fault;
 mod folder;
-mod line;
 mod open;
 mod queue;
 mod read;

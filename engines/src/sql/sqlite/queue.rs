@@ -2,25 +2,21 @@
 //!
 //! A disk needs a while to say that it has something for good, and says it of as much as one likes. So whoever writes
 //! waits in a queue, and one thread takes all who are there, writes for them in one transaction, and answers them when it
-//! is committed. The longer the disk takes, the more come along: 64 writers share a synchronisation. Where several write
-//! without pause, it waits a moment for [a little more than half](super::expectation) of them. A group costs one change of threads, however
-//! many statements it has.
+//! is committed. The longer the disk takes, the more come along: 64 writers share a synchronisation. A group costs one
+//! change of threads, however many statements it has.
 //!
 //! What is in the queue is done, even if the one who asked has gone.
 
 use std::io;
 use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
 
 use session::Millis;
 use storage::{Batch, Operation, Outcome, Unavailable, Version};
 use tokio::runtime;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use super::super::grouping::{bytes, fitting};
-use super::expectation::Expectation;
-use super::line::{Closed, Line};
 use super::writer::Writer;
 
 /// How many may wait in the queue; more wait for a place in it.
@@ -44,13 +40,19 @@ pub(super) enum Answer {
     Reaped(usize),
 }
 
-/// The end of the queue where one asks. When it is dropped, what is in the queue is written, and the writer finishes.
+/// The end of the queue where one asks. When the last one is dropped, what is in the queue is written, and the writer
+/// finishes.
 #[derive(Debug)]
 pub(super) struct Queue {
     storage: Arc<str>,
-    line: Arc<Line<Job>>,
-    /// Nothing is ever said there. The other end is dropped when everything is written and closed.
-    finished: watch::Receiver<()>,
+    sender: mpsc::Sender<Message>,
+}
+
+#[derive(Debug)]
+enum Message {
+    Write(Job),
+    /// Nothing more is taken. The sender is dropped when everything is written and closed.
+    Close(oneshot::Sender<()>),
 }
 
 #[derive(Debug)]
@@ -62,22 +64,17 @@ struct Job {
 impl Queue {
     /// Starts the thread that empties the queue. It waits for the disk, so that it is none of the runtime's.
     pub(super) fn start(storage: &Arc<str>, writer: Writer) -> io::Result<Self> {
-        let line = Arc::new(Line::new(CAPACITY));
-        let (finishing, finished) = watch::channel(());
-        let closing = runtime::Builder::new_current_thread().build()?;
-        let served = Served(Arc::clone(&line));
+        let (sender, messages) = mpsc::channel(CAPACITY);
+        let waiting = runtime::Builder::new_current_thread().build()?;
         let thread = thread::Builder::new().name("sqlite-writer".to_owned());
-        thread.spawn(move || {
-            closing.block_on(serve(&served, writer).finish());
-            drop(finishing);
-        })?;
-        Ok(Self { storage: Arc::clone(storage), line, finished })
+        thread.spawn(move || waiting.block_on(serve(messages, writer)))?;
+        Ok(Self { storage: Arc::clone(storage), sender })
     }
 
     /// Asks for `work` and waits until it is durable.
     pub(super) async fn ask(&self, work: Work) -> Result<Answer, Unavailable> {
         let (answer, answered) = oneshot::channel();
-        if let Err(Closed) = self.line.join(Job { work, answer }).await {
+        if self.sender.send(Message::Write(Job { work, answer })).await.is_err() {
             return Err(Unavailable::failed(&self.storage, "it is closed: this process is about to end"));
         }
         answered.await.unwrap_or_else(|_| {
@@ -87,45 +84,36 @@ impl Queue {
 
     /// Takes nothing more, and waits until everything is written and closed.
     pub(super) async fn close(&self) {
-        self.line.close();
-        // An error is what it waits for: the sender is never used, only dropped.
-        let _ = self.finished.clone().changed().await;
+        let (closed, is_closed) = oneshot::channel();
+        if self.sender.send(Message::Close(closed)).await.is_ok() {
+            // The sender is never used, only dropped.
+            let _ = is_closed.await;
+        }
     }
 }
 
-impl Drop for Queue {
-    fn drop(&mut self) {
-        self.line.close();
-    }
-}
-
-/// The end of the queue from which is taken. When it is dropped, nobody waits there for an answer that will not come.
-struct Served(Arc<Line<Job>>);
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        self.0.dissolve();
-    }
-}
-
-/// Writes until nobody is left and nobody will come.
-fn serve(Served(line): &Served, mut writer: Writer) -> Writer {
-    let mut expectation = Expectation::default();
-    loop {
-        let wait = expectation.wait();
-        let Some(mut jobs) = line.take(MAX_GROUP, wait) else { return writer };
-        expectation.gathered(wait, jobs.len());
+async fn serve(mut messages: mpsc::Receiver<Message>, mut writer: Writer) {
+    let mut arrived = Vec::with_capacity(MAX_GROUP);
+    let mut closing = Vec::new();
+    while messages.recv_many(&mut arrived, MAX_GROUP).await > 0 {
+        let mut jobs = Vec::with_capacity(arrived.len());
+        for message in arrived.drain(..) {
+            match message {
+                Message::Write(job) => jobs.push(job),
+                Message::Close(closed) => {
+                    messages.close();
+                    closing.push(closed);
+                }
+            }
+        }
         while !jobs.is_empty() {
             let count = fitting(&jobs, |job| job.work.bytes());
             let (work, askers): (Vec<_>, Vec<_>) =
                 jobs.drain(..count).map(|job| (job.work, job.answer)).unzip();
-            let began = Instant::now();
-            let answers = writer.write(&work);
-            // Before they are answered: then they ask again.
-            expectation.written(count, line.len(), began.elapsed());
-            answer(answers, askers);
+            answer(writer.write(&work), askers);
         }
     }
+    writer.finish().await;
 }
 
 fn answer(
