@@ -6,29 +6,28 @@
 //! be shown up to `lateness` longer, as where another node could know of a later use.
 
 mod changed;
+mod lines;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use session::{Handle, Millis, Session};
 use storage::Unavailable;
-use tokio::runtime;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, RwLock, Semaphore};
 use tokio::task::{spawn, yield_now};
 use tokio::time::{Instant, sleep};
 
+use self::changed::Changed;
 pub(crate) use self::changed::Followers;
-use self::changed::{Changed, PARTS, part_of};
+use self::lines::Lines;
 use crate::Cache;
-use crate::sync::{AtomicBool, AtomicUsize, Mutex};
-use crate::walk::{AT_ONCE, Looked, Unreadable};
+use crate::sync::{AtomicBool, Mutex};
+use crate::walk::{AT_ONCE, Looked, TURN, Unreadable};
 
 /// The most bytes that a survey takes. Where there is more to keep, nothing is kept.
 const MOST_BYTES: usize = 128 << 20;
-/// What a session takes beside what the lister keeps of it, in bytes: its place in the table, which is half full on average.
-const IN_TABLE: usize = 3 * size_of::<(Handle, Kept<()>)>();
 /// The most names that are kept for several lists; one list may have more.
 const MOST_NAMES: usize = 32;
 /// A survey of which nothing was asked for so long goes; it may take twice as long.
@@ -82,25 +81,16 @@ impl<T: Surveyed> Survey<T> {
 #[derive(Debug)]
 struct Whole<T: Surveyed> {
     /// The entries that were wanted.
-    names: BTreeSet<Box<str>>,
-    parts: Box<[Part<T>]>,
-    turn: tokio::sync::Mutex<()>,
-    bytes: AtomicUsize,
-    /// The most of them.
+    names: Arc<Names>,
+    /// Whoever reads sessions again does so alone: what one read before must not be put over what another one has read since.
+    lines: RwLock<Lines<T>>,
+    /// The most bytes of them.
     room: usize,
-    changed: Arc<Changed>,
-    followers: Arc<Followers>,
+    following: Following,
 }
 
-/// Those whose handles begin alike.
-type Part<T> = Mutex<HashMap<Handle, Kept<T>>>;
-
-#[derive(Debug)]
-struct Kept<T> {
-    told: Arc<T>,
-    /// When the session is over by time, unless it is used once more.
-    over_at: Millis,
-}
+/// Names of entries.
+type Names = BTreeSet<Box<str>>;
 
 impl Cache {
     /// Has `each` look at what is [kept](Surveyed) of all live sessions on the server, in no order, until it says no more. Of
@@ -123,20 +113,19 @@ impl Cache {
                 return self.show_whole(&whole, each).await;
             }
         }
-        let keeping = names_to_keep.and_then(|names| Keeping::begin(survey, names, &self.tier.followers));
-        let wanted = |name: &str| match &keeping {
-            Some(keeping) => keeping.whole.names.contains(name),
+        let mut keeping = names_to_keep.and_then(|names| Keeping::begin(survey, names, &self.tier.followers));
+        let kept_names = keeping.as_ref().map(|keeping| Arc::clone(&keeping.names));
+        let wanted = |name: &str| match &kept_names {
+            Some(kept) => kept.contains(name),
             None => names.is_none_or(|names| names.contains(&name)),
         };
         let mut is_all = true;
         self.walk(wanted, |session, over_at| {
             let handle = session.handle;
-            let Some(told) = T::of(session).map(Arc::new) else { return true };
+            let Some(told) = T::of(session) else { return true };
             is_all = each(&told);
-            if let Some(keeping) = &keeping
-                && !keeping.whole.changed.is_outdated()
-            {
-                keeping.whole.put(handle, Kept { told, over_at });
+            if let Some(keeping) = &mut keeping {
+                keeping.keep(handle, told, over_at);
             }
             is_all
         })
@@ -153,9 +142,9 @@ impl Cache {
         mut each: impl FnMut(&T) -> bool + Send,
     ) -> Result<(), Unavailable> {
         self.refresh(whole).await?;
-        for part in &whole.parts {
-            let told: Vec<Arc<T>> = part.lock().values().map(|kept| Arc::clone(&kept.told)).collect();
-            if !told.iter().all(|told| each(told)) {
+        let lines = whole.lines.read().await;
+        for mut some in lines.some_by_some(TURN) {
+            if !some.all(&mut each) {
                 return Ok(());
             }
             yield_now().await;
@@ -165,37 +154,39 @@ impl Cache {
 
     /// Reads again what changed, and what is over by time unless somebody used it since.
     async fn refresh<T: Surveyed>(&self, whole: &Whole<T>) -> Result<(), Unavailable> {
-        // One at a time: what one read before must not be put over what another one has read since.
-        let _turn = whole.turn.lock().await;
-        let changed = whole.changed.all();
-        let over = whole.over(self.clock.now());
-        let handles: Vec<Handle> = changed.iter().map(|(handle, _)| *handle).chain(over).collect();
+        let (now, following) = (self.clock.now(), &whole.following);
+        if following.changed.is_none() && whole.lines.read().await.over(now).is_empty() {
+            return Ok(());
+        }
+        let mut lines = whole.lines.write().await;
+        let (changed, over) = (following.changed.all(), lines.over(now));
+        let handles: Vec<Handle> =
+            changed.iter().map(|(handle, _)| *handle).chain(over.iter().copied()).collect();
         let mut unreadable = Unreadable::default();
         for some in handles.chunks(AT_ONCE) {
             let looked = self.look_at_some(some, |name| whole.names.contains(name)).await?;
             for (handle, (key, looked)) in some.iter().zip(looked) {
-                let told = match looked {
+                lines.remove(handle);
+                match looked {
                     Looked::Live(session, over_at) => {
-                        T::of(Arc::unwrap_or_clone(session)).map(|told| (Arc::new(told), over_at))
+                        if let Some(told) = T::of(Arc::unwrap_or_clone(session)) {
+                            lines.put(*handle, told, over_at);
+                        }
                     }
-                    Looked::Over => None,
+                    Looked::Over => {}
                     // It may stay all the same.
-                    Looked::Leaving => {
-                        whole.changed.outdate();
-                        None
-                    }
-                    Looked::Unreadable(why) => {
-                        unreadable.note(&key, why);
-                        None
-                    }
-                };
-                match told {
-                    Some((told, over_at)) => whole.put(*handle, Kept { told, over_at }),
-                    None => whole.remove(handle),
+                    Looked::Leaving => following.changed.outdate(),
+                    Looked::Unreadable(why) => unreadable.note(&key, why),
                 }
             }
         }
-        changed.iter().for_each(|(handle, times)| whole.changed.settle(handle, *times));
+        changed.iter().for_each(|(handle, times)| following.changed.settle(handle, *times));
+        if !over.is_empty() {
+            lines.settle();
+        }
+        if lines.bytes() > whole.room {
+            following.changed.outdate();
+        }
         Ok(())
     }
 }
@@ -204,10 +195,10 @@ impl<T: Surveyed> Survey<T> {
     /// What is kept, if it has what is wanted, and nothing else must be read but what changed.
     fn whole(&self, names: &[&str]) -> Option<Arc<Whole<T>>> {
         let mut latest = self.latest.lock();
-        if latest.as_ref().is_some_and(|whole| whole.changed.is_outdated()) {
+        if latest.as_ref().is_some_and(|whole| whole.following.changed.is_outdated()) {
             *latest = None;
         }
-        let whole = latest.as_ref().filter(|whole| whole.has(names))?;
+        let whole = latest.as_ref().filter(|whole| names.iter().all(|name| whole.names.contains(*name)))?;
         self.was_used.store(true, Ordering::Relaxed);
         Some(Arc::clone(whole))
     }
@@ -233,58 +224,12 @@ impl<T: Surveyed> Survey<T> {
     }
 }
 
-impl<T: Surveyed> Whole<T> {
-    fn has(&self, names: &[&str]) -> bool {
-        names.iter().all(|name| self.names.contains(*name))
-    }
-
-    fn put(&self, handle: Handle, kept: Kept<T>) {
-        let added = IN_TABLE + kept.told.bytes();
-        let before = self.part(&handle).and_then(|part| part.lock().insert(handle, kept));
-        let taken = before.map_or(0, |before| IN_TABLE + before.told.bytes());
-        let bytes = self.bytes.fetch_add(added, Ordering::Relaxed) + added;
-        self.bytes.fetch_sub(taken, Ordering::Relaxed);
-        if bytes - taken > self.room {
-            self.changed.outdate();
-        }
-    }
-
-    fn remove(&self, handle: &Handle) {
-        if let Some(kept) = self.part(handle).and_then(|part| part.lock().remove(handle)) {
-            self.bytes.fetch_sub(IN_TABLE + kept.told.bytes(), Ordering::Relaxed);
-        }
-    }
-
-    /// Those that are over by time, as far as is known here.
-    fn over(&self, now: Millis) -> Vec<Handle> {
-        let mut over = Vec::new();
-        for part in &self.parts {
-            let part = part.lock();
-            over.extend(part.iter().filter(|(_, kept)| kept.over_at <= now).map(|(handle, _)| *handle));
-        }
-        over
-    }
-
-    fn part(&self, handle: &Handle) -> Option<&Part<T>> {
-        self.parts.get(part_of(handle))
-    }
-}
-
-impl<T: Surveyed> Drop for Whole<T> {
-    fn drop(&mut self) {
-        self.followers.leave(&self.changed);
-        // Many small blocks: to give them back takes a while.
-        let parts = std::mem::take(&mut self.parts);
-        if let Ok(runtime) = runtime::Handle::try_current() {
-            runtime.spawn_blocking(move || drop(parts));
-        }
-    }
-}
-
 /// A list that keeps what it reads.
 struct Keeping<'s, T: Surveyed> {
     survey: &'s Arc<Survey<T>>,
-    whole: Arc<Whole<T>>,
+    names: Arc<Names>,
+    lines: Lines<T>,
+    following: Following,
     _alone: OwnedSemaphorePermit,
 }
 
@@ -295,37 +240,54 @@ impl<'s, T: Surveyed> Keeping<'s, T> {
         if survey.again_at.lock().is_some_and(|at| Instant::now() < at) {
             return None;
         }
-        let mut wanted: BTreeSet<Box<str>> = names.iter().map(|name| (*name).into()).collect();
+        let mut wanted: Names = names.iter().map(|name| (*name).into()).collect();
         if let Some(before) = survey.latest.lock().as_ref() {
-            let both: BTreeSet<Box<str>> = wanted.union(&before.names).cloned().collect();
+            let both: Names = wanted.union(&before.names).cloned().collect();
             if both.len() <= MOST_NAMES {
                 wanted = both;
             }
         }
-        let whole = Arc::new(Whole {
-            names: wanted,
-            parts: (0..PARTS).map(|_| Mutex::default()).collect(),
-            turn: tokio::sync::Mutex::default(),
-            bytes: AtomicUsize::new(0),
-            room: survey.room,
-            changed: followers.follow(),
-            followers: Arc::clone(followers),
-        });
-        Some(Self { survey, whole, _alone: alone })
+        let following = Following { changed: followers.follow(), followers: Arc::clone(followers) };
+        Some(Self { survey, names: Arc::new(wanted), lines: Lines::default(), following, _alone: alone })
+    }
+
+    fn keep(&mut self, handle: Handle, told: T, over_at: Millis) {
+        if self.following.changed.is_outdated() {
+            return;
+        }
+        self.lines.put(handle, told, over_at);
+        if self.lines.bytes() > self.survey.room {
+            self.following.changed.outdate();
+        }
     }
 
     /// All was read.
     fn finish(self) {
-        let is_too_much = self.whole.bytes.load(Ordering::Relaxed) > self.survey.room;
-        *self.survey.again_at.lock() = is_too_much.then(|| Instant::now() + REST);
-        if self.whole.changed.is_outdated() {
+        let Self { survey, names, mut lines, following, .. } = self;
+        *survey.again_at.lock() = (lines.bytes() > survey.room).then(|| Instant::now() + REST);
+        if following.changed.is_outdated() {
             return;
         }
-        let mut latest = self.survey.latest.lock();
-        *latest = Some(self.whole);
-        self.survey.was_used.store(true, Ordering::Relaxed);
-        if !self.survey.is_resting.swap(true, Ordering::Relaxed) {
-            spawn(Survey::rest(Arc::downgrade(self.survey)));
+        lines.shrink();
+        let whole = Arc::new(Whole { names, lines: RwLock::new(lines), room: survey.room, following });
+        let mut latest = survey.latest.lock();
+        *latest = Some(whole);
+        survey.was_used.store(true, Ordering::Relaxed);
+        if !survey.is_resting.swap(true, Ordering::Relaxed) {
+            spawn(Survey::rest(Arc::downgrade(survey)));
         }
+    }
+}
+
+/// What changes is followed, until this is dropped.
+#[derive(Debug)]
+struct Following {
+    changed: Arc<Changed>,
+    followers: Arc<Followers>,
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.followers.leave(&self.changed);
     }
 }

@@ -20,7 +20,7 @@ const PAGE: usize = 512;
 /// How many sessions are read at once, each by itself.
 pub(crate) const AT_ONCE: usize = 64;
 /// How many sessions are looked at until others have their turn: each takes some microseconds.
-const TURN: usize = 64;
+pub(crate) const TURN: usize = 64;
 
 impl Cache {
     /// Has `each` look at all live sessions on the server, in no order, until it says no more; with when each is over by time,

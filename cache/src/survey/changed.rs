@@ -13,7 +13,7 @@ use session::Handle;
 use crate::sync::{AtomicBool, AtomicUsize, Mutex, RwLock};
 
 /// Sessions are divided by the first byte of their handle.
-pub(crate) const PARTS: usize = 1 << u8::BITS;
+const PARTS: usize = 1 << u8::BITS;
 /// How many sessions may have changed: where there are more, all are read again, which costs less a session.
 const MOST: usize = 1 << 14;
 
@@ -86,6 +86,11 @@ impl Changed {
         self.is_outdated.store(true, Ordering::SeqCst);
     }
 
+    /// Whether no session must be read again.
+    pub(crate) fn is_none(&self) -> bool {
+        self.parts.iter().all(|part| part.lock().is_empty())
+    }
+
     /// The sessions that must be read again, and how often each changed.
     pub(crate) fn all(&self) -> Vec<(Handle, u64)> {
         let mut all = Vec::new();
@@ -120,7 +125,7 @@ impl Changed {
     }
 }
 
-pub(crate) fn part_of(handle: &Handle) -> usize {
+fn part_of(handle: &Handle) -> usize {
     let [first, ..] = handle.as_bytes();
     usize::from(*first)
 }

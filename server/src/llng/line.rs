@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use cache::Surveyed;
-use dialects::llng::{Id, Kind};
-use session::{Entries, Handle, Revision, Session, block};
+use dialects::llng::{Id, Kind, LAST_SEEN};
+use session::{Entries, Handle, Millis, Revision, Session, block};
 
+use super::edit::seconds;
 use super::kind_of;
 
 /// A session of LemonLDAP::NG, as far as lists look at it.
@@ -16,6 +17,8 @@ pub(super) struct Line {
     /// Whose it is, if it is a login.
     pub(super) whose: Option<Box<str>>,
     pub(super) revision: Revision,
+    /// When its handlers say that it was used.
+    pub(super) last_seen: Option<Millis>,
     /// Those at least that are looked at.
     pub(super) entries: Entries,
     /// The id, once it was deciphered; none, if it cannot be.
@@ -39,6 +42,7 @@ impl Surveyed for Line {
             kind,
             whose: session.principal.map(|principal| principal.name),
             revision: session.revision,
+            last_seen: entries.get(LAST_SEEN).and_then(seconds),
             entries,
             id: OnceLock::new(),
         })
@@ -48,7 +52,7 @@ impl Surveyed for Line {
         /// What the id will take, which the entries hold ciphered.
         const ID: usize = 64;
         let whose = self.whose.as_ref().map_or(0, |whose| block(whose.len()));
-        block(size_of::<Self>() + 2 * size_of::<usize>()) + self.entries.owned_bytes() + whose + ID
+        size_of::<Self>() + self.entries.owned_bytes() + whose + ID
     }
 }
 

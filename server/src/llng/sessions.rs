@@ -102,7 +102,7 @@ impl Sessions {
             Find::Absent(_) | Find::Ended(_) => return Ok(None),
         };
         let Some(kind) = kind_for(by, &found) else { return Ok(None) };
-        if self.is_idle(&found.entries) {
+        if self.is_idle(found.entries.get(LAST_SEEN).and_then(seconds)) {
             let ending = Ending::new(self.cache.now(), Why::Idle, "timeout_activity");
             self.cache.end(&found, ending, application).await?;
             return Ok(None);
@@ -112,8 +112,7 @@ impl Sessions {
 
     /// Whether a session was not used for too long, as LemonLDAP::NG's handlers judge it: what says nothing of its last use, as
     /// offline sessions of OpenID Connect do, is never idle.
-    fn is_idle(&self, entries: &Entries) -> bool {
-        let last_seen = entries.get(LAST_SEEN).and_then(seconds);
+    fn is_idle(&self, last_seen: Option<Millis>) -> bool {
         !self.settings.timeout_activity.is_zero()
             && last_seen
                 .is_some_and(|at| self.cache.now().since(at) >= self.settings.timeout_activity + SECOND)

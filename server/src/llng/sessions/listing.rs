@@ -96,7 +96,7 @@ impl Sessions {
 
     /// Has `each` look at a session that is live, if it exists for the client and is asked for. Whether to go on.
     fn shows(&self, by: By<'_>, line: &Line, listed: Listed<'_>, each: &mut Each<'_>) -> bool {
-        if self.is_idle(&line.entries) || !by.client.knows_kind(line.kind) {
+        if self.is_idle(line.last_seen) || !by.client.knows_kind(line.kind) {
             return true;
         }
         // The id costs the most.
