@@ -332,9 +332,10 @@ impl Drop for Inbound {
     fn drop(&mut self) {
         // Nobody waits for the client any more.
         self.upload.step();
-        if let Some(flow) = self.flow.take_if(|flow| flow.keeps)
-            && self.upload.kept.lock().is_some()
-        {
+        let Some(flow) = self.flow.take_if(|flow| flow.keeps) else { return };
+        // Under the lock: what is forgotten meanwhile is not put back.
+        let kept = self.upload.kept.lock();
+        if kept.is_some() {
             *self.upload.left.lock() = Some(flow);
             self.upload.given_up.notify_one();
         }

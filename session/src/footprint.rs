@@ -51,7 +51,9 @@ impl Session {
 }
 
 impl Principal {
-    fn owned_bytes(&self) -> usize {
+    /// How many bytes the blocks take that it owns.
+    #[must_use]
+    pub fn owned_bytes(&self) -> usize {
         let Self { issuer, name, format, name_qualifier, sp_name_qualifier, session_index } = self;
         let parts = [issuer, name, format, name_qualifier, sp_name_qualifier];
         parts.into_iter().chain(session_index).map(|part| block(part.len())).sum()

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use cache::Surveyed;
 use dialects::llng::{Id, Kind, LAST_SEEN};
-use session::{Entries, Handle, Millis, Revision, Session, block};
+use session::{Entries, Handle, Millis, Principal, Revision, Session, block};
 
 use super::edit::seconds;
 use super::kind_of;
@@ -15,7 +15,7 @@ pub(super) struct Line {
     pub(super) handle: Handle,
     pub(super) kind: Kind,
     /// Whose it is, if it is a login.
-    pub(super) whose: Option<Box<str>>,
+    pub(super) whose: Option<Box<Principal>>,
     pub(super) revision: Revision,
     /// When its handlers say that it was used.
     pub(super) last_seen: Option<Millis>,
@@ -40,7 +40,7 @@ impl Surveyed for Line {
         Some(Self {
             handle: session.handle,
             kind,
-            whose: session.principal.map(|principal| principal.name),
+            whose: session.principal.map(Box::new),
             revision: session.revision,
             last_seen: entries.get(LAST_SEEN).and_then(seconds),
             entries,
@@ -51,7 +51,8 @@ impl Surveyed for Line {
     fn bytes(&self) -> usize {
         /// What the id will take, which the entries hold ciphered.
         const ID: usize = 64;
-        let whose = self.whose.as_ref().map_or(0, |whose| block(whose.len()));
+        let whose =
+            self.whose.as_ref().map_or(0, |whose| block(size_of::<Principal>()) + whose.owned_bytes());
         size_of::<Self>() + self.entries.owned_bytes() + whose + ID
     }
 }

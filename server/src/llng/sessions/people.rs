@@ -62,7 +62,7 @@ impl Sessions {
         let Some(whose) = &mine.principal else { return Ok(0) };
         let mut others = Vec::new();
         let each = |line: &Line| {
-            let is_theirs = line.whose.as_ref() == Some(&whose.name) && line.handle != mine.handle;
+            let is_theirs = line.whose.as_deref() == Some(whose) && line.handle != mine.handle;
             if is_theirs && line.kind == Kind::Sso && by.client.knows_kind(line.kind) {
                 others.push(line.handle);
             }
