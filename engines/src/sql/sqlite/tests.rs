@@ -175,25 +175,25 @@ async fn a_large_reap_lets_others_write_in_between() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
     let engine = opened(&folder, &clock).await;
     let over = START.plus(Duration::from_secs(1));
-    for start in (0..1_000).step_by(250) {
+    for start in (0..5_000).step_by(250) {
         let create = |number| Operation::Create(key(&format!("{number}")), record(b"1", over));
         engine.batch((start..start + 250).map(create).collect()).await.unwrap();
     }
     clock.set(over);
-    let mut reaping = pin!(engine.reap(over, 900));
+    let mut reaping = pin!(engine.reap(over, 4_900));
     let mut slices = 0;
     loop {
         // A write that is asked for now need not wait for all of the reap.
         let name = format!("between {slices}");
         tokio::select! {
             biased;
-            reaped = &mut reaping => break assert_eq!(reaped.unwrap(), 900),
+            reaped = &mut reaping => break assert_eq!(reaped.unwrap(), 4_900),
             _ = created(&engine, &name) => slices += 1,
         }
     }
-    // Each waits for two slices at most: the one that is being done, and the one in whose transaction it is.
-    assert!(slices >= 1, "no write came through");
-    assert_eq!(engine.reap(over, 900).await.unwrap(), 100);
+    // Each waits for two slices of the twenty at most: the one that is being done, and the one in whose transaction it is.
+    assert!(slices >= 9, "only {slices} writes came through");
+    assert_eq!(engine.reap(over, 4_900).await.unwrap(), 100);
 }
 
 #[tokio::test]
